@@ -1,0 +1,83 @@
+/* Kafka on the loop (librdkafka): a group member that consumes and commits, a producer, a reader of one partition. */
+#ifndef HELPDESK_BUS_BUS_H
+#define HELPDESK_BUS_BUS_H
+
+#include <stdbool.h>
+#include "base/error.h"
+#include "bus/record.h"
+#include "conf/conf.h"
+#include "loop/loop.h"
+
+/* ---- consuming as a member of a group ---- */
+
+struct bus_consumer;
+
+struct bus_consumer_events { /* all on the loop thread */
+    /* Partition is ours from `offset` on; `metadata` is what was committed with it ("" if nothing). */
+    void (*assigned)(void *arg, const char *topic, int32_t partition, int64_t offset, const char *metadata);
+    /* Partition leaves. `lost`: another member may have it already, no commit for it can succeed. The owner stops
+     * starting work on it, finishes within bus_consumer's bound, commits, and then calls bus_consumer_release. */
+    void (*revoked)(void *arg, const char *topic, int32_t partition, bool lost);
+    /* `record` is borrowed until bus_consumer_free_record(handle). */
+    void (*record)(void *arg, const struct bus_record *record, void *handle);
+    void (*fatal)(void *arg, const struct error *err);
+};
+
+/* Joins group kafka.prefix + `group`, subscribed to `topics` (logical names). Waits for an absent broker: health part
+ * "broker". */
+struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf, const char *group,
+    const char *const *topics, size_t topic_count, const struct bus_consumer_events *events, void *arg,
+    struct error *err);
+void bus_consumer_free_record(void *handle);
+void bus_consumer_pause(struct bus_consumer *consumer, const char *topic, int32_t partition);
+void bus_consumer_resume(struct bus_consumer *consumer, const char *topic, int32_t partition); /* only what was paused */
+void bus_consumer_release(struct bus_consumer *consumer, const char *topic, int32_t partition);
+/* Leaves the group; `closed` is called when it is done; then bus_consumer_free. */
+void bus_consumer_close(struct bus_consumer *consumer, void (*closed)(void *arg), void *arg);
+void bus_consumer_free(struct bus_consumer *consumer);
+
+/* ---- committing: outputs and offsets together ---- */
+
+/* The committer thread: one batch commits while the next collects. At least once: outputs are produced and acknowledged
+ * by all in-sync replicas, then the offsets are committed. */
+struct bus_committer;
+struct bus_batch; /* outputs, offsets and maps, sealed by bus_committer_submit */
+
+struct bus_committer *bus_committer_new(struct loop *loop, const struct conf *conf, struct bus_consumer *consumer,
+    struct error *err);
+struct bus_batch *bus_batch_new(void);
+/* Copies `out`. */
+void bus_batch_output(struct bus_batch *batch, const struct bus_record *out);
+/* Commit `offset` as the next to read of the partition, with `metadata` (copied). The last call for a partition wins. */
+void bus_batch_offset(struct bus_batch *batch, const char *topic, int32_t partition, int64_t offset, const char *metadata);
+size_t bus_batch_bytes(const struct bus_batch *batch);
+/* Takes the batch. `done` on the loop thread, err NULL when all of it is committed. An ERROR_RETRY has been retried
+ * inside until it succeeded or the committer closes; an ERROR_REJECT names an output no broker takes (index in
+ * `output`, else -1), nothing is committed. One batch at a time. */
+typedef void bus_committed(void *arg, const struct error *err, int output);
+void bus_committer_submit(struct bus_committer *committer, struct bus_batch *batch, bus_committed *done, void *arg);
+bool bus_committer_busy(const struct bus_committer *committer);
+void bus_committer_free(struct bus_committer *committer); /* joins its thread; a batch under way is finished or given up in 5 s */
+
+/* ---- producing one record at a time, with its acknowledgement ---- */
+
+struct bus_producer;
+struct bus_producer *bus_producer_new(struct loop *loop, const struct conf *conf, const char *const *topics,
+    size_t topic_count, struct error *err); /* `topics`: warmed up at start; health part "broker" */
+typedef void bus_delivered(void *arg, const struct error *err); /* loop thread; err NULL: acknowledged by all replicas */
+/* Copies the record. `done` is always called, never inside this call. ERROR_RETRY "broker_unavailable", "queue_full". */
+void bus_produce(struct bus_producer *producer, const struct bus_record *record, bus_delivered *done, void *arg);
+size_t bus_producer_pending(const struct bus_producer *producer); /* records not yet acknowledged */
+void bus_producer_free(struct bus_producer *producer);
+
+/* ---- reading one partition from now on, outside any group (the gateway's replies) ---- */
+
+struct bus_reader;
+typedef void bus_read(void *arg, const struct bus_record *record); /* record borrowed inside the call */
+/* Ready (health part "replies") once the end offset was resolved: nothing produced after that is missed. */
+struct bus_reader *bus_reader_new(struct loop *loop, const struct conf *conf, const char *topic, int32_t partition,
+    bus_read *fn, void *arg, struct error *err);
+bool bus_reader_ready(const struct bus_reader *reader);
+void bus_reader_free(struct bus_reader *reader);
+
+#endif
