@@ -15,7 +15,10 @@
 #include "base/error.h"
 #include "msg/messages.h" /* generated */
 
-struct msg_type; /* one record type: msg_ticket_event, msg_feedback, msg_kb_notification */
+/* One record type. The descriptor of struct msg_ticket_event is the object msg_ticket_event (`&msg_ticket_event`), and so
+ * for every record of the schemas, nested ones too; msg_encode, msg_decode, msg_schema and msg_fingerprint are for the
+ * top-level ones only: msg_ticket_event, msg_feedback, msg_kb_notification. */
+struct msg_type;
 struct cJSON;
 
 #define MSG_MAX_RECORD (512 * 1024)
