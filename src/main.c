@@ -1,7 +1,69 @@
-/* The program: one subcommand per role and tool. */
+/* The program: one subcommand per role and tool, `helpdesk [--config FILE] COMMAND`. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-int main(void)
+#include "base/buf.h"
+#include "cmd/cmd.h"
+#include "conf/conf.h"
+
+static const struct cmd commands[] = {
+    {"up", "[--workers N] [--gateways N]", "run all roles as child processes, around the embedded broker by default", cmd_up},
+    {"gateway", "", "role: the HTTP API", cmd_gateway},
+    {"classifier", "", "role: category, priority, department, sentiment", cmd_classifier},
+    {"retriever", "", "role: passages, similar tickets, customer, orders, rules", cmd_retriever},
+    {"generator", "", "role: cited drafts and what is unsafe in them", cmd_generator},
+    {"kb-sync", "", "role: keeps the knowledge base equal to its source", cmd_kb_sync},
+    {"logger", "", "role: writes everything that happens to PostgreSQL", cmd_logger},
+    {"broker", "", "role: the embedded broker, for trial only; prints its address", cmd_broker},
+    {"migrate", "up | down [N] | status", "the database's schema", cmd_migrate},
+    {"topics", "plan | apply | check", "the topics on the broker", cmd_topics},
+    {"check", "", "settings and every server", cmd_check},
+    {"import", "customers | orders | tickets FILE", "load records from CSV or JSON lines", cmd_import},
+    {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask},
+    {"try", "STAGE < record.json", "run one stage on one record, no broker", cmd_try},
+    {"settings", "sample | help | show", "a sample file, the manual, or what is in force", cmd_settings},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_help(FILE *out)
 {
-    return 0;
+    fputs("helpdesk " HELPDESK_VERSION ": answers support tickets\n\nhelpdesk [--config FILE] COMMAND\n\n", out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        char call[64];
+        snprintf(call, sizeof call, "%s %s", commands[i].name, commands[i].usage);
+        fprintf(out, "  %-42s %s\n", call, commands[i].summary);
+    }
+    struct buf settings;
+    buf_init(&settings, 1024 * 1024);
+    conf_render_help(&settings);
+    fprintf(out, "\nSettings (environment over file over default):\n\n%s", buf_text(&settings));
+    buf_fini(&settings);
+}
+
+int main(int argc, char **argv)
+{
+    int at = 1;
+    if (at + 1 < argc && strcmp(argv[at], "--config") == 0) {
+        setenv("HELPDESK_CONFIG", argv[at + 1], 1);
+        at += 2;
+    }
+    if (at >= argc) {
+        print_help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[at], "--version") == 0) {
+        puts("helpdesk " HELPDESK_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[at], commands[i].name) == 0) {
+            return commands[i].run(argc - at, argv + at);
+        }
+    }
+    return cmd_fail(2, "", "no command \"%s\"; `helpdesk --help` lists them", argv[at]);
 }

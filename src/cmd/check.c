@@ -1,0 +1,71 @@
+/* `helpdesk check`: are the settings right and does every server answer. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bus/topics.h"
+#include "cmd/cmd.h"
+#include "db/db.h"
+#include "db/migrate.h"
+
+static bool report_line(const char *what, bool ok, const char *detail)
+{
+    printf("%-10s %s%s%s\n", what, ok ? "ok" : "FAILED", detail[0] ? ": " : "", detail);
+    return ok;
+}
+
+static bool check_database(const struct conf *conf)
+{
+    struct error err = {0};
+    const char *url = conf_text(conf, CONF_DATABASE_URL);
+    if (url[0] == '\0') {
+        return report_line("database", false, "database.url is not set (DATABASE_URL works too)");
+    }
+    struct db_session *session = db_session_open(url, &err);
+    if (session == NULL) {
+        return report_line("database", false, err.text);
+    }
+    struct buf report;
+    buf_init(&report, 64 * 1024);
+    bool ok = migrate_status(session, &report, &err);
+    bool pending = ok && strstr(buf_text(&report), "pending") != NULL;
+    db_session_close(session);
+    buf_fini(&report);
+    if (pending) {
+        return report_line("database", false, "migrations are pending: run `helpdesk migrate up`");
+    }
+    return report_line("database", ok, ok ? "" : err.text);
+}
+
+static bool check_broker(const struct conf *conf)
+{
+    if (conf_text(conf, CONF_KAFKA_BROKERS)[0] == '\0') {
+        return report_line("broker", false, "kafka.brokers is not set");
+    }
+    struct error err = {0};
+    struct buf report;
+    buf_init(&report, 64 * 1024);
+    bool ok = topics_check(conf, &report, &err);
+    report_line("broker", ok, ok ? "" : err.text);
+    if (!ok) {
+        fputs(buf_text(&report), stdout);
+    }
+    buf_fini(&report);
+    return ok;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    (void)argv;
+    if (argc != 1) {
+        return cmd_fail(2, "check", "takes no arguments");
+    }
+    struct conf *conf = cmd_load_conf();
+    if (conf == NULL) {
+        return 2;
+    }
+    report_line("settings", true, "");
+    bool database = check_database(conf);
+    bool broker = check_broker(conf);
+    conf_free(conf);
+    return database && broker ? 0 : 1;
+}

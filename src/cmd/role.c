@@ -1,0 +1,108 @@
+/* The skeleton of a role's process. */
+#include "cmd/role.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/health.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+
+#define OFFLOAD_THREADS 2
+#define DB_QUERY_TIMEOUT_MS 10000
+
+/* Thousands of waiting requests are as many sockets: take all that the system grants. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int role_open(struct role *role, const char *name, int argc)
+{
+    memset(role, 0, sizeof *role);
+    role->name = name;
+    if (argc > 1) {
+        return cmd_fail(2, name, "takes no arguments; everything is a setting");
+    }
+    role->conf = cmd_load_conf();
+    if (role->conf == NULL) {
+        return 2;
+    }
+    log_setup(name, (enum log_level)log_level_parse(conf_text(role->conf, CONF_LOG_LEVEL)));
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    role->loop = loop_new(OFFLOAD_THREADS);
+    struct error err = {0};
+    role->admin = admin_new(role->loop, role->conf, &err);
+    if (role->admin == NULL) {
+        return role_fail(role, &err);
+    }
+    role_publish_address(role, "admin", conf_text(role->conf, CONF_ADMIN_HOST), http_server_port(role->admin));
+    return 0;
+}
+
+bool role_open_db(struct role *role, struct error *err)
+{
+    struct db_options options = {
+        .url = conf_text(role->conf, CONF_DATABASE_URL),
+        .connections = (int)conf_int(role->conf, CONF_DATABASE_POOL),
+        .query_timeout_ms = DB_QUERY_TIMEOUT_MS,
+    };
+    if (options.url[0] == '\0') {
+        return error_set(err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
+    }
+    role->db = db_new(role->loop, &options);
+    return true;
+}
+
+void role_publish_address(const struct role *role, const char *what, const char *host, int port)
+{
+    if (!conf_is_set(role->conf, CONF_RUN_DIR)) {
+        return;
+    }
+    const char *instance = conf_text(role->conf, CONF_INSTANCE);
+    char path[512];
+    char temporary[520];
+    snprintf(path, sizeof path, "%s/%s.%s", conf_text(role->conf, CONF_RUN_DIR), instance[0] ? instance : role->name, what);
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    FILE *file = fopen(temporary, "we");
+    if (file == NULL || fprintf(file, "%s:%d\n", host, port) < 0 || fclose(file) != 0 || rename(temporary, path) != 0) {
+        log_warn("address not written", LOG_STR("path", path));
+    }
+}
+
+int role_run(struct role *role, loop_fn *drain, void *arg)
+{
+    loop_on_shutdown(role->loop, drain, arg);
+    log_info("started", LOG_STR("version", HELPDESK_VERSION));
+    int code = loop_run(role->loop);
+    log_info("stopped", LOG_INT("code", code));
+    return code;
+}
+
+void role_close(struct role *role)
+{
+    if (role->admin != NULL) {
+        http_server_free(role->admin);
+    }
+    if (role->db != NULL) {
+        db_free(role->db);
+    }
+    if (role->loop != NULL) {
+        loop_free(role->loop);
+    }
+    conf_free(role->conf);
+}
+
+int role_fail(struct role *role, const struct error *err)
+{
+    log_error("cannot start", LOG_STR("code", err->code), LOG_STR("error", err->text));
+    role_close(role);
+    return 1;
+}
