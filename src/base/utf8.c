@@ -1,0 +1,173 @@
+/* Validity, trimming, folding and words of UTF-8 text. */
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+size_t utf8_char(const char *text, size_t len, int32_t *code)
+{
+    utf8proc_int32_t read;
+    if (len == 0)
+        return 0;
+    utf8proc_ssize_t bytes =
+        utf8proc_iterate((const utf8proc_uint8_t *)text, len > 4 ? 4 : (utf8proc_ssize_t)len, &read);
+    if (bytes <= 0)
+        return 0;
+    *code = read;
+    return (size_t)bytes;
+}
+
+bool utf8_valid(const char *text, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        int32_t code;
+        size_t bytes = utf8_char(text + at, len - at, &code);
+        if (bytes == 0 || code == 0)
+            return false;
+        at += bytes;
+    }
+    return true;
+}
+
+static bool is_space(int32_t code)
+{
+    utf8proc_category_t category = utf8proc_category(code);
+    return (code >= '\t' && code <= '\r') || code == 0x85 || category == UTF8PROC_CATEGORY_ZS ||
+           category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
+}
+
+static bool is_control(int32_t code)
+{
+    utf8proc_category_t category = utf8proc_category(code);
+    return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF;
+}
+
+static bool is_word(int32_t code)
+{
+    switch (utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool utf8_blank(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t at = 0; at < len;) {
+        int32_t code;
+        size_t bytes = utf8_char(text + at, len - at, &code);
+        if (bytes == 0 || !(is_space(code) || is_control(code)))
+            return false;
+        at += bytes;
+    }
+    return true;
+}
+
+char *utf8_trim(struct arena *arena, const char *text)
+{
+    size_t len = strlen(text);
+    size_t first = len, end = 0;
+    for (size_t at = 0; at < len;) {
+        int32_t code = 0;
+        size_t bytes = utf8_char(text + at, len - at, &code);
+        bool space = bytes > 0 && is_space(code);
+        if (bytes == 0)
+            bytes = 1; /* malformed: kept as it is */
+        if (!space) {
+            if (first == len)
+                first = at;
+            end = at + bytes;
+        }
+        at += bytes;
+    }
+    return first < end ? arena_strndup(arena, text + first, end - first) : arena_strdup(arena, "");
+}
+
+size_t utf8_clip(const char *text, size_t max)
+{
+    if (memchr(text, '\0', max))
+        return strlen(text);
+    size_t len = max;
+    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
+static char *fold(struct arena *arena, const char *text, size_t len)
+{
+    utf8proc_uint8_t *folded = NULL;
+    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)len, &folded,
+        UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD);
+    char *out =
+        size < 0 ? arena_strndup(arena, text, len) : arena_strndup(arena, (const char *)folded, (size_t)size);
+    free(folded);
+    return out;
+}
+
+char *utf8_fold(struct arena *arena, const char *text)
+{
+    return fold(arena, text, strlen(text));
+}
+
+/* The same as fold() for a word, without its overhead for ASCII. */
+static char *fold_word(struct arena *arena, const char *text, size_t len)
+{
+    char *out = arena_alloc(arena, len + 1);
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] >= 0x80)
+            return fold(arena, text, len);
+        out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
+    }
+    return out;
+}
+
+/* The next word at or after `*start`; false when there is none. Malformed bytes belong to no word. */
+static bool next_word(const char *text, size_t len, size_t *start, size_t *end)
+{
+    bool inside = false;
+    size_t at = *start;
+    while (at < len) {
+        int32_t code = 0;
+        size_t bytes = utf8_char(text + at, len - at, &code);
+        bool word = bytes > 0 && is_word(code);
+        if (word && !inside)
+            *start = at;
+        if (!word && inside)
+            break;
+        inside = word;
+        at += bytes > 0 ? bytes : 1;
+    }
+    *end = at;
+    return inside;
+}
+
+struct utf8_word *utf8_words(struct arena *arena, const char *text, size_t max, size_t *count)
+{
+    size_t len = strlen(text);
+    size_t found = 0, start = 0, end;
+    while (found < max && next_word(text, len, &start, &end)) {
+        found++;
+        start = end;
+    }
+    struct utf8_word *words = arena_array(arena, found, sizeof(*words));
+    start = 0;
+    for (size_t i = 0; i < found && next_word(text, len, &start, &end); i++) {
+        words[i] = (struct utf8_word){
+            .text = fold_word(arena, text + start, end - start), .start = start, .end = end};
+        start = end;
+    }
+    *count = found;
+    return words;
+}
