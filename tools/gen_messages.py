@@ -70,6 +70,7 @@ class Field:
                 raise SchemaError(f"{self.where}: an array is not nullable and has default []")
         self.type = schema if isinstance(schema, str) and schema in PRIMITIVES else types.resolve(schema, self.where)
         self.default = json_field.get("default")
+        self.required = "default" not in json_field
         if isinstance(self.type, Record) and not self.nullable and not self.array and "default" in json_field:
             raise SchemaError(f"{self.where}: a default of a record is not supported")
 
@@ -115,6 +116,8 @@ class Field:
             row.append(".nullable = true")
             if not self.is_record and self.type != "string":
                 row.append(f".beside = offsetof({struct}, has_{self.name})")
+        if self.required:
+            row.append(".required = true")
         return "{" + ", ".join(row + self.default_row()) + "},"
 
     def default_row(self):
@@ -135,6 +138,7 @@ class Record:
     def __init__(self, schema):
         self.name, self.doc = schema["name"], schema.get("doc", "")
         self.c_name, self.fields, self.source = snake(self.name), [], None
+        self.max_bytes = schema.get("max_bytes", 0)
 
 
 class Enum:
@@ -162,6 +166,8 @@ class Types:
         named = self.by_name[schema["name"]] = (Enum if schema["type"] == "enum" else Record)(schema)
         if schema["type"] == "record":
             named.fields = [Field(schema["name"], f, self) for f in schema["fields"]]
+            if not 0 < len(named.fields) <= 64:
+                raise SchemaError(f"{schema['name']}: a record has 1 to 64 fields")
         self.ordered.append(named)
         return named
 
@@ -239,8 +245,8 @@ def header(types):
         out.append(f"struct {name} {{")
         for field in named.fields:
             members, note = field.members(), field.note()
-            out += [f"    {m}" for m in members[:-1]]
-            out.append(f"    {members[-1]}" + (f" /* {note} */" if note else ""))
+            members[0 if field.array else -1] += f" /* {note} */" if note else ""
+            out += [f"    {m}" for m in members]
         out += ["};", f"extern const struct msg_type {name};", ""]
     return "\n".join(out + ["#endif", ""])
 
@@ -267,7 +273,8 @@ def source(types, history):
         out += [f"static const struct msg_field {name}_fields[] = {{",
                 *(f"    {field.row(named)}" for field in named.fields), "};",
                 f"const struct msg_type {name} = {{.name = \"{named.name}\", .size = sizeof(struct {name}), "
-                f".fields = {name}_fields, .field_count = {len(named.fields)},",
+                f".fields = {name}_fields, .field_count = {len(named.fields)}, "
+                f".max_bytes = {named.max_bytes},",
                 f"    .schema = {c_text(named.source) if named.source else 'NULL'}}};", ""]
     out.append("const struct msg_type *const msg_top_types[] = {"
                + "".join(f"&msg_{t.c_name}, " for t in types.ordered if isinstance(t, Record) and t.source) + "NULL};")

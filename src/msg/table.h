@@ -34,6 +34,7 @@ struct msg_field {
     enum msg_shape shape; /* of the value, or of an array's item */
     bool nullable;
     bool array;
+    bool required; /* no default: a writer without it is not understood */
     const struct msg_enum *enumeration; /* MSG_SHAPE_ENUM */
     const struct msg_type *record;      /* MSG_SHAPE_RECORD */
     /* The default: NULL, 0 or empty when the schema has none. */
@@ -47,6 +48,7 @@ struct msg_type {
     size_t size;
     const struct msg_field *fields;
     size_t field_count;
+    size_t max_bytes;   /* encoded; 0: only MSG_MAX_RECORD bounds it */
     const char *schema; /* JSON; NULL for a record that only lives inside others */
 };
 
