@@ -1,6 +1,6 @@
-/* A strict HTTP/1.1 server on the loop: libevent's evhttp behind a guard that refuses what smuggling is made of
- * (duplicate Content-Length, Host or Transfer-Encoding, any Transfer-Encoding on a request, bare LF, folded headers,
- * NUL; RFC 9112 sections 2.2, 5.2, 6.3, 11.2), with an absolute deadline for reading each request. */
+/* A strict HTTP/1.1 server on the loop: our own request reader on libevent's bufferevents. It refuses what smuggling is
+ * made of (duplicate Content-Length, Host or Transfer-Encoding, any Transfer-Encoding on a request, bare LF, folded
+ * headers, NUL; RFC 9112 sections 2.2, 5.2, 6.3, 11.2), and has an absolute deadline for reading each request. */
 #ifndef HELPDESK_HTTP_SERVER_H
 #define HELPDESK_HTTP_SERVER_H
 
