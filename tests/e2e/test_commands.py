@@ -1,0 +1,116 @@
+"""The subcommands as a person types them."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from harness import PROGRAM, ROOT, SAMPLE, sample_ticket, ticket
+
+
+def helpdesk(*args, env=None, stdin=None):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HELPDESK_") and k != "DATABASE_URL"}
+    return subprocess.run([PROGRAM, *args], env=dict(clean, **(env or {})), input=stdin, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+
+def test_help_names_every_command_and_setting():
+    shown = helpdesk("--help")
+    assert shown.returncode == 0
+    for word in ("gateway", "kb-sync", "migrate", "gateway.port", "HELPDESK_PORT", "DATABASE_URL"):
+        assert word in shown.stdout, word
+
+
+def test_version():
+    assert helpdesk("--version").stdout.startswith("helpdesk ")
+
+
+def test_unknown_command_is_a_usage_error():
+    done = helpdesk("gatway")
+    assert done.returncode == 2 and "gatway" in done.stderr
+
+
+@pytest.mark.parametrize("env, words", [
+    ({"HELPDESK_GATEWAY_PRT": "1"}, ["HELPDESK_GATEWAY_PRT", "HELPDESK_GATEWAY_PORT"]),
+    ({"HELPDESK_GATEWAY_PORT": "eighty"}, ["gateway.port", "eighty", "65535"]),
+    ({"HELPDESK_GATEWAY_PORT": "70000"}, ["gateway.port", "70000", "65535"]),
+    ({"HELPDESK_LOG_LEVEL": "loud"}, ["log.level", "debug"]),
+])
+def test_wrong_settings_name_what_would_be_right(env, words):
+    done = helpdesk("settings", "show", env=env)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr, (word, done.stderr)
+
+
+def test_file_is_read_and_environment_wins(tmp_path):
+    path = tmp_path / "helpdesk.conf"
+    path.write_text("environment = staging\n[gateway]\nport = 9999\n")
+    shown = helpdesk("--config", str(path), "settings", "show", env={"ENVIRONMENT": "production"})
+    assert shown.returncode == 0, shown.stderr
+    assert "9999" in shown.stdout and "production" in shown.stdout and "staging" not in shown.stdout
+
+
+def test_unknown_name_in_the_file_is_an_error(tmp_path):
+    path = tmp_path / "helpdesk.conf"
+    path.write_text("[gateway]\nprot = 1\n")
+    done = helpdesk("--config", str(path), "settings", "show")
+    assert done.returncode == 2 and "gateway.prot" in done.stderr and "gateway.port" in done.stderr
+
+
+def test_secrets_are_not_shown():
+    shown = helpdesk("settings", "show", env={"DATABASE_URL": "postgresql://u:hunter2@h/d"})
+    assert "hunter2" not in shown.stdout + shown.stderr
+
+
+def test_sample_file_is_the_table():
+    assert helpdesk("settings", "sample").stdout == (ROOT / "deploy" / "helpdesk.conf.sample").read_text()
+
+
+def test_try_classifier_needs_no_server():
+    record = {"ticket": {k: v for k, v in sample_ticket("01-clean.json").items() if k in
+                         ("ticket_id", "subject", "description", "customer_external_id")}}
+    done = helpdesk("try", "classifier", stdin=json.dumps(record))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["classification"]["category"]
+
+
+def test_try_says_what_is_wrong_with_a_record():
+    done = helpdesk("try", "classifier", stdin='{"ticket": {"subject": 5}}')
+    assert done.returncode == 1 and "subject" in done.stderr
+
+
+def test_check_passes_on_a_running_stack_and_names_what_is_away(on_kafka):
+    done = on_kafka.run("check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    away = on_kafka.run("check", env={"DATABASE_URL": "postgresql://helpdesk@127.0.0.1:1/x"})
+    assert away.returncode == 1 and "database" in away.stdout and "FAILED" in away.stdout
+
+
+def test_topics_plan_is_empty_after_apply(on_kafka):
+    done = on_kafka.run("topics", "check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_migrate_goes_down_and_up(postgres):
+    url = postgres.make_database("migrations")
+    env = {"DATABASE_URL": url}
+    assert helpdesk("migrate", "up", env=env).returncode == 0
+    assert "pending" not in helpdesk("migrate", "status", env=env).stdout
+    assert helpdesk("migrate", "down", "99", env=env).returncode == 0
+    assert "pending" in helpdesk("migrate", "status", env=env).stdout
+    assert helpdesk("migrate", "up", env=env).returncode == 0
+
+
+def test_import_names_bad_rows(embedded, tmp_path):
+    path = tmp_path / "customers.csv"
+    path.write_text((SAMPLE / "customers.csv").read_text().splitlines()[0] + "\n,broken\n")
+    done = embedded.run("import", "customers", str(path))
+    assert done.returncode == 1 and "2" in done.stderr + done.stdout
+
+
+def test_ask_renders_an_answer(embedded):
+    done = embedded.run("ask", "--url", embedded.url(), "Hub offline", "My hub does not connect to the Wi-Fi any more.")
+    assert done.returncode == 0, done.stderr
+    assert "[1]" in done.stdout

@@ -1,0 +1,115 @@
+"""Tickets straight on Kafka by independent clients, and what becomes of records that are not tickets."""
+
+import json
+import uuid
+
+import pytest
+
+import wire
+from harness import http, ticket, wait_until
+
+
+@pytest.fixture
+def client(stack):
+    return wire.Client(stack)
+
+
+def raw_ticket(**fields):
+    return ticket(ticket_id=f"k-{uuid.uuid4()}", **fields)
+
+
+def test_published_ticket_is_answered_on_tickets_answered(client):
+    sent = raw_ticket(metadata='{"a": 1.50,  "b":[ ]}')
+    client.publish_ticket(sent)
+    [answer] = client.answers([sent["ticket_id"]])[sent["ticket_id"]]
+    assert answer["state"] in ("completed", "completed_with_flags", "escalated_low_confidence")
+    assert answer["ticket"]["metadata"] == sent["metadata"]
+    assert [step["step"] for step in answer["steps"]] == ["classify", "retrieve", "generate"]
+    assert answer["generation"]["primary_draft"]["text"]
+    assert answer["event_id"] and answer["correlation_id"] and answer["received_at"]
+
+
+def test_confluent_framing_is_read(stack, client):
+    sent = raw_ticket()
+    client.publish_ticket(sent, frame=lambda event: wire.confluent(7, event))
+    # Id 7 is not pinned in this stack: a dead letter that says so, byte for byte.
+    found = dead_letter(client, "classifier", lambda m: m.value()[:5] == b"\0\0\0\0\x07" and sent["ticket_id"].encode() in m.value())
+    assert "7" in wire.header(found, "helpdesk.error.message")
+
+
+def test_event_id_header_is_the_event(client):
+    event_id = str(uuid.uuid4())
+    sent = raw_ticket()
+    client.publish_ticket(sent, headers=[("event-id", event_id.encode())])
+    [answer] = client.answers([sent["ticket_id"]])[sent["ticket_id"]]
+    assert answer["event_id"] == event_id
+
+
+def dead_letter(client, stage, match):
+    found = []
+
+    def seen(messages):
+        found[:] = [m for m in messages if match(m)]
+        return bool(found)
+
+    client.read(f"{stage}.dead", seen, 30)
+    assert found, "no dead letter"
+    return found[0]
+
+
+@pytest.mark.parametrize("value", [
+    b"", b"\xc3\x01", b"not avro at all", b"\xc3\x01" + b"\0" * 8 + b"unknown schema", b"\xc3\x01" + wire.TICKET_EVENT.fingerprint("CRC-64-AVRO")[:8] + b"\xff" * 40,
+], ids=["empty", "short", "text", "unknown-schema", "malformed"])
+def test_undecodable_record_is_a_dead_letter_byte_for_byte(client, value):
+    key = str(uuid.uuid4()).encode()
+    partition, offset = client.publish("tickets.submitted", value, key=key, headers=[("x-mine", b"\x01\xff")])
+    found = dead_letter(client, "classifier", lambda m: m.key() == key)
+    assert (found.value() or b"") == value
+    assert dict(found.headers())["x-mine"] == b"\x01\xff"
+    assert wire.header(found, "helpdesk.error.stage") == "classifier"
+    assert wire.header(found, "helpdesk.error.topic") == client.stack.topic("tickets.submitted") or \
+        wire.header(found, "helpdesk.error.topic") == "tickets.submitted"
+    assert wire.header(found, "helpdesk.error.partition") == str(partition)
+    assert wire.header(found, "helpdesk.error.offset") == str(offset)
+    after = raw_ticket()
+    client.publish_ticket(after)
+    assert client.answers([after["ticket_id"]])
+
+
+def test_oversized_record_is_a_dead_letter(client):
+    sent = raw_ticket(description="word " * 130_000)
+    client.publish_ticket(sent)
+    found = dead_letter(client, "classifier", lambda m: sent["ticket_id"].encode() in m.key())
+    assert len(found.value()) > 600_000
+    assert "large" in wire.header(found, "helpdesk.error.class")
+
+
+def test_invalid_ticket_fails_visibly(stack, client):
+    sent = raw_ticket(subject="   ")
+    client.publish_ticket(sent)
+    [answer] = client.answers([sent["ticket_id"]])[sent["ticket_id"]]
+    assert answer["state"] == "failed"
+    assert "subject" in answer["failure"]["message"]
+    assert dead_letter(client, "classifier", lambda m: sent["ticket_id"].encode() in m.key())
+    shown = wait_until("the log", 20, lambda: (r := http("GET", f"{stack.url()}/tickets/{sent['ticket_id']}")).status == 200
+                       and r.json["state"] == "failed" and r)
+    assert "subject" in json.dumps(shown.json)
+
+
+def test_same_event_twice_is_one_row(stack, client):
+    sent = raw_ticket()
+    event = {"ticket": sent, "event_id": str(uuid.uuid4()), "received_at": 1_795_000_000_000,
+             "correlation_id": str(uuid.uuid4())}
+    for _ in range(2):
+        client.publish("tickets.submitted", wire.single_object(event), key=f"default/{sent['ticket_id']}")
+    wait_until("both answers", 60, lambda: len(client.read("tickets.answered", lambda _: False, 3)) and
+               sum(wire.decode(m.value())["event_id"] == event["event_id"] for m in client.read("tickets.answered", lambda _: False, 3)) == 2)
+    rows = stack.sql("SELECT kind, count(*) FROM interactions WHERE ticket_id = %s GROUP BY kind", sent["ticket_id"])
+    assert dict(rows) == {"submitted": 1, "classified": 1, "enriched": 1, "answered": 1}
+
+
+def test_auto_generated_ticket_is_never_drafted(client):
+    sent = raw_ticket(auto_generated=True)
+    client.publish_ticket(sent)
+    [answer] = client.answers([sent["ticket_id"]])[sent["ticket_id"]]
+    assert answer["generation"] is None
