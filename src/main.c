@@ -8,7 +8,8 @@
 #include "conf/conf.h"
 
 static const struct cmd commands[] = {
-    {"up", "[--workers N] [--gateways N]", "run all roles as child processes, around the embedded broker by default", cmd_up},
+    {"up", "[--workers N] [--gateways N]",
+        "run all roles as child processes, around the embedded broker by default", cmd_up},
     {"gateway", "", "role: the HTTP API", cmd_gateway},
     {"classifier", "", "role: category, priority, department, sentiment", cmd_classifier},
     {"retriever", "", "role: passages, similar tickets, customer, orders, rules", cmd_retriever},
@@ -28,7 +29,8 @@ static const struct cmd commands[] = {
 
 static void print_help(FILE *out)
 {
-    fputs("helpdesk " HELPDESK_VERSION ": answers support tickets\n\nhelpdesk [--config FILE] COMMAND\n\n", out);
+    fputs("helpdesk " HELPDESK_VERSION ": answers support tickets\n\nhelpdesk [--config FILE] COMMAND\n\n",
+        out);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         char call[64];
         snprintf(call, sizeof call, "%s %s", commands[i].name, commands[i].usage);

@@ -94,7 +94,8 @@ bool child_reap(struct child *child)
         return false;
     }
     if (WIFSIGNALED(status)) {
-        log_warn("child was killed", LOG_STR("instance", child->instance), LOG_INT("signal", WTERMSIG(status)));
+        log_warn(
+            "child was killed", LOG_STR("instance", child->instance), LOG_INT("signal", WTERMSIG(status)));
     } else if (WEXITSTATUS(status) != 0 || child->signalled_at == 0) {
         log_warn("child ended", LOG_STR("instance", child->instance), LOG_INT("code", WEXITSTATUS(status)));
     }

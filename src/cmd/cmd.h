@@ -1,5 +1,5 @@
-/* The subcommands of the program. Each takes its own argv (argv[0] is its name) and returns the exit code: 0 done,
- * 1 failed, 2 usage or settings. */
+/* The subcommands of the program. Each takes its own argv (argv[0] is its name) and returns the exit code: 0
+ * done, 1 failed, 2 usage or settings. */
 #ifndef HELPDESK_CMD_CMD_H
 #define HELPDESK_CMD_CMD_H
 
@@ -34,7 +34,8 @@ int cmd_settings(int argc, char **argv);
 /* Settings for a command: conf_load, and every problem on standard error. NULL: exit with 2. */
 struct conf *cmd_load_conf(void);
 
-/* "helpdesk NAME: MESSAGE" on standard error; returns `code`, so that a command can `return cmd_fail(...)`. */
+/* "helpdesk NAME: MESSAGE" on standard error; returns `code`, so that a command can `return cmd_fail(...)`.
+ */
 int cmd_fail(int code, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Writes all of `text` to standard output. */

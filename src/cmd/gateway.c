@@ -36,7 +36,8 @@ int cmd_gateway(int argc, char **argv)
     if (self.gateway == NULL) {
         return role_fail(&self.role, &err);
     }
-    role_publish_address(&self.role, "http", conf_text(self.role.conf, CONF_GATEWAY_HOST), gateway_port(self.gateway));
+    role_publish_address(
+        &self.role, "http", conf_text(self.role.conf, CONF_GATEWAY_HOST), gateway_port(self.gateway));
     code = role_run(&self.role, gateway_stop, &self);
     gateway_free(self.gateway);
     role_close(&self.role);

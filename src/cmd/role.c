@@ -43,7 +43,8 @@ int role_open(struct role *role, const char *name, int argc)
     if (role->admin == NULL) {
         return role_fail(role, &err);
     }
-    role_publish_address(role, "admin", conf_text(role->conf, CONF_ADMIN_HOST), http_server_port(role->admin));
+    role_publish_address(
+        role, "admin", conf_text(role->conf, CONF_ADMIN_HOST), http_server_port(role->admin));
     return 0;
 }
 
@@ -55,7 +56,8 @@ bool role_open_db(struct role *role, struct error *err)
         .query_timeout_ms = DB_QUERY_TIMEOUT_MS,
     };
     if (options.url[0] == '\0') {
-        return error_set(err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
+        return error_set(
+            err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
     }
     role->db = db_new(role->loop, &options);
     return true;
@@ -69,10 +71,12 @@ void role_publish_address(const struct role *role, const char *what, const char 
     const char *instance = conf_text(role->conf, CONF_INSTANCE);
     char path[512];
     char temporary[520];
-    snprintf(path, sizeof path, "%s/%s.%s", conf_text(role->conf, CONF_RUN_DIR), instance[0] ? instance : role->name, what);
+    snprintf(path, sizeof path, "%s/%s.%s", conf_text(role->conf, CONF_RUN_DIR),
+        instance[0] ? instance : role->name, what);
     snprintf(temporary, sizeof temporary, "%s.new", path);
     FILE *file = fopen(temporary, "we");
-    if (file == NULL || fprintf(file, "%s:%d\n", host, port) < 0 || fclose(file) != 0 || rename(temporary, path) != 0) {
+    if (file == NULL || fprintf(file, "%s:%d\n", host, port) < 0 || fclose(file) != 0 ||
+        rename(temporary, path) != 0) {
         log_warn("address not written", LOG_STR("path", path));
     }
 }

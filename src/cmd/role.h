@@ -1,4 +1,5 @@
-/* The skeleton that every role's process has: settings, log, loop, admin listener, database, drain on SIGTERM. */
+/* The skeleton that every role's process has: settings, log, loop, admin listener, database, drain on
+ * SIGTERM. */
 #ifndef HELPDESK_CMD_ROLE_H
 #define HELPDESK_CMD_ROLE_H
 
@@ -15,13 +16,16 @@ struct role {
     struct db *db; /* NULL unless role_open_db */
 };
 
-/* Loads the settings, sets up log and loop and the admin listener. 0, or the code to exit with (already explained). */
+/* Loads the settings, sets up log and loop and the admin listener. 0, or the code to exit with (already
+ * explained). */
 int role_open(struct role *role, const char *name, int argc);
 /* Connects to database.url; an error when that is not set. */
 bool role_open_db(struct role *role, struct error *err);
-/* Writes "host:port" to <run.dir>/<instance>.<what> when run.dir was given: how `up` and tests find a free port. */
+/* Writes "host:port" to <run.dir>/<instance>.<what> when run.dir was given: how `up` and tests find a free
+ * port. */
 void role_publish_address(const struct role *role, const char *what, const char *host, int port);
-/* Runs until a signal: then `drain` is called, which ends with loop_stop. Returns the exit code; frees what role_open made. */
+/* Runs until a signal: then `drain` is called, which ends with loop_stop. Returns the exit code; frees what
+ * role_open made. */
 int role_run(struct role *role, loop_fn *drain, void *arg);
 void role_close(struct role *role);
 /* Logs a start error, closes, and gives the exit code. */

@@ -67,7 +67,8 @@ static bool attempt_start(struct attempt *attempt, struct error *err)
     if (attempt->step == &retriever_step && !role_open_db(&attempt->role, err)) {
         return false;
     }
-    const struct stage_env env = {.loop = attempt->role.loop, .conf = attempt->role.conf, .db = attempt->role.db};
+    const struct stage_env env = {
+        .loop = attempt->role.loop, .conf = attempt->role.conf, .db = attempt->role.db};
     attempt->state = attempt->step->open(&env, err);
     if (attempt->state == NULL) {
         return false;
@@ -91,7 +92,8 @@ int cmd_try(int argc, char **argv)
         }
     }
     if (attempt.step == NULL) {
-        return cmd_fail(2, "try", "say classifier, retriever or generator, and give a TicketEvent as JSON on standard input");
+        return cmd_fail(2, "try",
+            "say classifier, retriever or generator, and give a TicketEvent as JSON on standard input");
     }
     int code = role_open(&attempt.role, "try", 1);
     if (code != 0) {

@@ -1,4 +1,5 @@
-/* `helpdesk up`: all roles as child processes, around the embedded broker unless kafka.brokers names a real one. */
+/* `helpdesk up`: all roles as child processes, around the embedded broker unless kafka.brokers names a real
+ * one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -24,7 +25,7 @@
 #define UP_MAX_CHILDREN 96
 #define UP_MAX_INSTANCES 16
 #define UP_TICK_MS 100
-#define UP_GRACE_MS 20000      /* for a child to drain */
+#define UP_GRACE_MS 20000 /* for a child to drain */
 #define UP_BROKER_START_MS 10000
 #define UP_SERVER_WAIT_MS 60000 /* for the database and the broker to come */
 #define UP_BACKOFF_CAP_MS 10000
@@ -52,8 +53,8 @@ static const struct {
     const char *role;
     int stop_order;
     bool is_gateway;
-} up_roles[] = {{"gateway", 0, true}, {"classifier", 1, false}, {"retriever", 1, false}, {"generator", 1, false},
-    {"kb-sync", 1, false}, {"logger", 2, false}};
+} up_roles[] = {{"gateway", 0, true}, {"classifier", 1, false}, {"retriever", 1, false},
+    {"generator", 1, false}, {"kb-sync", 1, false}, {"logger", 2, false}};
 
 static const char *run_dir(const struct up *up)
 {
@@ -66,12 +67,14 @@ static bool up_take_lock(struct up *up, struct error *err)
 {
     char path[512];
     if (mkdir(run_dir(up), 0755) != 0 && errno != EEXIST) {
-        return error_set(err, ERROR_FATAL, "run_dir", "cannot make run.dir %s: %s", run_dir(up), strerror(errno));
+        return error_set(
+            err, ERROR_FATAL, "run_dir", "cannot make run.dir %s: %s", run_dir(up), strerror(errno));
     }
     snprintf(path, sizeof path, "%s/lock", run_dir(up));
     up->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (up->lock < 0 || flock(up->lock, LOCK_EX | LOCK_NB) != 0) {
-        return error_set(err, ERROR_FATAL, "already_running", "another `helpdesk up` runs in %s", run_dir(up));
+        return error_set(
+            err, ERROR_FATAL, "already_running", "another `helpdesk up` runs in %s", run_dir(up));
     }
     snprintf(path, sizeof path, "%s/ready", run_dir(up));
     unlink(path);
@@ -79,8 +82,8 @@ static bool up_take_lock(struct up *up, struct error *err)
 }
 
 /* Waits for a server that may still be starting: tries `attempt` until it succeeds or the time is over. */
-static bool up_wait_for(const struct up *up, const char *what, bool (*attempt)(const struct up *up, struct error *err),
-    struct error *err)
+static bool up_wait_for(const struct up *up, const char *what,
+    bool (*attempt)(const struct up *up, struct error *err), struct error *err)
 {
     int64_t until = clock_mono_ms() + UP_SERVER_WAIT_MS;
     bool told = false;
@@ -153,7 +156,8 @@ static bool up_start_broker(struct up *up, struct error *err)
 static bool up_prepare(struct up *up, struct error *err)
 {
     if (conf_text(up->conf, CONF_DATABASE_URL)[0] == '\0') {
-        return error_set(err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
+        return error_set(
+            err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
     }
     snprintf(up->brokers, sizeof up->brokers, "%s", conf_text(up->conf, CONF_KAFKA_BROKERS));
     up->embedded = up->brokers[0] == '\0';
@@ -235,7 +239,8 @@ static void up_reap(struct up *up, int64_t now)
     for (int i = 0; i < up->count; i++) {
         struct child *child = &up->children[i];
         if (child_reap(child)) {
-            int64_t delay = child->signalled_at != 0 ? 0 : 200LL << (child->restarts < 6 ? child->restarts : 6);
+            int64_t delay =
+                child->signalled_at != 0 ? 0 : 200LL << (child->restarts < 6 ? child->restarts : 6);
             child->restarts += child->signalled_at == 0;
             child->start_at = now + (delay < UP_BACKOFF_CAP_MS ? delay : UP_BACKOFF_CAP_MS);
         }
@@ -268,8 +273,10 @@ static bool probe_child(const struct up *up, const struct child *child)
     char url[192];
     snprintf(url, sizeof url, "http://%s/health/ready", address);
     struct http_fetch_result result = {0};
-    bool ok = read && http_fetch(&(struct http_fetch_request){.method = "GET", .url = url, .timeout_ms = 1000}, &result, NULL)
-        && result.status == 200;
+    bool ok = read &&
+              http_fetch(&(struct http_fetch_request){.method = "GET", .url = url, .timeout_ms = 1000},
+                  &result, NULL) &&
+              result.status == 200;
     http_fetch_result_fini(&result);
     return ok;
 }
@@ -376,7 +383,8 @@ static bool up_options(int argc, char **argv, int *workers, int *gateways)
         {"workers", required_argument, NULL, 'w'}, {"gateways", required_argument, NULL, 'g'}, {0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if ((option == 'w' && up_count_option(optarg, workers)) || (option == 'g' && up_count_option(optarg, gateways))) {
+        if ((option == 'w' && up_count_option(optarg, workers)) ||
+            (option == 'g' && up_count_option(optarg, gateways))) {
             continue;
         }
         return false;
@@ -389,7 +397,8 @@ int cmd_up(int argc, char **argv)
     int workers = 1;
     int gateways = 1;
     if (!up_options(argc, argv, &workers, &gateways)) {
-        return cmd_fail(2, "up", "usage: helpdesk up [--workers N] [--gateways N], N from 1 to %d", UP_MAX_INSTANCES);
+        return cmd_fail(
+            2, "up", "usage: helpdesk up [--workers N] [--gateways N], N from 1 to %d", UP_MAX_INSTANCES);
     }
     static struct up up;
     up.conf = cmd_load_conf();
