@@ -110,7 +110,8 @@ static void parses_queries(void **state)
     struct uri_pair *pairs;
     size_t count;
     assert_true(uri_parse_query(*state, "a=1&&b=x+y%26z&c&=e&d=1=2&", &pairs, &count));
-    static const struct uri_pair expected[] = {{"a", "1"}, {"b", "x y&z"}, {"c", ""}, {"", "e"}, {"d", "1=2"}};
+    static const struct uri_pair expected[] = {
+        {"a", "1"}, {"b", "x y&z"}, {"c", ""}, {"", "e"}, {"d", "1=2"}};
     assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
     for (size_t i = 0; i < count; i++) {
         assert_string_equal(pairs[i].name, expected[i].name);
