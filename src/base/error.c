@@ -5,6 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Removes the first bytes of a UTF-8 character whose last ones did not fit. */
+static void cut_broken_end(char *text, size_t len)
+{
+    size_t start = len;
+    while (start > 0 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
+        start--;
+    if (start == 0)
+        return;
+    unsigned char lead = (unsigned char)text[--start];
+    size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+    if (start + size > len)
+        text[start] = '\0';
+}
+
 _Bool error_set(
     struct error *err, enum error_disposition disposition, const char *code, const char *format, ...)
 {
@@ -17,13 +31,8 @@ _Bool error_set(
     va_start(args, format);
     int len = vsnprintf(err->text, sizeof(err->text), format, args);
     va_end(args);
-    if (len >= (int)sizeof(err->text)) { /* do not end in half a character */
-        size_t end = sizeof(err->text) - 1;
-        while (end > 0 && ((unsigned char)err->text[end - 1] & 0xC0) == 0x80)
-            end--;
-        if (end > 0 && (unsigned char)err->text[end - 1] >= 0xC0)
-            err->text[end - 1] = '\0';
-    }
+    if (len >= (int)sizeof(err->text))
+        cut_broken_end(err->text, sizeof(err->text) - 1);
     return 0;
 }
 
