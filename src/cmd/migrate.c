@@ -35,14 +35,16 @@ static bool read_arguments(int argc, char **argv, int64_t *steps)
         return argc == 2;
     }
     *steps = 1;
-    return strcmp(argv[1], "down") == 0 && (argc == 2 || (parse_int64(argv[2], steps) && *steps >= 1 && *steps <= 9999));
+    return strcmp(argv[1], "down") == 0 &&
+           (argc == 2 || (parse_int64(argv[2], steps) && *steps >= 1 && *steps <= 9999));
 }
 
 int cmd_migrate(int argc, char **argv)
 {
     int64_t steps = 0;
     if (!read_arguments(argc, argv, &steps)) {
-        return cmd_fail(2, NAME, "say up, down, down N or status; down without a number takes the last step back");
+        return cmd_fail(
+            2, NAME, "say up, down, down N or status; down without a number takes the last step back");
     }
     struct conf *conf = cmd_load_conf();
     if (conf == NULL) {

@@ -63,7 +63,9 @@ static void count_error(const char *code)
 {
     char labels[64];
     (void)snprintf(labels, sizeof(labels), "code=\"%s\"", code);
-    metric_add(metrics_counter("helpdesk_db_errors_total", "Queries that failed, by what it means to us", labels), 1);
+    metric_add(
+        metrics_counter("helpdesk_db_errors_total", "Queries that failed, by what it means to us", labels),
+        1);
 }
 
 void db_complete(struct db *db, struct db_pending *query, const struct error *err)
@@ -218,7 +220,8 @@ static struct db_pending *pending_new(struct db *db, const struct db_query *quer
             at += len;
         }
     }
-    pending->sql = statement >= 0 ? db->statements[statement] : memcpy(at, query->sql, strlen(query->sql) + 1);
+    pending->sql =
+        statement >= 0 ? db->statements[statement] : memcpy(at, query->sql, strlen(query->sql) + 1);
     return pending;
 }
 
@@ -258,7 +261,8 @@ struct db *db_new(struct loop *loop, const struct db_options *options)
     error_set(&db->refusal, ERROR_RETRY, "db_unavailable", "too many queries wait for the database");
     db->queries = metrics_counter("helpdesk_db_queries_total", "Queries that ended", NULL);
     db->seconds = metrics_histogram("helpdesk_db_query_seconds", "Time from asking to the answer", NULL);
-    db->connections = metrics_gauge("helpdesk_db_connections", "Connections to the database that are up", NULL);
+    db->connections =
+        metrics_gauge("helpdesk_db_connections", "Connections to the database that are up", NULL);
     health_set(HEALTH_PART, false, "connecting");
     db->conn_count = options->connections;
     db->conns = xcalloc((size_t)options->connections, sizeof(*db->conns));
@@ -278,7 +282,8 @@ void db_free(struct db *db)
         db_conn_fini(&db->conns[i], &closing);
     }
     on_refuse(db);
-    for (struct db_pending *query = db_fifo_pop(&db->waiting); query != NULL; query = db_fifo_pop(&db->waiting)) {
+    for (struct db_pending *query = db_fifo_pop(&db->waiting); query != NULL;
+         query = db_fifo_pop(&db->waiting)) {
         db_complete(db, query, &closing);
     }
     for (int i = 0; i < db->statement_count; i++) {

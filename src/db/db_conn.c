@@ -1,4 +1,5 @@
-/* One connection of the pool in pipeline mode: sends queries one behind the other, hands results back in that order. */
+/* One connection of the pool in pipeline mode: sends queries one behind the other, hands results back in that
+ * order. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* Maps PostgreSQL's errors by SQLSTATE, and opens connections that never leak a password or a row into a message. */
+/* Maps PostgreSQL's errors by SQLSTATE, and opens connections that never leak a password or a row into a
+ * message. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -14,6 +15,7 @@ static const struct {
     {"57014", ERROR_RETRY, "db_timeout", false},     /* query canceled: statement_timeout */
     {"55P03", ERROR_RETRY, "db_conflict", false},    /* lock not available */
     {"40", ERROR_RETRY, "db_conflict", false},       /* serialization failure, deadlock */
+    {"08P01", ERROR_FATAL, "db_schema", false},      /* protocol violation: a wrong number of parameters */
     {"08", ERROR_RETRY, "db_unavailable", false},    /* connection */
     {"25006", ERROR_RETRY, "db_unavailable", false}, /* read-only: a standby that is not yet promoted */
     {"53", ERROR_RETRY, "db_unavailable", false},    /* out of memory, disk, connections */
@@ -51,9 +53,10 @@ bool db_error_is_stale_plan(const PGresult *result)
     if (state == NULL) {
         return false;
     }
-    /* 0A000 is any unsupported feature; this function of the server raises "cached plan must not change result type". */
-    return strcmp(state, "26000") == 0 ||
-        (strcmp(state, "0A000") == 0 && function != NULL && strcmp(function, "RevalidateCachedQuery") == 0);
+    /* 0A000 is any unsupported feature; this function of the server raises "cached plan must not change
+     * result type". */
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && function != NULL &&
+                                              strcmp(function, "RevalidateCachedQuery") == 0);
 }
 
 void db_error_from_result(struct error *err, const PGresult *result)
@@ -64,7 +67,8 @@ void db_error_from_result(struct error *err, const PGresult *result)
         return;
     }
     if (db_error_is_stale_plan(result)) {
-        error_set(err, ERROR_RETRY, "db_conflict", "the statement must be prepared again (SQLSTATE %s)", state);
+        error_set(
+            err, ERROR_RETRY, "db_conflict", "the statement must be prepared again (SQLSTATE %s)", state);
         return;
     }
     size_t i = 0;
@@ -106,7 +110,8 @@ void db_error_from_connection(struct error *err, const PGconn *conn)
     buf_init(&text, 4096);
     append_without(&text, PQerrorMessage(conn), PQpass(conn));
     const char *said = buf_text(&text);
-    error_set(err, ERROR_RETRY, "db_unavailable", "%s", *said != '\0' ? said : "the connection to the database was lost");
+    error_set(err, ERROR_RETRY, "db_unavailable", "%s",
+        *said != '\0' ? said : "the connection to the database was lost");
     buf_fini(&text);
 }
 
@@ -135,8 +140,9 @@ static void drop_notice(void *arg, const PGresult *result)
 PGconn *db_connect(const char *url, bool wait)
 {
     /* Of two of the same name the later one wins: those before dbname are defaults. */
-    static const char *const names[] = {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
-        "tcp_user_timeout", "fallback_application_name", "dbname", "client_encoding", NULL};
+    static const char *const names[] = {"connect_timeout", "keepalives_idle", "keepalives_interval",
+        "keepalives_count", "tcp_user_timeout", "fallback_application_name", "dbname", "client_encoding",
+        NULL};
     const char *const values[] = {"10", "30", "10", "3", "30000", "helpdesk", url, "UTF8", NULL};
     PGconn *conn = wait ? PQconnectdbParams(names, values, 1) : PQconnectStartParams(names, values, 1);
     if (conn != NULL) {

@@ -1,5 +1,5 @@
-/* The life of one connection: connecting without blocking, session settings, loss, backoff. (Only the look-up of a host
- * name blocks: libpq has no other way; an address or a socket's folder needs none.) */
+/* The life of one connection: connecting without blocking, session settings, loss, backoff. (Only the look-up
+ * of a host name blocks: libpq has no other way; an address or a socket's folder needs none.) */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,7 +28,8 @@ static void watch(struct db_link *link, short what)
         return;
     }
     unwatch(link);
-    link->event = event_new(loop_base(link->loop), PQsocket(link->conn), (short)(what | EV_PERSIST), on_socket, link);
+    link->event =
+        event_new(loop_base(link->loop), PQsocket(link->conn), (short)(what | EV_PERSIST), on_socket, link);
     if (link->event == NULL || event_add(link->event, NULL) != 0) {
         db_link_lose(link);
         return;
@@ -69,10 +70,12 @@ static void lose_with_message(struct db_link *link)
 static bool send_setup(struct db_link *link)
 {
     char sql[160];
-    (void)snprintf(sql, sizeof(sql), "SET statement_timeout = %lld; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'",
+    (void)snprintf(sql, sizeof(sql),
+        "SET statement_timeout = %lld; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'",
         (long long)link->statement_timeout_ms);
     link->state = DB_LINK_SETUP;
-    return PQsetnonblocking(link->conn, 1) == 0 && PQsendQuery(link->conn, sql) == 1 && PQflush(link->conn) >= 0;
+    return PQsetnonblocking(link->conn, 1) == 0 && PQsendQuery(link->conn, sql) == 1 &&
+           PQflush(link->conn) >= 0;
 }
 
 static void go_on_connecting(struct db_link *link)
@@ -157,7 +160,8 @@ static void on_timer(void *arg)
         if (link->lost_soon) {
             db_error_from_connection(&why, link->conn);
         } else {
-            error_set(&why, ERROR_RETRY, "db_unavailable", "the database did not answer within %d s", CONNECT_TIMEOUT_MS / 1000);
+            error_set(&why, ERROR_RETRY, "db_unavailable", "the database did not answer within %d s",
+                CONNECT_TIMEOUT_MS / 1000);
         }
         lose(link, &why);
         return;
@@ -175,11 +179,8 @@ static void on_timer(void *arg)
 void db_link_init(struct db_link *link, struct loop *loop, const char *url, int64_t statement_timeout_ms,
     const struct db_link_events *events, void *arg)
 {
-    *link = (struct db_link){.loop = loop,
-        .url = url,
-        .statement_timeout_ms = statement_timeout_ms,
-        .events = events,
-        .arg = arg};
+    *link = (struct db_link){
+        .loop = loop, .url = url, .statement_timeout_ms = statement_timeout_ms, .events = events, .arg = arg};
     link->timer = loop_timer_new(loop, on_timer, link);
     loop_timer_arm(link->timer, 0);
 }

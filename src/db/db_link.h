@@ -1,4 +1,5 @@
-/* One connection on the loop, kept alive: connects, sets the session up, and connects again after every loss. */
+/* One connection on the loop, kept alive: connects, sets the session up, and connects again after every loss.
+ */
 #ifndef HELPDESK_DB_DB_LINK_H
 #define HELPDESK_DB_DB_LINK_H
 

@@ -124,7 +124,8 @@ void db_listen_free(struct db_listen *listen)
     free(listen);
 }
 
-void db_listen_add(struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg)
+void db_listen_add(
+    struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg)
 {
     struct listener *at = xcalloc(1, sizeof(*at));
     *at = (struct listener){.next = listen->listeners, .channel = xstrdup(channel), .fn = fn, .arg = arg};

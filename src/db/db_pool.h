@@ -1,4 +1,5 @@
-/* The pool's inside: queries that wait, connections that run several at once. Shared by db.c and db_conn.c. */
+/* The pool's inside: queries that wait, connections that run several at once. Shared by db.c and db_conn.c.
+ */
 #ifndef HELPDESK_DB_DB_POOL_H
 #define HELPDESK_DB_DB_POOL_H
 
@@ -36,11 +37,12 @@ struct db_conn {
     struct db_link link;
     struct db_fifo sent;
     unsigned char prepared[DB_MAX_STATEMENTS]; /* enum db_prepared */
-    int64_t progress_ms;                       /* monotonic: when the server was last seen working on `sent` */
-    bool stale;                                /* a prepared statement broke: connect anew when idle */
+    int64_t progress_ms; /* monotonic: when the server was last seen working on `sent` */
+    bool stale;          /* a prepared statement broke: connect anew when idle */
 };
 
-void db_conn_init(struct db_conn *conn, struct db *db, struct loop *loop, const char *url, int64_t timeout_ms);
+void db_conn_init(
+    struct db_conn *conn, struct db *db, struct loop *loop, const char *url, int64_t timeout_ms);
 void db_conn_fini(struct db_conn *conn, const struct error *why); /* what was sent completes with `why` */
 bool db_conn_usable(const struct db_conn *conn);
 void db_conn_send(struct db_conn *conn, struct db_pending *query); /* takes the query */
@@ -50,14 +52,16 @@ struct db_pending *db_fifo_pop(struct db_fifo *fifo); /* NULL when empty */
 
 /* Tells the one who asked, and frees the query. */
 void db_complete(struct db *db, struct db_pending *query, const struct error *err);
-void db_dispatch(struct db *db);                                    /* sends what waits to who is free */
-void db_connections_changed(struct db *db, const struct error *why); /* one came up (`why` NULL) or went down */
+void db_dispatch(struct db *db); /* sends what waits to who is free */
+void db_connections_changed(
+    struct db *db, const struct error *why); /* one came up (`why` NULL) or went down */
 
 /* db_listen.c */
 struct db_listen;
 struct db_listen *db_listen_new(struct loop *loop, const char *url);
 void db_listen_free(struct db_listen *listen); /* NULL is fine */
-void db_listen_add(struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);
+void db_listen_add(
+    struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);
 
 /* db_result.c */
 struct db_result {

@@ -52,7 +52,8 @@ static bool accept_result(PGresult *result, struct error *err)
     return error_set(err, why.disposition, why.code, "%s", why.text);
 }
 
-struct db_result *db_session_query(struct db_session *session, const struct db_query *query, struct error *err)
+struct db_result *db_session_query(
+    struct db_session *session, const struct db_query *query, struct error *err)
 {
     PGresult *rows =
         PQexecParams(session->conn, query->sql, query->param_count, NULL, query->params, NULL, NULL, 0);

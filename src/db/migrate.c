@@ -1,4 +1,5 @@
-/* Brings the database's schema to a step and back: each step in one transaction with its row in schema_migrations. */
+/* Brings the database's schema to a step and back: each step in one transaction with its row in
+ * schema_migrations. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,10 +19,10 @@ static bool run(struct db_session *session, const struct db_query *query, struct
 static bool lock(struct db_session *session, struct error *err)
 {
     return run(session, &(struct db_query){.sql = LOCK_SQL}, err) &&
-        db_session_script(session,
-            "CREATE TABLE IF NOT EXISTS schema_migrations (number int PRIMARY KEY, name text NOT NULL, "
-            "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
-            err);
+           db_session_script(session,
+               "CREATE TABLE IF NOT EXISTS schema_migrations (number int PRIMARY KEY, name text NOT NULL, "
+               "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
+               err);
 }
 
 static void unlock(struct db_session *session)
@@ -33,7 +34,9 @@ static void unlock(struct db_session *session)
 static struct db_result *read_applied(struct db_session *session, struct error *err)
 {
     return db_session_query(session,
-        &(struct db_query){.sql = "SELECT number, name, checksum, applied_at FROM schema_migrations ORDER BY number"}, err);
+        &(struct db_query){
+            .sql = "SELECT number, name, checksum, applied_at FROM schema_migrations ORDER BY number"},
+        err);
 }
 
 static int find_row(const struct db_result *applied, int number)
@@ -46,8 +49,8 @@ static int find_row(const struct db_result *applied, int number)
     return -1;
 }
 
-static bool same_text(struct db_session *session, const struct db_migration *step, const char *checksum, bool *same,
-    struct error *err)
+static bool same_text(struct db_session *session, const struct db_migration *step, const char *checksum,
+    bool *same, struct error *err)
 {
     struct db_result *result = db_session_query(session,
         &(struct db_query){.sql = "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex') = $2",
@@ -60,7 +63,8 @@ static bool same_text(struct db_session *session, const struct db_migration *ste
 }
 
 /* Runs `script` and then `note` as one. */
-static bool apply(struct db_session *session, const char *script, const struct db_query *note, struct error *err)
+static bool apply(
+    struct db_session *session, const char *script, const struct db_query *note, struct error *err)
 {
     if (!db_session_script(session, "BEGIN", err)) {
         return false;
@@ -83,7 +87,8 @@ static bool name_step(struct error *err, const struct db_migration *step)
     return false;
 }
 
-static bool apply_up(struct db_session *session, const struct db_migration *step, struct buf *report, struct error *err)
+static bool apply_up(
+    struct db_session *session, const struct db_migration *step, struct buf *report, struct error *err)
 {
     char number[16];
     (void)snprintf(number, sizeof(number), "%d", step->number);
@@ -114,7 +119,8 @@ static bool up_locked(struct db_session *session, struct buf *report, struct err
         ok = same_text(session, step, db_value(applied, row, 2), &same, err);
         if (ok && !same) {
             ok = error_set(err, ERROR_FATAL, "migration_changed",
-                "%04d_%s was applied with another text; a step never changes: add a new one", step->number, step->name);
+                "%04d_%s was applied with another text; a step never changes: add a new one", step->number,
+                step->name);
         }
     }
     if (ok && done == 0) {
@@ -149,8 +155,8 @@ static bool down_locked(struct db_session *session, int steps, struct buf *repor
     for (int row = last; ok && row >= 0 && row > last - steps; row--) {
         const struct db_migration *step = find_step(db_int(applied, row, 0));
         if (step == NULL) {
-            ok = error_set(err, ERROR_FATAL, "migration_unknown", "%s is not known to this version of the program",
-                db_value(applied, row, 1));
+            ok = error_set(err, ERROR_FATAL, "migration_unknown",
+                "%s is not known to this version of the program", db_value(applied, row, 1));
             break;
         }
         struct db_query note = {.sql = "DELETE FROM schema_migrations WHERE number = $1",
@@ -175,8 +181,8 @@ bool migrate_down(struct db_session *session, int steps, struct buf *report, str
     return ok;
 }
 
-static bool status_of_step(struct db_session *session, const struct db_migration *step, const struct db_result *applied,
-    struct buf *report, struct error *err)
+static bool status_of_step(struct db_session *session, const struct db_migration *step,
+    const struct db_result *applied, struct buf *report, struct error *err)
 {
     int row = find_row(applied, step->number);
     if (row < 0) {
