@@ -1,0 +1,173 @@
+/* Compiles patterns of words once and finds them in texts. */
+#include "model/phrase.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define TOKEN_MAX 12
+#define BUCKETS 128
+
+struct choice {
+    const char *text; /* in the pattern, not terminated */
+    size_t len;
+    bool prefix;
+};
+
+struct token {
+    struct choice *choices; /* NULL: a gap */
+    size_t choice_count;
+    size_t gap;
+    bool optional;
+};
+
+struct phrase {
+    const struct phrase_rule *rule;
+    struct token tokens[TOKEN_MAX];
+    size_t token_count;
+};
+
+struct phrase_table {
+    struct arena *arena;
+    struct phrase *phrases;
+    size_t count;
+    size_t *buckets[BUCKETS]; /* phrases whose first word may start with that byte */
+    size_t bucket_counts[BUCKETS];
+};
+
+static void compile_token(struct arena *arena, const char *text, size_t len, struct token *token)
+{
+    if (text[0] == '~') {
+        assert(len == 2 && text[1] >= '1' && text[1] <= '9');
+        token->gap = (size_t)(text[1] - '0');
+        return;
+    }
+    token->optional = text[len - 1] == '?';
+    len -= token->optional;
+    size_t count = 1;
+    for (size_t i = 0; i < len; i++) {
+        count += text[i] == '|';
+    }
+    token->choices = arena_array(arena, count, sizeof *token->choices);
+    for (size_t at = 0; at <= len;) {
+        const char *bar = memchr(text + at, '|', len - at);
+        size_t end = bar != NULL ? (size_t)(bar - text) : len;
+        struct choice *choice = &token->choices[token->choice_count++];
+        assert(end > at);
+        choice->prefix = text[end - 1] == '*';
+        choice->text = text + at;
+        choice->len = end - at - choice->prefix;
+        at = end + 1;
+    }
+}
+
+static void compile_phrase(struct arena *arena, const struct phrase_rule *rule, struct phrase *phrase)
+{
+    phrase->rule = rule;
+    for (const char *p = rule->pattern; *p != 0;) {
+        size_t len = strcspn(p, " ");
+        assert(len > 0 && phrase->token_count < TOKEN_MAX);
+        compile_token(arena, p, len, &phrase->tokens[phrase->token_count++]);
+        p += len + (p[len] == ' ');
+    }
+    assert(phrase->token_count > 0 && phrase->tokens[0].choices != NULL && !phrase->tokens[0].optional);
+}
+
+/* Two passes: sizes, then entries. */
+static void fill_buckets(struct phrase_table *table)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t b = 0; b < BUCKETS && pass == 1; b++) {
+            table->buckets[b] = arena_array(table->arena, table->bucket_counts[b], sizeof(size_t));
+            table->bucket_counts[b] = 0;
+        }
+        for (size_t i = 0; i < table->count; i++) {
+            const struct token *first = &table->phrases[i].tokens[0];
+            bool seen[BUCKETS] = {false};
+            for (size_t c = 0; c < first->choice_count; c++) {
+                size_t b = (unsigned char)first->choices[c].text[0] % BUCKETS;
+                if (!seen[b] && pass == 1) {
+                    table->buckets[b][table->bucket_counts[b]] = i;
+                }
+                table->bucket_counts[b] += !seen[b];
+                seen[b] = true;
+            }
+        }
+    }
+}
+
+struct phrase_table *phrase_table_new(const struct phrase_rule *rules, size_t count)
+{
+    struct arena *arena = arena_new(0);
+    struct phrase_table *table = ARENA_NEW(arena, struct phrase_table);
+    table->arena = arena;
+    table->count = count;
+    table->phrases = arena_array(arena, count, sizeof *table->phrases);
+    for (size_t i = 0; i < count; i++) {
+        compile_phrase(arena, &rules[i], &table->phrases[i]);
+    }
+    fill_buckets(table);
+    return table;
+}
+
+void phrase_table_free(struct phrase_table *table)
+{
+    if (table != NULL) {
+        arena_free(table->arena);
+    }
+}
+
+static bool token_matches(const struct token *token, const char *word)
+{
+    for (size_t i = 0; i < token->choice_count; i++) {
+        const struct choice *choice = &token->choices[i];
+        if (strncmp(word, choice->text, choice->len) == 0 && (choice->prefix || word[choice->len] == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Matches the tokens from `t` on at the words from `w` on; the end (one past) through `end`. */
+static bool match_from(
+    const struct phrase *phrase, size_t t, const struct text_word *words, size_t w, size_t count, size_t *end)
+{
+    if (t == phrase->token_count) {
+        *end = w;
+        return true;
+    }
+    const struct token *token = &phrase->tokens[t];
+    if (token->choices == NULL) {
+        for (size_t skip = 0; skip <= token->gap && w + skip <= count; skip++) {
+            if (match_from(phrase, t + 1, words, w + skip, count, end)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    if (w < count && token_matches(token, words[w].plain) &&
+        match_from(phrase, t + 1, words, w + 1, count, end)) {
+        return true;
+    }
+    return token->optional && match_from(phrase, t + 1, words, w, count, end);
+}
+
+struct phrase_hit *phrase_find(const struct phrase_table *table, struct arena *arena,
+    const struct text_word *words, size_t word_count, size_t max, size_t *count)
+{
+    struct phrase_hit *hits = arena_array(arena, max, sizeof *hits);
+    size_t *busy =
+        arena_array(arena, table->count, sizeof *busy); /* per phrase: first word not in an earlier hit */
+    *count = 0;
+    for (size_t w = 0; w < word_count && *count < max; w++) {
+        size_t b = (unsigned char)words[w].plain[0] % BUCKETS;
+        for (size_t i = 0; i < table->bucket_counts[b] && *count < max; i++) {
+            size_t index = table->buckets[b][i];
+            size_t end;
+            if (busy[index] <= w && match_from(&table->phrases[index], 0, words, w, word_count, &end)) {
+                busy[index] = end;
+                hits[(*count)++] = (struct phrase_hit){table->phrases[index].rule, w, end - 1};
+            }
+        }
+    }
+    return hits;
+}

@@ -1,0 +1,503 @@
+/* Words, stems and sentences for comparing texts without a language model. */
+#include "model/text.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/utf8.h"
+
+/* Sorted by bytes; English and German together, because a ticket often mixes them. */
+static const char *const stop_words[] = {
+    "a",
+    "aber",
+    "about",
+    "after",
+    "again",
+    "all",
+    "alle",
+    "als",
+    "also",
+    "am",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "at",
+    "auch",
+    "auf",
+    "aus",
+    "be",
+    "because",
+    "been",
+    "bei",
+    "being",
+    "bin",
+    "bis",
+    "but",
+    "by",
+    "can",
+    "could",
+    "da",
+    "danke",
+    "dann",
+    "das",
+    "dass",
+    "dear",
+    "dein",
+    "dem",
+    "den",
+    "der",
+    "des",
+    "did",
+    "die",
+    "dies",
+    "diese",
+    "diesem",
+    "diesen",
+    "dieser",
+    "dieses",
+    "do",
+    "does",
+    "doing",
+    "don",
+    "du",
+    "durch",
+    "ein",
+    "eine",
+    "einem",
+    "einen",
+    "einer",
+    "eines",
+    "er",
+    "es",
+    "euch",
+    "for",
+    "from",
+    "fur",
+    "get",
+    "gibt",
+    "habe",
+    "haben",
+    "had",
+    "hallo",
+    "has",
+    "hat",
+    "have",
+    "he",
+    "hello",
+    "her",
+    "here",
+    "hi",
+    "him",
+    "his",
+    "how",
+    "i",
+    "ich",
+    "if",
+    "ihm",
+    "ihn",
+    "ihnen",
+    "ihr",
+    "ihre",
+    "ihrem",
+    "ihren",
+    "ihrer",
+    "im",
+    "in",
+    "into",
+    "is",
+    "ist",
+    "it",
+    "its",
+    "ja",
+    "jetzt",
+    "just",
+    "kann",
+    "kein",
+    "keine",
+    "know",
+    "konnen",
+    "konnte",
+    "let",
+    "ll",
+    "m",
+    "man",
+    "me",
+    "mehr",
+    "mein",
+    "meine",
+    "meinem",
+    "meinen",
+    "meiner",
+    "mich",
+    "mir",
+    "mit",
+    "more",
+    "muss",
+    "my",
+    "nach",
+    "need",
+    "nicht",
+    "no",
+    "noch",
+    "not",
+    "now",
+    "nun",
+    "nur",
+    "ob",
+    "oder",
+    "of",
+    "off",
+    "on",
+    "or",
+    "our",
+    "out",
+    "please",
+    "re",
+    "s",
+    "schon",
+    "sehr",
+    "sein",
+    "seit",
+    "she",
+    "should",
+    "sich",
+    "sie",
+    "sind",
+    "so",
+    "some",
+    "t",
+    "than",
+    "thank",
+    "thanks",
+    "that",
+    "the",
+    "their",
+    "them",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "those",
+    "to",
+    "too",
+    "um",
+    "und",
+    "uns",
+    "unser",
+    "unsere",
+    "up",
+    "us",
+    "ve",
+    "very",
+    "vom",
+    "von",
+    "vor",
+    "want",
+    "war",
+    "was",
+    "we",
+    "weil",
+    "wenn",
+    "werden",
+    "were",
+    "what",
+    "when",
+    "where",
+    "which",
+    "who",
+    "why",
+    "wie",
+    "will",
+    "wir",
+    "wird",
+    "with",
+    "wo",
+    "would",
+    "you",
+    "your",
+    "zu",
+    "zum",
+    "zur",
+};
+
+static int compare_word(const void *key, const void *entry)
+{
+    return strcmp(key, *(const char *const *)entry);
+}
+
+bool text_is_stop_word(const char *plain)
+{
+    return bsearch(
+        plain, stop_words, sizeof stop_words / sizeof stop_words[0], sizeof stop_words[0], compare_word);
+}
+
+/* The base letter of U+00C0..U+017F, lower case; 0 where there is none (a letter of its own, a sign). */
+static char base_letter(unsigned code)
+{
+    static const char latin1[] = "aaaaaa\0ceeeeiiii\0nooooo\0ouuuuy\0\0aaaaaa\0ceeeeiiii\0nooooo\0ouuuuy\0y";
+    static const char extended[] = "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii\0\0jjkkkllllllllllnnnn"
+                                   "nnnnnoooooo\0\0rrrrrrssssssss"
+                                   "ttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+    _Static_assert(sizeof latin1 == 65 && sizeof extended == 129, "a letter for every code");
+    if (code >= 0xC0 && code <= 0xFF) {
+        return latin1[code - 0xC0];
+    }
+    return code >= 0x100 && code <= 0x17F ? extended[code - 0x100] : 0;
+}
+
+char *text_plain(struct arena *arena, const char *folded)
+{
+    char *out = arena_strdup(arena, folded);
+    size_t len = 0;
+    for (const unsigned char *p = (const unsigned char *)folded; *p != 0;) {
+        char base = 0;
+        if (*p >= 0xC3 && *p <= 0xC5 && p[1] != 0) {
+            base = base_letter((*p & 0x1Fu) << 6 | (p[1] & 0x3Fu));
+        }
+        if (base != 0) {
+            out[len++] = base;
+            p += 2;
+        } else {
+            out[len++] = (char)*p++;
+        }
+    }
+    out[len] = 0;
+    return out;
+}
+
+static bool cut_ending(char *word, size_t *len, const char *ending, size_t keep)
+{
+    size_t n = strlen(ending);
+    if (*len < n + keep || memcmp(word + *len - n, ending, n) != 0) {
+        return false;
+    }
+    *len -= n;
+    word[*len] = 0;
+    return true;
+}
+
+static void cut_plural(char *word, size_t *len)
+{
+    if (*len < 4 || word[*len - 1] != 's' || strchr("su", word[*len - 2]) != NULL) {
+        return;
+    }
+    if (cut_ending(word, len, "sses", 2)) {
+        memcpy(word + *len, "ss", 3);
+        *len += 2;
+    } else if (cut_ending(word, len, "ies", 3)) {
+        memcpy(word + *len, "y", 2);
+        *len += 1;
+    } else if (word[*len - 2] != 'i') {
+        word[--*len] = 0;
+    }
+}
+
+/* A light stemmer: what matters is that the forms of one word agree, not that the stem is a word. Both
+ * languages' endings are cut from every word, since a word's language is not known. */
+const char *text_stem(struct arena *arena, const char *plain)
+{
+    size_t len = strlen(plain);
+    char *word = arena_strndup(arena, plain, len);
+    if (len < 4 || (word[0] >= '0' && word[0] <= '9')) {
+        return word;
+    }
+    cut_plural(word, &len);
+    if (cut_ending(word, &len, "ing", 4) || cut_ending(word, &len, "ed", 4)) {
+        if (word[len - 1] == word[len - 2] && strchr("aeiouls", word[len - 1]) == NULL) {
+            word[--len] = 0;
+        }
+    }
+    cut_ending(word, &len, "y", 4);
+    if (!cut_ending(word, &len, "en", 4) && !cut_ending(word, &len, "er", 4)) {
+        cut_ending(word, &len, "em", 4);
+    }
+    cut_ending(word, &len, "e", 3);
+    return word;
+}
+
+struct text_word *text_words(struct arena *arena, const char *text, size_t max, size_t *count)
+{
+    struct utf8_word *raw = utf8_words(arena, text, max, count);
+    struct text_word *words = arena_array(arena, *count, sizeof *words);
+    for (size_t i = 0; i < *count; i++) {
+        words[i].plain = text_plain(arena, raw[i].text);
+        words[i].stem = text_stem(arena, words[i].plain);
+        words[i].start = raw[i].start;
+        words[i].end = raw[i].end;
+        words[i].stop = text_is_stop_word(words[i].plain);
+    }
+    return words;
+}
+
+/* ---- sentences ---- */
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Whether the full stop at `dot` belongs to an abbreviation ("e.g.", "z. B.", "Nr. 5", "J.") or a date ("3.
+ * May"). */
+static bool is_abbreviation(const char *text, size_t start, size_t dot)
+{
+    static const char *const known[] = {"approx", "bzgl", "bzw", "ca", "dr", "e.g", "etc", "evtl", "ggf",
+        "i.e", "inkl", "max", "min", "mr", "mrs", "ms", "nr", "no", "prof", "st", "usw", "vgl", "vs"};
+    size_t from = dot;
+    while (from > start && !is_space(text[from - 1]) && text[from - 1] != '(') {
+        from--;
+    }
+    size_t len = dot - from;
+    if (len == 0 || len > 6) {
+        return len == 0;
+    }
+    bool digits = true;
+    char word[8] = {0};
+    for (size_t i = 0; i < len; i++) {
+        char c = text[from + i];
+        digits = digits && c >= '0' && c <= '9';
+        word[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    if (digits) {
+        return len <= 2;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(word, known[i]) == 0) {
+            return strcmp(word, "no") != 0 ||
+                   (text[dot + 1] == ' ' && text[dot + 2] >= '0' && text[dot + 2] <= '9');
+        }
+    }
+    return len == 1;
+}
+
+static bool ends_sentence(const char *text, size_t start, size_t at)
+{
+    char c = text[at];
+    if (c == '\n') {
+        return true;
+    }
+    if ((unsigned char)c == 0xE3 && (unsigned char)text[at + 1] == 0x80 &&
+        (unsigned char)text[at + 2] == 0x82) {
+        return true; /* the ideographic full stop */
+    }
+    if (c != '.' && c != '!' && c != '?') {
+        return false;
+    }
+    char next = text[at + 1];
+    if (next != 0 && !is_space(next) && next != '"' && next != ')' && next != '\'') {
+        return false;
+    }
+    return c != '.' || next == 0 || next == '\n' || !is_abbreviation(text, start, at);
+}
+
+/* Past white space and the bullet or number of a list item. */
+static size_t skip_bullet(const char *text, size_t at, size_t end)
+{
+    while (at < end && is_space(text[at])) {
+        at++;
+    }
+    size_t mark = at;
+    while (mark < end && mark - at < 3 && text[mark] >= '0' && text[mark] <= '9') {
+        mark++;
+    }
+    bool number = mark > at && mark < end && (text[mark] == '.' || text[mark] == ')');
+    bool bullet = mark == at && mark < end && strchr("-*#>", text[mark]) != NULL;
+    while (bullet && mark + 1 < end && text[mark + 1] == text[at]) {
+        mark++;
+    }
+    if ((number || bullet) && mark + 1 < end && is_space(text[mark + 1])) {
+        at = mark + 1;
+    }
+    while (at < end && is_space(text[at])) {
+        at++;
+    }
+    return at;
+}
+
+struct text_sentence *text_sentences(struct arena *arena, const char *text, size_t max, size_t *count)
+{
+    size_t len = strlen(text);
+    size_t capacity = 0;
+    for (size_t i = 0; i < len; i++) {
+        capacity += ends_sentence(text, 0, i);
+    }
+    capacity = capacity + 1 < max ? capacity + 1 : max;
+    struct text_sentence *out = arena_array(arena, capacity, sizeof *out);
+    *count = 0;
+    size_t start = 0;
+    for (size_t i = 0; i <= len && *count < capacity; i++) {
+        if (i < len && !ends_sentence(text, start, i)) {
+            continue;
+        }
+        size_t end = i;
+        while (end < len && text[end] != '\n' && !is_space(text[end])) {
+            end++; /* the stop itself and a closing quote */
+        }
+        size_t from = skip_bullet(text, start, end);
+        size_t to = end;
+        while (to > from && is_space(text[to - 1])) {
+            to--;
+        }
+        if (to > from) {
+            out[(*count)++] = (struct text_sentence){.start = from, .end = to};
+        }
+        start = end;
+        i = end > i ? end - 1 : i;
+    }
+    return out;
+}
+
+/* ---- sets ---- */
+
+struct text_set {
+    const char **slots; /* open addressing, a power of two, at most half full */
+    size_t mask;
+    size_t count;
+};
+
+struct text_set *text_set_new(struct arena *arena, size_t capacity)
+{
+    size_t slots = 16;
+    while (slots < capacity * 2) {
+        slots *= 2;
+    }
+    struct text_set *set = ARENA_NEW(arena, struct text_set);
+    set->slots = arena_array(arena, slots, sizeof *set->slots);
+    set->mask = slots - 1;
+    return set;
+}
+
+static size_t text_set_slot(const struct text_set *set, const char *word)
+{
+    uint64_t hash =
+        14695981039346656037u; /* FNV-1a; callers bound the words, so made collisions stay cheap */
+    for (const unsigned char *p = (const unsigned char *)word; *p != 0; p++) {
+        hash = (hash ^ *p) * 1099511628211u;
+    }
+    size_t slot = hash & set->mask;
+    while (set->slots[slot] != NULL && strcmp(set->slots[slot], word) != 0) {
+        slot = (slot + 1) & set->mask;
+    }
+    return slot;
+}
+
+void text_set_add(struct text_set *set, const char *word)
+{
+    size_t slot = text_set_slot(set, word);
+    if (set->slots[slot] == NULL && set->count * 2 <= set->mask) {
+        set->slots[slot] = word;
+        set->count++;
+    }
+}
+
+bool text_set_has(const struct text_set *set, const char *word)
+{
+    return set->slots[text_set_slot(set, word)] != NULL;
+}
+
+size_t text_set_count(const struct text_set *set)
+{
+    return set->count;
+}

@@ -1,0 +1,85 @@
+/* The classify step: asks the model for category, priority, department and sentiment. */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "model/classify.h"
+#include "stages/stage.h"
+
+struct classifier {
+    struct classify_model *model;
+    double hint_override;
+};
+
+static void *classifier_open(const struct stage_env *env, struct error *err)
+{
+    struct taxonomy *taxonomy = taxonomy_load(conf_text(env->conf, CONF_CLASSIFIER_TAXONOMY), err);
+    if (taxonomy == NULL) {
+        return NULL;
+    }
+    struct classifier *classifier = xcalloc(1, sizeof *classifier);
+    classifier->model = classify_offline_new(taxonomy);
+    classifier->hint_override = conf_number(env->conf, CONF_CLASSIFIER_HINT_OVERRIDE);
+    return classifier;
+}
+
+static void classifier_close(void *state)
+{
+    struct classifier *classifier = state;
+    classify_free(classifier->model);
+    free(classifier);
+}
+
+struct asked {
+    struct ticket_job *job;
+    const struct classifier *classifier;
+};
+
+/* The caller's hint wins unless the model is surer than the setting. */
+static enum msg_priority choose_priority(const struct asked *asked, const struct classify_result *result)
+{
+    const struct msg_ticket *ticket = &asked->job->event->ticket;
+    bool overrule = !ticket->has_priority || result->priority_confidence > asked->classifier->hint_override;
+    return overrule ? result->classification.priority : ticket->priority;
+}
+
+static void classifier_answered(void *arg, const struct classify_result *result, const struct error *err)
+{
+    struct asked *asked = arg;
+    struct ticket_job *job = asked->job;
+    if (err != NULL) {
+        ticket_job_fail(job, err);
+        return;
+    }
+    struct msg_classification *classification = ARENA_NEW(job->arena, struct msg_classification);
+    *classification = result->classification;
+    classification->priority = choose_priority(asked, result);
+    if (job->event->ticket.has_priority && classification->priority == job->event->ticket.priority &&
+        result->classification.priority != job->event->ticket.priority) {
+        classification->reasoning_snippet = arena_printf(job->arena, "%s; priority %s as the caller hinted",
+            result->classification.reasoning_snippet, msg_priority_name(classification->priority));
+    }
+    job->event->classification = classification;
+    job->trace->model = result->model;
+    job->trace->prompt_version = result->prompt_version;
+    job->trace->policy_version = result->policy_version;
+    job->trace->input_tokens = result->input_tokens;
+    job->trace->output_tokens = result->output_tokens;
+    job->trace->cost_usd = result->cost_usd;
+    ticket_job_done(job);
+}
+
+static void classifier_process(struct ticket_job *job, void *state)
+{
+    struct asked *asked = ARENA_NEW(job->arena, struct asked);
+    *asked = (struct asked){.job = job, .classifier = state};
+    const struct classify_request request = {
+        .arena = job->arena, .ticket = &job->event->ticket, .deadline_mono_ms = job->deadline_mono_ms};
+    struct classifier *classifier = state;
+    classify_start(classifier->model, &request, classifier_answered, asked);
+}
+
+const struct ticket_step classifier_step = {.name = "classifier",
+    .step = MSG_STEP_CLASSIFY,
+    .open = classifier_open,
+    .close = classifier_close,
+    .process = classifier_process};

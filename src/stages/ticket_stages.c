@@ -1,0 +1,45 @@
+/* The three ticket stages as the worker runs them: a step each, its topic, and the common half around it. */
+#include "bus/topics.h"
+#include "stages/ticket_step.h"
+
+static void *open_classifier(const struct stage_env *env, struct error *err)
+{
+    return ticket_stage_open(&classifier_step, env, err);
+}
+
+static void *open_retriever(const struct stage_env *env, struct error *err)
+{
+    return ticket_stage_open(&retriever_step, env, err);
+}
+
+static void *open_generator(const struct stage_env *env, struct error *err)
+{
+    return ticket_stage_open(&generator_step, env, err);
+}
+
+static const struct engine_stage classifier_engine = {.name = "classifier",
+    .topics = (const char *const[]){TOPIC_SUBMITTED, NULL},
+    .process = ticket_stage_process,
+    .rejected = ticket_stage_rejected};
+
+static const struct engine_stage retriever_engine = {.name = "retriever",
+    .topics = (const char *const[]){TOPIC_CLASSIFIED, NULL},
+    .process = ticket_stage_process,
+    .rejected = ticket_stage_rejected};
+
+static const struct engine_stage generator_engine = {.name = "generator",
+    .topics = (const char *const[]){TOPIC_ENRICHED, NULL},
+    .process = ticket_stage_process,
+    .rejected = ticket_stage_rejected};
+
+const struct stage stage_classifier = {
+    .name = "classifier", .engine = &classifier_engine, .open = open_classifier, .close = ticket_stage_close};
+
+const struct stage stage_retriever = {.name = "retriever",
+    .needs_db = true,
+    .engine = &retriever_engine,
+    .open = open_retriever,
+    .close = ticket_stage_close};
+
+const struct stage stage_generator = {
+    .name = "generator", .engine = &generator_engine, .open = open_generator, .close = ticket_stage_close};
