@@ -40,7 +40,8 @@ struct blob_source *blob_open(struct loop *loop, const struct conf *conf, struct
     const char *place = conf_text(conf, CONF_KB_SOURCE);
     const struct blob_driver *driver = &blob_folder;
     if (strstr(place, "://")) {
-        error_set(err, ERROR_FATAL, "blob_source", "kb.source is a kind of place that is not known: %.200s", place);
+        error_set(
+            err, ERROR_FATAL, "blob_source", "kb.source is a kind of place that is not known: %.200s", place);
         return NULL;
     }
     void *state = driver->open(loop, place, err);
@@ -87,8 +88,8 @@ void blob_list(struct blob_source *source, struct arena *arena, blob_list_done *
     source->driver->list(source->state, arena, listed, call);
 }
 
-void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max, blob_read_done *done,
-    void *arg)
+void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max,
+    blob_read_done *done, void *arg)
 {
     source->driver->read(source->state, arena, key, max, done, arg);
 }

@@ -27,8 +27,8 @@ struct blob_list {
     struct blob_object *objects; /* sorted by key */
     size_t count;
     size_t capacity;
-    bool incomplete;  /* some part could not be listed: what is not in the list may exist all the same */
-    char why[200];    /* of `incomplete` */
+    bool incomplete; /* some part could not be listed: what is not in the list may exist all the same */
+    char why[200];   /* of `incomplete` */
 };
 
 struct blob_content {
@@ -37,22 +37,24 @@ struct blob_content {
     size_t len;
 };
 
-/* Both results live in the arena given with the call. Exactly one of result and `err` is not NULL. Loop thread. */
+/* Both results live in the arena given with the call. Exactly one of result and `err` is not NULL. Loop
+ * thread. */
 typedef void blob_list_done(void *arg, const struct blob_list *list, const struct error *err);
 typedef void blob_read_done(void *arg, const struct blob_content *content, const struct error *err);
 
-/* The source that kb.source and kb.name describe; NULL with ERROR_FATAL "blob_source" when it cannot be one. */
+/* The source that kb.source and kb.name describe; NULL with ERROR_FATAL "blob_source" when it cannot be one.
+ */
 struct blob_source *blob_open(struct loop *loop, const struct conf *conf, struct error *err);
-void blob_close(struct blob_source *source); /* nothing under way; NULL is fine */
+void blob_close(struct blob_source *source);             /* nothing under way; NULL is fine */
 const char *blob_name(const struct blob_source *source); /* kb.name; borrowed */
 
 /* Lists all objects. The arena belongs to the call until `done`. Errors: ERROR_RETRY "blob_unavailable". */
 void blob_list(struct blob_source *source, struct arena *arena, blob_list_done *done, void *arg);
 
-/* Reads object `key` (copied) of at most `max` bytes. The arena belongs to the call until `done`. Errors: ERROR_RETRY
- * "blob_unavailable" or "blob_changed" (written while it was read); ERROR_REJECT "blob_missing", "blob_too_large",
- * "blob_bad_key", "blob_unreadable". */
-void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max, blob_read_done *done,
-    void *arg);
+/* Reads object `key` (copied) of at most `max` bytes. The arena belongs to the call until `done`. Errors:
+ * ERROR_RETRY "blob_unavailable" or "blob_changed" (written while it was read); ERROR_REJECT "blob_missing",
+ * "blob_too_large", "blob_bad_key", "blob_unreadable". */
+void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max,
+    blob_read_done *done, void *arg);
 
 #endif

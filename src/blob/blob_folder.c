@@ -1,5 +1,5 @@
-/* A folder as a source of documents: every regular file below it, by its relative path. Symbolic links and hidden
- * files are not seen, so nothing outside of the folder can be reached. */
+/* A folder as a source of documents: every regular file below it, by its relative path. Symbolic links and
+ * hidden files are not seen, so nothing outside of the folder can be reached. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,8 @@ static int open_root(const struct folder *folder, struct error *err)
 {
     int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        error_set(err, ERROR_RETRY, "blob_unavailable", "the folder of documents cannot be opened: %s", strerror(errno));
+        error_set(err, ERROR_RETRY, "blob_unavailable", "the folder of documents cannot be opened: %s",
+            strerror(errno));
     return fd;
 }
 
@@ -65,8 +66,8 @@ static void fill_object(struct arena *arena, struct blob_object *object, const s
 {
     object->size = st->st_size;
     object->modified_ms = (int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
-    object->etag = arena_printf(arena, "%lld-%lld.%09ld", (long long)st->st_size, (long long)st->st_mtim.tv_sec,
-        (long)st->st_mtim.tv_nsec);
+    object->etag = arena_printf(arena, "%lld-%lld.%09ld", (long long)st->st_size,
+        (long long)st->st_mtim.tv_sec, (long)st->st_mtim.tv_nsec);
 }
 
 /* ---- listing ---- */
@@ -102,7 +103,8 @@ static bool list_full(const struct folder_call *call)
 
 static void list_folder(struct folder_call *call, int fd, const char *prefix, int depth);
 
-static void list_entry(struct folder_call *call, int folder_fd, const char *prefix, const char *name, int depth)
+static void list_entry(
+    struct folder_call *call, int folder_fd, const char *prefix, const char *name, int depth)
 {
     char *key = arena_printf(call->arena, "%s%s", prefix, name);
     struct stat st;
@@ -124,7 +126,8 @@ static void list_folder(struct folder_call *call, int fd, const char *prefix, in
 {
     DIR *dir = depth < FOLDER_MAX_DEPTH ? fdopendir(fd) : NULL;
     if (!dir) {
-        list_incomplete(&call->list, prefix, depth < FOLDER_MAX_DEPTH ? strerror(errno) : "nested too deeply");
+        list_incomplete(
+            &call->list, prefix, depth < FOLDER_MAX_DEPTH ? strerror(errno) : "nested too deeply");
         close(fd);
         return;
     }
@@ -176,9 +179,11 @@ static bool read_failed(struct error *err)
         return error_set(err, ERROR_REJECT, "blob_missing", "there is no such document");
     case EACCES:
     case EPERM:
-        return error_set(err, ERROR_REJECT, "blob_unreadable", "the document may not be read: %s", strerror(errno));
+        return error_set(
+            err, ERROR_REJECT, "blob_unreadable", "the document may not be read: %s", strerror(errno));
     default:
-        return error_set(err, ERROR_RETRY, "blob_unavailable", "the document cannot be read: %s", strerror(errno));
+        return error_set(
+            err, ERROR_RETRY, "blob_unavailable", "the document cannot be read: %s", strerror(errno));
     }
 }
 
@@ -240,8 +245,9 @@ static void read_open_file(struct folder_call *call, int fd)
     }
     if (!read_bytes(call, fd, (size_t)before.st_size))
         return;
-    if (fstat(fd, &after) != 0 || after.st_size != before.st_size || call->content.len != (size_t)before.st_size ||
-        after.st_mtim.tv_sec != before.st_mtim.tv_sec || after.st_mtim.tv_nsec != before.st_mtim.tv_nsec) {
+    if (fstat(fd, &after) != 0 || after.st_size != before.st_size ||
+        call->content.len != (size_t)before.st_size || after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
+        after.st_mtim.tv_nsec != before.st_mtim.tv_nsec) {
         error_set(&call->err, ERROR_RETRY, "blob_changed", "the document was written while it was read");
         return;
     }
@@ -270,7 +276,8 @@ static void read_finished(void *arg)
     call->read_done(call->arg, failed ? NULL : &call->content, failed ? &call->err : NULL);
 }
 
-static void folder_read(void *state, struct arena *arena, const char *key, size_t max, blob_read_done *done, void *arg)
+static void folder_read(
+    void *state, struct arena *arena, const char *key, size_t max, blob_read_done *done, void *arg)
 {
     struct folder *folder = state;
     struct folder_call *call = ARENA_NEW(arena, struct folder_call);

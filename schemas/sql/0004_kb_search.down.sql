@@ -1,0 +1,10 @@
+DROP FUNCTION kb_remove_document, kb_put_document, kb_lock, kb_next_revision, kb_term;
+DROP TRIGGER kb_passages_added ON kb_passages;
+DROP TRIGGER kb_passages_removed ON kb_passages;
+DROP TRIGGER kb_passages_changed ON kb_passages;
+DROP TRIGGER resolutions_added ON resolutions;
+DROP TRIGGER resolutions_removed ON resolutions;
+DROP TRIGGER resolutions_changed ON resolutions;
+DROP FUNCTION kb_count_terms;
+DROP TABLE kb_scans, kb_corpora, kb_terms;
+ALTER TABLE kb_documents DROP COLUMN etag;

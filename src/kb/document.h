@@ -1,0 +1,47 @@
+/* A document of the knowledge base, cut into passages that can be found and cited one by one. */
+#ifndef HELPDESK_KB_DOCUMENT_H
+#define HELPDESK_KB_DOCUMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/arena.h"
+#include "base/error.h"
+
+#define KB_MAX_PASSAGES 4000  /* of one document */
+#define KB_CUTTER_VERSION "1" /* part of every fingerprint: documents are cut again when it changes */
+#define KB_PARSE_ARENA                                                                                       \
+    ((size_t)512 << 20) /* what the arena of kb_parse must hold for the largest document                     \
+                         */
+
+struct kb_passage {
+    const char *heading_path; /* "Refunds > How long it takes", without the title; "" at the top */
+    const char *anchor;       /* URI fragment of the heading, "" when the format has none */
+    const char *text;         /* plain text: paragraphs, list items and table rows on lines of their own */
+};
+
+struct kb_document {
+    const char *title;
+    const char *locale; /* BCP 47 as the document or its folder says, else detected; "" when nobody knows */
+    struct kb_passage *passages;
+    size_t passage_count;
+};
+
+enum kb_format { KB_FORMAT_NONE, KB_FORMAT_MARKDOWN, KB_FORMAT_HTML, KB_FORMAT_TEXT };
+
+/* By the ending of the object's key; KB_FORMAT_NONE: not a document of ours. */
+enum kb_format kb_format_of(const char *key);
+
+/* Parses one document. All of `out` is in the arena. Any thread; CPU work of up to a second for the largest
+ * document. False: ERROR_REJECT "kb_format", "kb_encoding", "kb_too_complex" or "kb_empty". */
+bool kb_parse(struct arena *arena, const char *key, const char *data, size_t len, struct kb_document *out,
+    struct error *err);
+
+/* The full text configuration of a locale: "english", "german" or "simple". */
+const char *kb_text_config(const char *locale);
+
+/* Where a citation of the passage leads: public_url + key (percent-encoded) + "#" + anchor; without a
+ * public_url "kb://source/key#anchor". In the arena. */
+const char *kb_uri(struct arena *arena, const char *public_url, const char *source, const char *key);
+const char *kb_fragment(struct arena *arena, const char *anchor);
+
+#endif
