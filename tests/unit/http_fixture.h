@@ -143,7 +143,15 @@ static inline void get_busy(struct http_request *request, void *arg)
     http_respond_retry(request, 503, "The broker is away.", 7);
 }
 
+static inline void get_moved(struct http_request *request, void *arg)
+{
+    (void)arg;
+    http_response_header(request, "Location", "/hello?a=1");
+    http_respond_json(request, 302, "{}");
+}
+
 static const struct http_route routes[] = {
+    {"GET", "/moved", get_moved},
     {"GET", "/hello", get_hello},
     {"POST", "/echo", post_echo},
     {"PUT", "/echo", post_echo},
