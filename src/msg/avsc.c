@@ -151,7 +151,8 @@ bool avsc_init(struct avsc *avsc, const char *name, const char *json, size_t len
     *avsc = (struct avsc){.schema = NULL};
     snprintf(avsc->name, sizeof avsc->name, "%s", name);
     if (len > AVSC_MAX_BYTES)
-        return error_set(err, ERROR_FATAL, "schema_invalid", "schema %s is larger than %d bytes", name, AVSC_MAX_BYTES);
+        return error_set(
+            err, ERROR_FATAL, "schema_invalid", "schema %s is larger than %d bytes", name, AVSC_MAX_BYTES);
     cJSON *tree = json_parse(json, len, &why);
     if (tree == NULL)
         return error_set(err, ERROR_FATAL, "schema_invalid", "schema %s: %s", name, why.text);

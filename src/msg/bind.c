@@ -140,8 +140,8 @@ static bool read_value(struct reader *reader, const struct msg_field *field, avr
     return ok || malformed(reader, path, "of another type than here");
 }
 
-static bool read_array(struct reader *reader, const struct msg_field *field, avro_value_t *value, void *record,
-    const struct msg_path *path)
+static bool read_array(struct reader *reader, const struct msg_field *field, avro_value_t *value,
+    void *record, const struct msg_path *path)
 {
     size_t count;
 
@@ -160,8 +160,8 @@ static bool read_array(struct reader *reader, const struct msg_field *field, avr
     return true;
 }
 
-static bool read_field(struct reader *reader, const struct msg_field *field, avro_value_t *value, void *record,
-    const struct msg_path *path)
+static bool read_field(struct reader *reader, const struct msg_field *field, avro_value_t *value,
+    void *record, const struct msg_path *path)
 {
     settle(value);
     if (field->array)
@@ -171,8 +171,8 @@ static bool read_field(struct reader *reader, const struct msg_field *field, avr
     return read_value(reader, field, value, tree_room(field, reader->arena, record, 1), path);
 }
 
-/* The number of our field called `name`, looked for from where the last one was found: both sides have nearly the same
- * order. The number of fields when we have none. */
+/* The number of our field called `name`, looked for from where the last one was found: both sides have nearly
+ * the same order. The number of fields when we have none. */
 static size_t find_field(const struct msg_type *type, const char *name, size_t start)
 {
     for (size_t i = 0; i < type->field_count; i++) {
@@ -216,7 +216,8 @@ static bool read_record(struct reader *reader, const struct msg_type *type, avro
             continue;
         next = ours + 1;
         seen |= UINT64_C(1) << ours;
-        if (!read_field(reader, &type->fields[ours], &child, record, &MSG_PATH_FIELD(path, type->fields[ours].name)))
+        if (!read_field(
+                reader, &type->fields[ours], &child, record, &MSG_PATH_FIELD(path, type->fields[ours].name)))
             return false;
     }
     return default_missing(reader, type, seen, record, path);
@@ -237,7 +238,8 @@ static bool invalid(const struct msg_path *path, struct error *err, const char *
     return msg_path_reject(path, err, "record_invalid", what);
 }
 
-static bool write_string(const char *text, avro_value_t *value, const struct msg_path *path, struct error *err)
+static bool write_string(
+    const char *text, avro_value_t *value, const struct msg_path *path, struct error *err)
 {
     avro_wrapped_buffer_t borrowed;
 
@@ -318,8 +320,8 @@ static bool write_field(const struct msg_field *field, const void *record, avro_
     return write_value(field, tree_value(field, record, 0), &branch, path, err);
 }
 
-bool bind_write(const struct msg_type *type, const void *record, avro_value_t *value, const struct msg_path *path,
-    struct error *err)
+bool bind_write(const struct msg_type *type, const void *record, avro_value_t *value,
+    const struct msg_path *path, struct error *err)
 {
     for (size_t i = 0; i < type->field_count; i++) {
         struct msg_path field_path = MSG_PATH_FIELD(path, type->fields[i].name);

@@ -8,14 +8,15 @@
 #include "msg/path.h"
 #include "msg/table.h"
 
-/* Fills `record` (zeroed) from a value of any writer's schema: fields by name, promotions of numbers, defaults for what
- * the writer did not know. ERROR_REJECT "record_malformed" or "record_too_large" naming the field. Any thread. */
+/* Fills `record` (zeroed) from a value of any writer's schema: fields by name, promotions of numbers,
+ * defaults for what the writer did not know. ERROR_REJECT "record_malformed" or "record_too_large" naming the
+ * field. Any thread. */
 bool bind_read(const struct msg_type *type, struct arena *arena, avro_value_t *value, void *record,
     const struct msg_path *path, struct error *err);
 
-/* Fills a value of our current schema from `record`; it borrows the record's texts. ERROR_REJECT "record_invalid" or
- * "record_too_large" naming the field. Any thread. */
-bool bind_write(const struct msg_type *type, const void *record, avro_value_t *value, const struct msg_path *path,
-    struct error *err);
+/* Fills a value of our current schema from `record`; it borrows the record's texts. ERROR_REJECT
+ * "record_invalid" or "record_too_large" naming the field. Any thread. */
+bool bind_write(const struct msg_type *type, const void *record, avro_value_t *value,
+    const struct msg_path *path, struct error *err);
 
 #endif

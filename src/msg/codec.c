@@ -15,7 +15,8 @@
 
 static bool too_large(struct error *err)
 {
-    return error_set(err, ERROR_REJECT, "record_too_large", "the record: larger than %d bytes", MSG_MAX_RECORD);
+    return error_set(
+        err, ERROR_REJECT, "record_too_large", "the record: larger than %d bytes", MSG_MAX_RECORD);
 }
 
 /* ---- encoding ---- */
@@ -61,7 +62,8 @@ bool msg_encode(const struct msg_type *type, const void *record, struct buf *out
 
     if (avro_generic_value_new(avsc->values, &value) != 0)
         alloc_failed();
-    bool ok = bind_write(type, record, &value, &MSG_PATH_ROOT, err) && put_value(avsc->fingerprint, &value, out, err);
+    bool ok = bind_write(type, record, &value, &MSG_PATH_ROOT, err) &&
+              put_value(avsc->fingerprint, &value, out, err);
     avro_value_decref(&value);
     return ok;
 }
@@ -82,9 +84,11 @@ static const struct avsc *take_head(const uint8_t **data, size_t *len, struct er
         head = SINGLE_OBJECT_HEAD;
         avsc = store_by_fingerprint(fingerprint);
         if (avsc == NULL)
-            error_set(err, ERROR_REJECT, "schema_unknown", "no schema with fingerprint %016" PRIx64, fingerprint);
+            error_set(
+                err, ERROR_REJECT, "schema_unknown", "no schema with fingerprint %016" PRIx64, fingerprint);
     } else if (*len >= CONFLUENT_HEAD && bytes[0] == 0x00) {
-        uint32_t id = (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+        uint32_t id =
+            (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
         head = CONFLUENT_HEAD;
         avsc = store_by_confluent_id(id);
         if (avsc == NULL)
@@ -98,8 +102,10 @@ static const struct avsc *take_head(const uint8_t **data, size_t *len, struct er
     return avsc;
 }
 
-/* The datum as avro-c's value; the caller ends it with avro_value_decref. The bytes have passed walk_check. */
-static bool read_datum(const struct avsc *avsc, const uint8_t *data, size_t len, avro_value_t *value, struct error *err)
+/* The datum as avro-c's value; the caller ends it with avro_value_decref. The bytes have passed walk_check.
+ */
+static bool read_datum(
+    const struct avsc *avsc, const uint8_t *data, size_t len, avro_value_t *value, struct error *err)
 {
     avro_reader_t reader = avro_reader_memory((const char *)data, (int64_t)len);
 
@@ -113,7 +119,8 @@ static bool read_datum(const struct avsc *avsc, const uint8_t *data, size_t len,
     return error_set(err, ERROR_REJECT, "record_malformed", "the record: unreadable");
 }
 
-void *msg_decode(const struct msg_type *type, struct arena *arena, const void *data, size_t len, struct error *err)
+void *msg_decode(
+    const struct msg_type *type, struct arena *arena, const void *data, size_t len, struct error *err)
 {
     const uint8_t *datum = data;
     avro_value_t value;
@@ -126,7 +133,8 @@ void *msg_decode(const struct msg_type *type, struct arena *arena, const void *d
     if (avsc == NULL)
         return NULL;
     if (strcmp(avsc->record, type->name) != 0) {
-        error_set(err, ERROR_REJECT, "record_malformed", "the record: a %s, not a %s", avsc->record, type->name);
+        error_set(
+            err, ERROR_REJECT, "record_malformed", "the record: a %s, not a %s", avsc->record, type->name);
         return NULL;
     }
     if (!walk_check(avsc, datum, len, err) || !read_datum(avsc, datum, len, &value, err))

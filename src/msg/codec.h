@@ -1,11 +1,13 @@
-/* Avro records to structs and back (avro-c), framed as single objects (Avro 1.11 specification, "Single-object
- * encoding"): C3 01, CRC-64-AVRO fingerprint of the writer's schema (little-endian), the datum. Confluent's framing
- * (00, 4-byte big-endian schema id, the datum) is read too, for ids pinned with msg_pin_confluent_id.
+/* Avro records to structs and back (avro-c), framed as single objects (Avro 1.11 specification,
+ * "Single-object encoding"): C3 01, CRC-64-AVRO fingerprint of the writer's schema (little-endian), the
+ * datum. Confluent's framing (00, 4-byte big-endian schema id, the datum) is read too, for ids pinned with
+ * msg_pin_confluent_id.
  *
- * The structs and tables are generated from schemas/avro at build: msg/messages.h. A string is `const char *`,
- * NUL-terminated, never NULL unless the schema makes it nullable; a nullable record is a pointer; another nullable
- * value `x` has `bool has_x` beside it; an array `x` has `size_t x_count`. Hostile bytes are checked against the
- * writer's schema (lengths, counts, ordinals, depth, UTF-8, no NUL) before avro-c sees them. */
+ * The structs and tables are generated from schemas/avro at build: msg/messages.h. A string is NUL-terminated
+ * and never NULL unless the schema makes it nullable; a nullable record is a pointer; another nullable value
+ * `x` has `bool has_x` beside it; an array `x` has `size_t x_count`. Hostile bytes are checked against the
+ * writer's schema (lengths, counts, ordinals, depth, UTF-8, no NUL) before avro-c sees them. A schema's
+ * attribute `max_bytes` is the budget of its record, encoded. */
 #ifndef HELPDESK_MSG_CODEC_H
 #define HELPDESK_MSG_CODEC_H
 
@@ -15,33 +17,39 @@
 #include "base/error.h"
 #include "msg/messages.h" /* generated */
 
-/* One record type. The descriptor of struct msg_ticket_event is the object msg_ticket_event (`&msg_ticket_event`), and so
- * for every record of the schemas, nested ones too; msg_encode, msg_decode, msg_schema and msg_fingerprint are for the
- * top-level ones only: msg_ticket_event, msg_feedback, msg_kb_notification. */
+/* One record type. The descriptor of struct msg_ticket_event is the object msg_ticket_event
+ * (`&msg_ticket_event`), and so for every record of the schemas, nested ones too; msg_encode, msg_decode,
+ * msg_schema and msg_fingerprint are for the top-level ones only: msg_ticket_event, msg_feedback,
+ * msg_kb_notification. */
 struct msg_type;
 struct cJSON;
 
 #define MSG_MAX_RECORD (512 * 1024)
 
-/* A struct with every default of the schema, in the arena (a record without default fields is zeroed text ""). */
+/* A struct with every default of the schema, in the arena; a field without one is "" or 0. */
 void *msg_new(const struct msg_type *type, struct arena *arena);
 
-/* Appends the framed record. False: ERROR_REJECT "record_too_large" or "record_invalid" naming the field. Any thread. */
+/* Appends the framed record. False: ERROR_REJECT "record_too_large" or "record_invalid" naming the field. Any
+ * thread. */
 bool msg_encode(const struct msg_type *type, const void *record, struct buf *out, struct error *err);
 
-/* The record in the arena, or NULL: ERROR_REJECT "schema_unknown" (names the fingerprint or id), "record_malformed",
- * "record_too_large". Fields the writer did not know get their defaults; fields we do not know are skipped. Any thread. */
-void *msg_decode(const struct msg_type *type, struct arena *arena, const void *data, size_t len, struct error *err);
+/* The record in the arena, or NULL: ERROR_REJECT "schema_unknown" (names the fingerprint or id),
+ * "record_malformed", "record_too_large". Fields the writer did not know get their defaults; fields we do not
+ * know are skipped. Any thread. */
+void *msg_decode(
+    const struct msg_type *type, struct arena *arena, const void *data, size_t len, struct error *err);
 
 /* Knows further writer schemas: every *.avsc of a folder (bounded in size and depth). Before any decode. */
 bool msg_load_schemas(const char *folder, struct error *err);
-/* Says that Confluent schema id `id` means the schema called `name` ("TicketEvent": the current one compiled in, or a
- * file name of the loaded folder without .avsc). Before any decode. */
+/* Says that Confluent schema id `id` means the schema called `name` ("TicketEvent": the current one compiled
+ * in, or a file name of the loaded folder without .avsc). Before any decode. */
 bool msg_pin_confluent_id(int32_t id, const char *name, struct error *err);
 
-/* A record as JSON (enum symbols as text, nulls kept), and back: for `try`, logs in the database and tests. */
+/* A record as JSON (enum symbols as text, nulls kept), and back: members we do not know are left out, missing
+ * ones get their defaults. NULL: ERROR_REJECT "record_invalid" naming the field. */
 struct cJSON *msg_to_json(const struct msg_type *type, const void *record);
-void *msg_from_json(const struct msg_type *type, struct arena *arena, const struct cJSON *json, struct error *err);
+void *msg_from_json(
+    const struct msg_type *type, struct arena *arena, const struct cJSON *json, struct error *err);
 
 /* Deep copy into another arena. */
 void *msg_copy(const struct msg_type *type, struct arena *arena, const void *record);

@@ -7,7 +7,8 @@
 #include "base/arena.h"
 #include "base/json.h"
 
-/* What the canonical form is written with: names are resolved against the namespace of the enclosing definition. */
+/* What the canonical form is written with: names are resolved against the namespace of the enclosing
+ * definition. */
 struct canonical {
     struct buf *out;
     struct arena *arena; /* for resolved names */
@@ -103,7 +104,8 @@ static bool put_symbols(struct canonical *form, const cJSON *symbols)
 
 static bool put_size(struct canonical *form, const cJSON *size)
 {
-    if (!cJSON_IsNumber(size) || size->valuedouble != floor(size->valuedouble) || fabs(size->valuedouble) > 1e9)
+    if (!cJSON_IsNumber(size) || size->valuedouble != floor(size->valuedouble) ||
+        fabs(size->valuedouble) > 1e9)
         return false;
     buf_printf(form->out, ",\"size\":%ld", (long)size->valuedouble);
     return true;

@@ -74,19 +74,20 @@ static bool invalid(const struct msg_path *path, struct error *err, const char *
     return msg_path_reject(path, err, "record_invalid", what);
 }
 
-static bool read_integer(
-    const cJSON *json, double least, double most, int64_t *out, const struct msg_path *path, struct error *err)
+static bool read_integer(const cJSON *json, double least, double most, int64_t *out,
+    const struct msg_path *path, struct error *err)
 {
     if (!cJSON_IsNumber(json))
         return invalid(path, err, "not a number");
-    if (json->valuedouble != floor(json->valuedouble) || json->valuedouble < least || json->valuedouble > most)
+    if (json->valuedouble != floor(json->valuedouble) || json->valuedouble < least ||
+        json->valuedouble > most)
         return invalid(path, err, "not an integer in range");
     *out = (int64_t)json->valuedouble;
     return true;
 }
 
-static bool read_enum(
-    const struct msg_enum *enumeration, const cJSON *json, int *out, const struct msg_path *path, struct error *err)
+static bool read_enum(const struct msg_enum *enumeration, const cJSON *json, int *out,
+    const struct msg_path *path, struct error *err)
 {
     *out = msg_enum_find(enumeration, cJSON_GetStringValue(json));
     return *out >= 0 || invalid(path, err, "not a value of its enum");
@@ -133,8 +134,7 @@ static bool read_array(const struct msg_field *field, struct arena *arena, const
 
     if (!cJSON_IsArray(json))
         return invalid(path, err, "not an array");
-    cJSON_ArrayForEach(item, json)
-        count++;
+    cJSON_ArrayForEach(item, json) count++;
     char *room = tree_room(field, arena, record, count);
     cJSON_ArrayForEach(item, json)
     {
@@ -176,7 +176,8 @@ static bool read_object(const struct msg_type *type, struct arena *arena, const 
     return true;
 }
 
-void *msg_from_json(const struct msg_type *type, struct arena *arena, const struct cJSON *json, struct error *err)
+void *msg_from_json(
+    const struct msg_type *type, struct arena *arena, const struct cJSON *json, struct error *err)
 {
     void *record = arena_alloc(arena, type->size);
 

@@ -1,5 +1,5 @@
-/* Where in a record we are, for error texts: "context.items[3].score". Lives on the stack of the walk. Private to
- * src/msg. */
+/* Where in a record we are, for error texts: "context.items[3].score". Lives on the stack of the walk.
+ * Private to src/msg. */
 #ifndef HELPDESK_MSG_PATH_H
 #define HELPDESK_MSG_PATH_H
 

@@ -154,7 +154,8 @@ bool msg_pin_confluent_id(int32_t id, const char *name, struct error *err)
     while (pin < store.pin_count && store.pins[pin].id != (uint32_t)id)
         pin++;
     if (pin == STORE_MAX_PINS)
-        return error_set(err, ERROR_FATAL, "schema_invalid", "more than %d schema ids are pinned", STORE_MAX_PINS);
+        return error_set(
+            err, ERROR_FATAL, "schema_invalid", "more than %d schema ids are pinned", STORE_MAX_PINS);
     store.pins[pin].id = (uint32_t)id;
     store.pins[pin].schema = schema;
     if (pin == store.pin_count)

@@ -1,5 +1,5 @@
-/* The field tables that tools/gen_messages.py writes: how a record lies in memory and what its defaults are. Private to
- * src/msg. */
+/* The field tables that tools/gen_messages.py writes: how a record lies in memory and what its defaults are.
+ * Private to src/msg. */
 #ifndef HELPDESK_MSG_TABLE_H
 #define HELPDESK_MSG_TABLE_H
 
@@ -34,7 +34,7 @@ struct msg_field {
     enum msg_shape shape; /* of the value, or of an array's item */
     bool nullable;
     bool array;
-    bool required; /* no default: a writer without it is not understood */
+    bool required;                      /* no default: a writer without it is not understood */
     const struct msg_enum *enumeration; /* MSG_SHAPE_ENUM */
     const struct msg_type *record;      /* MSG_SHAPE_RECORD */
     /* The default: NULL, 0 or empty when the schema has none. */

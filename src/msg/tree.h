@@ -5,8 +5,8 @@
 #include "base/arena.h"
 #include "msg/table.h"
 
-/* Address of a field in a record, of the `has_` or the count beside it, and of item `i` of an array that lies at
- * `items`. */
+/* Address of a field in a record, of the `has_` or the count beside it, and of item `i` of an array that lies
+ * at `items`. */
 static inline void *tree_at(void *record, size_t offset)
 {
     return (char *)record + offset;
@@ -24,8 +24,8 @@ size_t tree_count(const struct msg_field *field, const void *record);
 /* The `index`th value of the field. */
 const void *tree_value(const struct msg_field *field, const void *record, size_t index);
 
-/* Room for the field's values, zeroed, with the count, the `has_` or the pointer set: where the first value goes.
- * For what is not an array `count` is 1. */
+/* Room for the field's values, zeroed, with the count, the `has_` or the pointer set: where the first value
+ * goes. For what is not an array `count` is 1. */
 void *tree_room(const struct msg_field *field, struct arena *arena, void *record, size_t count);
 
 /* Sets one field of a zeroed record, or all of them, to their defaults. */

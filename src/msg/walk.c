@@ -57,7 +57,8 @@ static bool walk_int(struct walk *walk, const struct msg_path *path)
 
     if (!read_long(walk, path, &value))
         return false;
-    return (value >= INT32_MIN && value <= INT32_MAX) || malformed(walk, path, "an int is longer than 32 bits");
+    return (value >= INT32_MIN && value <= INT32_MAX) ||
+           malformed(walk, path, "an int is longer than 32 bits");
 }
 
 static bool walk_boolean(struct walk *walk, const struct msg_path *path)
@@ -92,8 +93,8 @@ static bool walk_ordinal(struct walk *walk, const struct msg_path *path, size_t 
     return true;
 }
 
-/* The head of a block of items: how many, 0 at the end of the array, and where the block says it ends (NULL: it does
- * not). */
+/* The head of a block of items: how many, 0 at the end of the array, and where the block says it ends (NULL:
+ * it does not). */
 static bool read_block(struct walk *walk, const struct msg_path *path, int64_t *count, const uint8_t **end)
 {
     int64_t bytes;
@@ -141,7 +142,8 @@ static bool walk_record(struct walk *walk, avro_schema_t schema, const struct ms
 
     for (size_t i = 0; i < count; i++) {
         const char *name = avro_schema_record_field_name(schema, (int)i);
-        if (!walk_value(walk, avro_schema_record_field_get_by_index(schema, (int)i), &MSG_PATH_FIELD(path, name)))
+        if (!walk_value(
+                walk, avro_schema_record_field_get_by_index(schema, (int)i), &MSG_PATH_FIELD(path, name)))
             return false;
     }
     return true;

@@ -1,4 +1,5 @@
-/* Fuzzes the decoder: any bytes as any type in either framing; what decodes must encode, and decode to the same. */
+/* Fuzzes the decoder: any bytes as any type in either framing; what decodes must encode, and decode to the
+ * same. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -39,7 +39,8 @@ static void assert_same_record(const struct msg_type *type, const void *record, 
     cJSON_Delete(json);
 }
 
-static void assert_refused(const struct msg_type *type, const void *record, const char *code, const char *text)
+static void assert_refused(
+    const struct msg_type *type, const void *record, const char *code, const char *text)
 {
     struct error err = {.disposition = ERROR_NONE};
     struct buf bytes;
@@ -93,7 +94,8 @@ static void test_peer_reads_ours(void **state)
 static void test_we_read_peers(void **state)
 {
     cJSON *expected = peer_read_json(FULL);
-    struct buf bytes = peer_encode(PEER_SCHEMA, msg_fingerprint(&msg_ticket_event), cJSON_Duplicate(expected, 1));
+    struct buf bytes =
+        peer_encode(PEER_SCHEMA, msg_fingerprint(&msg_ticket_event), cJSON_Duplicate(expected, 1));
     struct msg_ticket_event *event = msg_decode(&msg_ticket_event, *state, bytes.data, bytes.len, NULL);
 
     assert_non_null(event);
@@ -145,8 +147,9 @@ static void test_defaults(void **state)
     assert_null(event->classification);
     assert_false(event->has_reply_to);
     assert_int_equal(event->plan_count, 0);
-    static const char text[] = "{\"ticket\":{\"subject\":\"s\",\"description\":\"d\",\"customer_external_id\":\"c\","
-                               "\"unknown\":1},\"context\":{}}";
+    static const char text[] =
+        "{\"ticket\":{\"subject\":\"s\",\"description\":\"d\",\"customer_external_id\":\"c\","
+        "\"unknown\":1},\"context\":{}}";
     cJSON *json = json_parse(text, strlen(text), &err);
     assert_string_equal(err.text, "");
     event = msg_from_json(&msg_ticket_event, *state, json, &err);
@@ -213,10 +216,12 @@ static void test_invalid_records(void **state)
     assert_refused(&msg_ticket_event, event, "record_invalid", "context.items[1].score: not a finite number");
     event->context->items[1].score = 0;
     event->context->items[0].type = (enum msg_item_type)17;
-    assert_refused(&msg_ticket_event, event, "record_invalid", "context.items[0].type: not a value of its enum");
+    assert_refused(
+        &msg_ticket_event, event, "record_invalid", "context.items[0].type: not a value of its enum");
     event->context->items[0].type = MSG_ITEM_TYPE_KB;
     event->generation->primary_draft.citations[1] = NULL;
-    assert_refused(&msg_ticket_event, event, "record_invalid", "generation.primary_draft.citations[1]: missing");
+    assert_refused(
+        &msg_ticket_event, event, "record_invalid", "generation.primary_draft.citations[1]: missing");
     event->generation->primary_draft.citations = NULL;
     assert_refused(&msg_ticket_event, event, "record_invalid", "generation.primary_draft.citations: missing");
 }
@@ -270,7 +275,8 @@ static void test_no_room(void **state)
 /* A notification byte by byte: action, tenant, source, object_key, job_id, full, requested_at. */
 #define NOTE "\x00\x02t\x02s\x02k\x00\x00\x00"
 
-static void *decode_datum(struct arena *arena, const struct msg_type *type, const void *datum, size_t len, struct error *err)
+static void *decode_datum(
+    struct arena *arena, const struct msg_type *type, const void *datum, size_t len, struct error *err)
 {
     uint64_t fingerprint = msg_fingerprint(type);
     struct buf bytes;
@@ -285,7 +291,8 @@ static void *decode_datum(struct arena *arena, const struct msg_type *type, cons
     return record;
 }
 
-static void malformed(struct arena *arena, const struct msg_type *type, const void *datum, size_t len, const char *text)
+static void malformed(
+    struct arena *arena, const struct msg_type *type, const void *datum, size_t len, const char *text)
 {
     struct error err = {.disposition = ERROR_NONE};
 
@@ -309,7 +316,8 @@ static void test_hostile_scalars(void **state)
     BAD("\x00\x01t", "tenant: its length is not within the record");
     BAD("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "tenant: its length is not within the record");
     BAD("\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "tenant: its length is not within the record");
-    BAD("\x00\x80\x80\x80\x80\x40t", "tenant: its length is not within the record"); /* 2^33: reached malloc */
+    BAD("\x00\x80\x80\x80\x80\x40t",
+        "tenant: its length is not within the record"); /* 2^33: reached malloc */
     BAD("\x00\x02\xff\x02s\x02k\x00\x00\x00", "tenant: not UTF-8, or it holds a NUL");
     BAD("\x00\x02\x00\x02s\x02k\x00\x00\x00", "tenant: not UTF-8, or it holds a NUL");
     BAD("\x00\x02t\x02s\x06\xed\xa0\x80\x00\x00\x00", "object_key: not UTF-8, or it holds a NUL");
@@ -330,10 +338,12 @@ static void test_hostile_scalars(void **state)
 
 static void test_hostile_arrays(void **state)
 {
-#define BAD(bytes, text) malformed(*state, &msg_ticket_event, TICKET_HEAD bytes, sizeof(TICKET_HEAD bytes) - 1, text)
+#define BAD(bytes, text)                                                                                     \
+    malformed(*state, &msg_ticket_event, TICKET_HEAD bytes, sizeof(TICKET_HEAD bytes) - 1, text)
     BAD("\x80\x80\x80\x80\x08", "ticket.messages: more items than the record has bytes");
     BAD("\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "ticket.messages: more items than the record has bytes");
-    BAD("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00", "ticket.messages: more items than the record has bytes");
+    BAD("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00",
+        "ticket.messages: more items than the record has bytes");
     BAD("\x01\x02" MESSAGE "\x00", "ticket.messages: the size of a block is wrong");
     BAD("\x01\x7e" MESSAGE "\x00", "ticket.messages: the size of a block is not within the record");
     BAD("\x01\x01" MESSAGE "\x00", "ticket.messages: the size of a block is not within the record");
@@ -341,8 +351,9 @@ static void test_hostile_arrays(void **state)
     BAD("\x04" MESSAGE "\x04\x02x\x00", "ticket.messages[1].role: an ordinal that its type does not have");
 #undef BAD
     /* Blocks of both forms are fine. */
-    static const char good[] = TICKET_HEAD "\x02" MESSAGE "\x01\x08" MESSAGE "\x00\x00"
-                                           "\x00\x00\x02t\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    static const char good[] =
+        TICKET_HEAD "\x02" MESSAGE "\x01\x08" MESSAGE "\x00\x00"
+                    "\x00\x00\x02t\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     struct error err = {.disposition = ERROR_NONE};
     struct msg_ticket_event *event = decode_datum(*state, &msg_ticket_event, good, sizeof good - 1, &err);
     assert_string_equal(err.text, "");
@@ -367,7 +378,8 @@ static void test_many_items(void **state)
 static void test_hostile_number(void **state)
 {
     struct msg_ticket_event *event = full_event(*state);
-    static const unsigned char one[] = {0, 0, 0, 0, 0, 0, 0xe8, 0x3f}, nan_bytes[] = {0, 0, 0, 0, 0, 0, 0xf8, 0x7f};
+    static const unsigned char one[] = {0, 0, 0, 0, 0, 0, 0xe8, 0x3f},
+                               nan_bytes[] = {0, 0, 0, 0, 0, 0, 0xf8, 0x7f};
     struct error err = {.disposition = ERROR_NONE};
 
     event->classification->confidence = 0.75;
@@ -412,7 +424,8 @@ static void test_framing(void **state)
     assert_string_equal(err.code, "record_too_large");
 }
 
-/* Every shorter form of a record is refused, and every changed bit gives a record or an error: nothing else. */
+/* Every shorter form of a record is refused, and every changed bit gives a record or an error: nothing else.
+ */
 static void test_cut_and_changed(void **state)
 {
     struct buf bytes = encode(&msg_ticket_event, full_event(*state));
@@ -454,10 +467,22 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip), TEST(test_peer_reads_ours), TEST(test_we_read_peers), TEST(test_other_types),
-        TEST(test_defaults), TEST(test_names), TEST(test_bad_json), TEST(test_invalid_records), TEST(test_budgets),
-        TEST(test_no_room), TEST(test_hostile_scalars), TEST(test_hostile_arrays), TEST(test_many_items),
-        TEST(test_hostile_number), TEST(test_framing), TEST(test_cut_and_changed),
+        TEST(test_round_trip),
+        TEST(test_peer_reads_ours),
+        TEST(test_we_read_peers),
+        TEST(test_other_types),
+        TEST(test_defaults),
+        TEST(test_names),
+        TEST(test_bad_json),
+        TEST(test_invalid_records),
+        TEST(test_budgets),
+        TEST(test_no_room),
+        TEST(test_hostile_scalars),
+        TEST(test_hostile_arrays),
+        TEST(test_many_items),
+        TEST(test_hostile_number),
+        TEST(test_framing),
+        TEST(test_cut_and_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

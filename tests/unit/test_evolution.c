@@ -151,7 +151,8 @@ static void test_unknown_symbol_without_default(void **state)
     assert_null(decode(*state, &bytes, &err));
     assert_int_equal(err.disposition, ERROR_REJECT);
     assert_string_equal(err.code, "record_malformed");
-    assert_string_equal(err.text, "generation.primary_draft.safety_flags[1]: a symbol that is not known here");
+    assert_string_equal(
+        err.text, "generation.primary_draft.safety_flags[1]: a symbol that is not known here");
 }
 
 static void test_null_where_ours_is_not(void **state)
@@ -224,7 +225,8 @@ static void test_unsafe_schemas(void **state)
 {
     (void)state;
     field_refused("{\"type\":\"array\",\"items\":\"null\"}", "items take no bytes");
-    field_refused("{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"E\",\"fields\":[]}}", "bad: ");
+    field_refused(
+        "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"E\",\"fields\":[]}}", "bad: ");
     field_refused("{\"type\":\"fixed\",\"name\":\"F\",\"size\":-5}", "size of a fixed");
     field_refused("{\"type\":\"fixed\",\"name\":\"F\",\"size\":0}", "size of a fixed");
     field_refused("{\"type\":\"fixed\",\"name\":\"F\",\"size\":1e18}", "size of a fixed");
@@ -266,10 +268,12 @@ static void test_schema_that_unfolds(void **state)
     (void)state;
     for (int fields = 1; fields <= 2; fields++) {
         buf_init(&text, 1 << 20);
-        buf_puts(&text, "{\"type\":\"record\",\"name\":\"TicketEvent\",\"fields\":[{\"name\":\"f0\",\"type\":"
-                        "{\"type\":\"record\",\"name\":\"R0\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}}");
+        buf_puts(&text,
+            "{\"type\":\"record\",\"name\":\"TicketEvent\",\"fields\":[{\"name\":\"f0\",\"type\":"
+            "{\"type\":\"record\",\"name\":\"R0\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}}");
         for (int i = 1; i < 40; i++) {
-            buf_printf(&text, ",{\"name\":\"f%d\",\"type\":{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[", i, i);
+            buf_printf(&text,
+                ",{\"name\":\"f%d\",\"type\":{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[", i, i);
             for (int k = 0; k < fields; k++)
                 buf_printf(&text, "%s{\"name\":\"x%d\",\"type\":\"R%d\"}", k > 0 ? "," : "", k, i - 1);
             buf_puts(&text, "]}}");

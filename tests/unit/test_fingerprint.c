@@ -47,18 +47,22 @@ static void test_canonical_form(void **state)
     fingerprint_of("[ \"null\", \"int\" , [] ]", "[\"null\",\"int\",[]]");
     fingerprint_of("{\"type\":\"fixed\",\"name\":\"foo\",\"doc\":\"x\",\"size\":15}",
         "{\"name\":\"foo\",\"type\":\"fixed\",\"size\":15}");
-    fingerprint_of("{\"type\":\"enum\",\"namespace\":\"x.y\",\"name\":\"foo\",\"symbols\":[\"A1\"],\"default\":\"A1\"}",
+    fingerprint_of(
+        "{\"type\":\"enum\",\"namespace\":\"x.y\",\"name\":\"foo\",\"symbols\":[\"A1\"],\"default\":\"A1\"}",
         "{\"name\":\"x.y.foo\",\"type\":\"enum\",\"symbols\":[\"A1\"]}");
 }
 
 static void test_names_take_the_enclosing_namespace(void **state)
 {
     (void)state;
-    fingerprint_of("{\"name\":\"a.b.Outer\",\"namespace\":\"ignored\",\"doc\":\"d\",\"type\":\"record\",\"fields\":["
-                   "{\"name\":\"x\",\"default\":null,\"type\":[\"null\",{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"S\"]}]},"
-                   "{\"name\":\"y\",\"order\":\"ignore\",\"type\":{\"type\":\"record\",\"name\":\"In\",\"namespace\":\"c\","
-                   "\"fields\":[{\"name\":\"z\",\"type\":{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}}]}},"
-                   "{\"name\":\"w\",\"type\":\"E\"}]}",
+    fingerprint_of(
+        "{\"name\":\"a.b.Outer\",\"namespace\":\"ignored\",\"doc\":\"d\",\"type\":\"record\",\"fields\":["
+        "{\"name\":\"x\",\"default\":null,\"type\":[\"null\",{\"type\":\"enum\",\"name\":\"E\",\"symbols\":["
+        "\"S\"]}]},"
+        "{\"name\":\"y\",\"order\":\"ignore\",\"type\":{\"type\":\"record\",\"name\":\"In\",\"namespace\":"
+        "\"c\","
+        "\"fields\":[{\"name\":\"z\",\"type\":{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}}]}},"
+        "{\"name\":\"w\",\"type\":\"E\"}]}",
         "{\"name\":\"a.b.Outer\",\"type\":\"record\",\"fields\":["
         "{\"name\":\"x\",\"type\":[\"null\",{\"name\":\"a.b.E\",\"type\":\"enum\",\"symbols\":[\"S\"]}]},"
         "{\"name\":\"y\",\"type\":{\"name\":\"c.In\",\"type\":\"record\","
@@ -68,9 +72,10 @@ static void test_names_take_the_enclosing_namespace(void **state)
 
 static void test_no_schema_has_no_form(void **state)
 {
-    static const char *const broken[] = {"{}", "{\"type\":\"record\"}", "{\"type\":\"array\"}", "{\"type\":\"map\"}",
-        "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"f\"}]}", "{\"type\":\"enum\",\"name\":\"E\"}",
-        "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[1]}", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":\"4\"}", "17"};
+    static const char *const broken[] = {"{}", "{\"type\":\"record\"}", "{\"type\":\"array\"}",
+        "{\"type\":\"map\"}", "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"f\"}]}",
+        "{\"type\":\"enum\",\"name\":\"E\"}", "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[1]}",
+        "{\"type\":\"fixed\",\"name\":\"F\",\"size\":\"4\"}", "17"};
 
     (void)state;
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
