@@ -19,11 +19,11 @@ static void cut_broken_end(char *text, size_t len)
         text[start] = '\0';
 }
 
-_Bool error_set(
+void error_fill(
     struct error *err, enum error_disposition disposition, const char *code, const char *format, ...)
 {
     if (!err)
-        return 0;
+        return;
     err->disposition = disposition;
     err->retry_after_ms = 0;
     snprintf(err->code, sizeof(err->code), "%s", code);
@@ -33,7 +33,6 @@ _Bool error_set(
     va_end(args);
     if (len >= (int)sizeof(err->text))
         cut_broken_end(err->text, sizeof(err->text) - 1);
-    return 0;
 }
 
 const char *error_disposition_name(enum error_disposition disposition)

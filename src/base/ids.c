@@ -122,7 +122,7 @@ bool uuid_v7_time(const char *text, int64_t *wall_ms)
     int64_t ms = 0;
     for (int i = 0; i < 13; i++) {
         if (i != 8)
-            ms = ms << 4 | hex_value(text[i]);
+            ms = ms * 16 + hex_value(text[i]);
     }
     *wall_ms = ms;
     return true;

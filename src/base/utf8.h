@@ -7,14 +7,16 @@
 #include <stdint.h>
 #include "base/arena.h"
 
-/* Length of the well-formed character at `text` and its code point; 0 when there is none within `len` bytes. */
+/* Length of the well-formed character at `text` and its code point; 0 when there is none within `len` bytes.
+ */
 size_t utf8_char(const char *text, size_t len, int32_t *code);
 
-bool utf8_valid(const char *text, size_t len); /* well-formed (RFC 3629), no NUL */
-bool utf8_blank(const char *text);             /* nothing but white space and control characters */
+bool utf8_valid(const char *text, size_t len);          /* well-formed (RFC 3629), no NUL */
+bool utf8_blank(const char *text);                      /* nothing but white space and control characters */
 char *utf8_trim(struct arena *arena, const char *text); /* white space of any script removed at both ends */
 size_t utf8_clip(const char *text, size_t max); /* the most bytes <= max that end at a character boundary */
-char *utf8_fold(struct arena *arena, const char *text); /* NFKC, case folded: for comparing; malformed text is returned as it is */
+char *utf8_fold(struct arena *arena,
+    const char *text); /* NFKC, case folded: for comparing; malformed text is returned as it is */
 
 struct utf8_word {
     const char *text; /* folded, NUL-terminated, in the arena */

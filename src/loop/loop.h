@@ -15,10 +15,11 @@ typedef void loop_fn(void *arg);
 /* A loop with `offload_threads` threads for CPU work. Aborts when libevent cannot start. */
 struct loop *loop_new(unsigned offload_threads);
 void loop_free(struct loop *loop); /* after loop_run returned; joins the offload threads */
-struct event_base *loop_base(struct loop *loop); /* for http and db, which hang libevent's own objects on it */
+struct event_base *loop_base(
+    struct loop *loop); /* for http and db, which hang libevent's own objects on it */
 
-int loop_run(struct loop *loop);               /* until loop_stop; returns its exit code */
-void loop_stop(struct loop *loop, int code);   /* loop thread */
+int loop_run(struct loop *loop);             /* until loop_stop; returns its exit code */
+void loop_stop(struct loop *loop, int code); /* loop thread */
 
 /* Runs `fn` on the loop thread soon. Any thread. Calls keep their order. */
 void loop_post(struct loop *loop, loop_fn *fn, void *arg);
@@ -29,7 +30,8 @@ void loop_timer_arm(struct loop_timer *timer, int64_t delay_ms);
 void loop_timer_cancel(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* NULL is fine */
 
-/* CPU work above 1 ms: `work` runs on a pool thread, then `done` on the loop thread, same `arg`. Loop thread. */
+/* CPU work above 1 ms: `work` runs on a pool thread, then `done` on the loop thread, same `arg`. Loop thread.
+ */
 void loop_offload(struct loop *loop, loop_fn *work, loop_fn *done, void *arg);
 
 /* Calls `fn` on the loop thread at SIGTERM or SIGINT; the second signal exits at once with code 1. */

@@ -72,7 +72,7 @@ static void renders_prometheus_text(void **state)
         "# TYPE helpdesk_inf gauge\nhelpdesk_inf +Inf\n",
         "# TYPE helpdesk_r_seconds histogram\nhelpdesk_r_seconds_bucket{s=\"x\",le=\"0.001\"} 1\n",
         "helpdesk_r_seconds_bucket{s=\"x\",le=\"0.25\"} 1\nhelpdesk_r_seconds_bucket{s=\"x\",le=\"0.5\"} 2\n",
-        "helpdesk_r_seconds_bucket{s=\"x\",le=\"60\"} 2\nhelpdesk_r_seconds_bucket{s=\"x\",le=\"+Inf\"} 3\n"
+        "helpdesk_r_seconds_bucket{s=\"x\",le=\"60\"} 2\nhelpdesk_r_seconds_bucket{s=\"x\",le=\"+Inf\"} 3\n",
         "helpdesk_r_seconds_sum{s=\"x\"} 100.301\nhelpdesk_r_seconds_count{s=\"x\"} 3\n",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
