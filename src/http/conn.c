@@ -153,10 +153,13 @@ static void on_read(struct bufferevent *bev, void *arg)
         conn_run(conn);
 }
 
+/* All that was unsent is out: what comes next has its own deadline. */
 static void on_written(struct bufferevent *bev, void *arg)
 {
     (void)bev;
-    conn_run(arg);
+    struct http_conn *conn = arg;
+    conn->write_by_ms = 0;
+    conn_run(conn);
 }
 
 /* The client closed its end, or the connection broke. An answer under way is still sent to one that only

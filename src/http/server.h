@@ -50,7 +50,8 @@ const char *http_request_correlation_id(struct http_request *request); /* UUIDv7
 void http_request_set_correlation_id(struct http_request *request, const char *id); /* copied; echoed in the answer */
 int64_t http_request_arrived_ms(struct http_request *request); /* monotonic */
 
-/* The client went away before the answer: `fn` is called once, and the request must still be answered (to nobody). */
+/* The client went away before the answer: `fn` is called once, and the request must still be answered (to nobody), in
+ * `fn` or later. A client that closed only its sending side while it waits counts as gone. */
 void http_request_on_abort(struct http_request *request, void (*fn)(void *arg), void *arg);
 
 /* Answering, exactly once, on the loop thread, now or later. X-Correlation-Id is added to every answer. */
