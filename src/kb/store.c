@@ -1,0 +1,139 @@
+/* Statements that change and read the documents of the knowledge base. */
+#include "kb/store.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A statement under way; in the caller's arena. */
+struct call {
+    struct arena *arena;
+    kb_changed *changed;
+    kb_listed *listed;
+    kb_looked_up *looked_up;
+    void *arg;
+};
+
+static struct call *call_new(struct arena *arena, void *arg)
+{
+    struct call *call = ARENA_NEW(arena, struct call);
+    call->arena = arena;
+    call->arg = arg;
+    return call;
+}
+
+static const char *number(struct arena *arena, int64_t value)
+{
+    return arena_printf(arena, "%" PRId64, value);
+}
+
+static void on_change(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct call *call = arg;
+    enum kb_change change = KB_UNCHANGED;
+    if (result && db_rows(result) == 1) {
+        const char *said = db_value(result, 0, 0);
+        if (said && !strcmp(said, "changed"))
+            change = KB_CHANGED;
+        else if (said && !strcmp(said, "conflict"))
+            change = KB_CONFLICT;
+    }
+    call->changed(call->arg, change, err);
+}
+
+static void put_passages(struct arena *arena, const struct kb_document *document, struct db_query *query)
+{
+    size_t count = document ? document->passage_count : 0;
+    const char **paths = arena_array(arena, count + 1, sizeof(*paths));
+    const char **anchors = arena_array(arena, count + 1, sizeof(*anchors));
+    const char **texts = arena_array(arena, count + 1, sizeof(*texts));
+    for (size_t i = 0; i < count; i++) {
+        paths[i] = document->passages[i].heading_path;
+        anchors[i] = kb_fragment(arena, document->passages[i].anchor);
+        texts[i] = document->passages[i].text;
+    }
+    query->params[query->param_count++] = db_text_array(arena, paths, count);
+    query->params[query->param_count++] = db_text_array(arena, anchors, count);
+    query->params[query->param_count++] = db_text_array(arena, texts, count);
+}
+
+void kb_store_put(struct db *db, struct arena *arena, const struct kb_put *put, kb_changed *done, void *arg)
+{
+    const struct kb_document *document = put->document;
+    const char *locale = document ? document->locale : "";
+    struct db_query query = {
+        .sql = "SELECT kb_put_document($1, $2, $3, $4::bigint, $5, $6, $7, $8, $9, $10::bigint, $11::bigint, "
+               "$12, $13, "
+               "$14::regconfig, $15::text[], $16::text[], $17::text[])",
+        .param_count = 14,
+        .params = {put->place.tenant, put->place.source, put->place.key, number(arena, put->seen),
+            document ? document->title : "", put->uri, locale, put->fingerprint, put->etag,
+            number(arena, put->size), number(arena, put->modified_ms), document ? "ready" : "failed",
+            document ? "" : put->why, kb_text_config(locale)},
+    };
+    put_passages(arena, document, &query);
+    struct call *call = call_new(arena, arg);
+    call->changed = done;
+    db_query(db, &query, on_change, call);
+}
+
+void kb_store_remove(struct db *db, struct arena *arena, const struct kb_place *place, int64_t seen,
+    kb_changed *done, void *arg)
+{
+    struct db_query query = {
+        .sql = "SELECT kb_remove_document($1, $2, $3, $4::bigint)",
+        .param_count = 4,
+        .params = {place->tenant, place->source, place->key, number(arena, seen)},
+    };
+    struct call *call = call_new(arena, arg);
+    call->changed = done;
+    db_query(db, &query, on_change, call);
+}
+
+static void on_list(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct call *call = arg;
+    struct kb_known_list list = {0};
+    if (result) {
+        list.count = (size_t)db_rows(result);
+        list.items = arena_array(call->arena, list.count + 1, sizeof(*list.items));
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        list.items[i].key = arena_strdup(call->arena, db_value(result, (int)i, 0));
+        list.items[i].etag = arena_strdup(call->arena, db_value(result, (int)i, 1));
+        list.items[i].revision = db_int(result, (int)i, 2);
+    }
+    call->listed(call->arg, result ? &list : NULL, err);
+}
+
+void kb_store_list(
+    struct db *db, struct arena *arena, const struct kb_place *place, kb_listed *done, void *arg)
+{
+    struct db_query query = {
+        .sql = "SELECT object_key, etag, revision FROM kb_documents WHERE tenant = $1 AND source = $2 "
+               "ORDER BY object_key COLLATE \"C\"",
+        .param_count = 2,
+        .params = {place->tenant, place->source},
+    };
+    struct call *call = call_new(arena, arg);
+    call->listed = done;
+    db_query(db, &query, on_list, call);
+}
+
+static void on_look_up(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct call *call = arg;
+    call->looked_up(call->arg, result && db_rows(result) == 1 ? db_int(result, 0, 0) : 0, err);
+}
+
+void kb_store_look_up(
+    struct db *db, struct arena *arena, const struct kb_place *place, kb_looked_up *done, void *arg)
+{
+    struct db_query query = {
+        .sql = "SELECT revision FROM kb_documents WHERE tenant = $1 AND source = $2 AND object_key = $3",
+        .param_count = 3,
+        .params = {place->tenant, place->source, place->key},
+    };
+    struct call *call = call_new(arena, arg);
+    call->looked_up = done;
+    db_query(db, &query, on_look_up, call);
+}

@@ -1,0 +1,63 @@
+/* The knowledge base in PostgreSQL: documents switched whole, each by one statement. */
+#ifndef HELPDESK_KB_STORE_H
+#define HELPDESK_KB_STORE_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "db/db.h"
+#include "kb/document.h"
+
+struct kb_place { /* which document; borrowed */
+    const char *tenant;
+    const char *source;
+    const char *key;
+};
+
+/* What the base holds of an object. */
+struct kb_known {
+    const char *key;
+    const char *etag;
+    int64_t revision; /* of the base when the document changed last; 0: it is not in the base */
+};
+
+struct kb_known_list { /* sorted by key, in byte order */
+    struct kb_known *items;
+    size_t count;
+};
+
+/* What is to become of a document. */
+struct kb_put {
+    struct kb_place place;
+    int64_t seen; /* kb_known.revision as it was before the object was read */
+    const char *uri;
+    const char *fingerprint;
+    const char *etag; /* "": the next scan reads the object again */
+    int64_t size;
+    int64_t modified_ms;
+    const struct kb_document *document; /* NULL: it failed, nothing of it is kept */
+    const char *why;                    /* of the failure */
+};
+
+enum kb_change {
+    KB_UNCHANGED, /* the base says the same already: no new revision */
+    KB_CHANGED,
+    KB_CONFLICT, /* someone else changed it since `seen`: read the object again */
+};
+
+/* All call back on the loop thread, never inside the call. `err` NULL: done. */
+typedef void kb_changed(void *arg, enum kb_change change, const struct error *err);
+typedef void kb_listed(void *arg, const struct kb_known_list *list, const struct error *err);
+typedef void kb_looked_up(void *arg, int64_t revision, const struct error *err);
+
+/* The statements are built in `arena`, which must live until `done` was called. */
+void kb_store_put(struct db *db, struct arena *arena, const struct kb_put *put, kb_changed *done, void *arg);
+void kb_store_remove(struct db *db, struct arena *arena, const struct kb_place *place, int64_t seen,
+    kb_changed *done, void *arg);
+/* All documents of a source; `place->key` is not looked at. The list is in `arena`. */
+void kb_store_list(
+    struct db *db, struct arena *arena, const struct kb_place *place, kb_listed *done, void *arg);
+/* The revision of one document, 0 when the base does not have it. */
+void kb_store_look_up(
+    struct db *db, struct arena *arena, const struct kb_place *place, kb_looked_up *done, void *arg);
+
+#endif

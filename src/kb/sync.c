@@ -1,0 +1,171 @@
+/* One document from its source into the base: look up, read, cut, switch; again when someone else was
+ * quicker. */
+#include "kb/sync.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "kb/fingerprint.h"
+#include "kb/store.h"
+
+#define SYNC_ATTEMPTS 5 /* against others that change the same document */
+
+struct sync_job {
+    const struct kb_sync_env *env;
+    char *tenant;
+    char *key;
+    kb_document_synced *done;
+    void *arg;
+    int attempt;
+    /* Of one attempt, in its arena: */
+    struct arena *arena;
+    struct blob_content content;
+    struct kb_put put;
+    struct kb_document document;
+    struct error parse_error;
+    bool parsed;
+};
+
+static void start_attempt(struct sync_job *job);
+
+static void finish(struct sync_job *job, enum kb_synced what, const struct error *err)
+{
+    if (what == KB_SYNCED_FAILED && !err)
+        log_warn("document cannot be read", LOG_STR("document", job->key), LOG_STR("why", job->put.why));
+    job->done(job->arg, what, err);
+    arena_free(job->arena);
+    free(job->tenant);
+    free(job->key);
+    free(job);
+}
+
+/* True when the change met another's and the job starts again. */
+static bool start_again(struct sync_job *job, enum kb_change change, const struct error *err)
+{
+    if (err || change != KB_CONFLICT)
+        return false;
+    if (++job->attempt > SYNC_ATTEMPTS) {
+        struct error busy;
+        error_set(&busy, ERROR_RETRY, "kb_conflict", "the document is being changed by others all the time");
+        finish(job, KB_SYNCED_UNCHANGED, &busy);
+    } else {
+        start_attempt(job);
+    }
+    return true;
+}
+
+static void on_put(void *arg, enum kb_change change, const struct error *err)
+{
+    struct sync_job *job = arg;
+    if (start_again(job, change, err))
+        return;
+    if (!job->put.document)
+        finish(job, KB_SYNCED_FAILED, err);
+    else
+        finish(job, change == KB_CHANGED ? KB_SYNCED_CHANGED : KB_SYNCED_UNCHANGED, err);
+}
+
+static void on_removed(void *arg, enum kb_change change, const struct error *err)
+{
+    struct sync_job *job = arg;
+    if (!start_again(job, change, err))
+        finish(job, change == KB_CHANGED ? KB_SYNCED_REMOVED : KB_SYNCED_UNCHANGED, err);
+}
+
+static void put_failed(struct sync_job *job, const struct error *why)
+{
+    job->put.document = NULL;
+    job->put.why = arena_strdup(job->arena, why->text);
+    if (!job->put.fingerprint)
+        job->put.fingerprint = arena_printf(job->arena, "%s: %s", why->code, why->text);
+    kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
+}
+
+/* ---- cutting, on a pool thread ---- */
+
+static void parse_work(void *arg)
+{
+    struct sync_job *job = arg;
+    const struct blob_content *content = &job->content;
+    job->put.fingerprint =
+        kb_fingerprint(job->arena, job->env->public_url, job->key, content->data, content->len);
+    job->parsed =
+        kb_parse(job->arena, job->key, content->data, content->len, &job->document, &job->parse_error);
+}
+
+static void parse_finished(void *arg)
+{
+    struct sync_job *job = arg;
+    if (!job->parsed) {
+        put_failed(job, &job->parse_error);
+        return;
+    }
+    job->put.document = &job->document;
+    kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
+}
+
+/* ---- reading ---- */
+
+static void on_unreadable(struct sync_job *job, const struct error *err)
+{
+    if (err->disposition != ERROR_REJECT) {
+        finish(job, KB_SYNCED_UNCHANGED, err);
+    } else if (!strcmp(err->code, "blob_missing")) {
+        kb_store_remove(job->env->db, job->arena, &job->put.place, job->put.seen, on_removed, job);
+    } else {
+        job->put.etag = ""; /* what stands in the way may go without the document changing */
+        put_failed(job, err);
+    }
+}
+
+static void on_read(void *arg, const struct blob_content *content, const struct error *err)
+{
+    struct sync_job *job = arg;
+    if (err) {
+        on_unreadable(job, err);
+        return;
+    }
+    job->content = *content;
+    job->put.etag = kb_etag(job->arena, job->env->public_url, content->object.etag);
+    job->put.size = content->object.size;
+    job->put.modified_ms = content->object.modified_ms;
+    loop_offload(job->env->loop, parse_work, parse_finished, job);
+}
+
+static void on_looked_up(void *arg, int64_t revision, const struct error *err)
+{
+    struct sync_job *job = arg;
+    if (err) {
+        finish(job, KB_SYNCED_UNCHANGED, err);
+        return;
+    }
+    job->put.seen = revision;
+    blob_read(job->env->source, job->arena, job->key, job->env->max_document, on_read, job);
+}
+
+static void start_attempt(struct sync_job *job)
+{
+    arena_free(job->arena);
+    job->arena = arena_new(KB_PARSE_ARENA);
+    const char *source = blob_name(job->env->source);
+    job->put = (struct kb_put){
+        .place = {.tenant = job->tenant, .source = source, .key = job->key},
+        .uri = kb_uri(job->arena, job->env->public_url, source, job->key),
+    };
+    kb_store_look_up(job->env->db, job->arena, &job->put.place, on_looked_up, job);
+}
+
+void kb_sync_document(
+    const struct kb_sync_env *env, const char *tenant, const char *key, kb_document_synced *done, void *arg)
+{
+    struct sync_job *job = xcalloc(1, sizeof(*job));
+    job->env = env;
+    job->tenant = xstrdup(tenant);
+    job->key = xstrdup(key);
+    job->done = done;
+    job->arg = arg;
+    start_attempt(job);
+}

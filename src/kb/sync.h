@@ -1,0 +1,64 @@
+/* Brings the knowledge base to what a source of documents holds: one document, or all that differ. Any number
+ * of processes may do so at once: a document that someone else changed meanwhile is read again. */
+#ifndef HELPDESK_KB_SYNC_H
+#define HELPDESK_KB_SYNC_H
+
+#include "base/error.h"
+#include "blob/blob.h"
+#include "db/db.h"
+#include "loop/loop.h"
+
+struct kb_sync_env { /* borrowed; outlives everything started with it */
+    struct loop *loop;
+    struct db *db;
+    struct blob_source *source;
+    const char *public_url;
+    size_t max_document; /* bytes */
+};
+
+enum kb_synced {
+    KB_SYNCED_UNCHANGED,
+    KB_SYNCED_CHANGED,
+    KB_SYNCED_REMOVED, /* from the base; the source does not have it */
+    KB_SYNCED_FAILED,  /* the document cannot be read: the base says why and keeps nothing of it */
+};
+
+/* `err` (weather only) NULL: `what` is true now. Loop thread. */
+typedef void kb_document_synced(void *arg, enum kb_synced what, const struct error *err);
+
+/* Strings are copied. */
+void kb_sync_document(
+    const struct kb_sync_env *env, const char *tenant, const char *key, kb_document_synced *done, void *arg);
+
+struct kb_sync_counts {
+    int found;   /* documents in the source */
+    int read;    /* of them, read in this run */
+    int changed; /* in the base */
+    int failed;
+    int removed; /* from the base */
+};
+
+/* What a source looked like after the last run that left nothing to do; zeroed: nothing is known. */
+struct kb_sync_memory {
+    char digest[65];
+};
+
+struct kb_sync_request {
+    const char *tenant;            /* copied */
+    bool full;                     /* read every document again */
+    struct kb_sync_memory *memory; /* NULL: none; else a source that looks the same is left at once */
+    /* Loop thread. `progress` (may be NULL) after each document; `stopped` (may be NULL) true: start no more.
+     */
+    void (*progress)(void *arg, const struct kb_sync_counts *counts);
+    bool (*stopped)(void *arg);
+    /* `err`: the run ended early (source or database away, or stopped: "kb_stopped"). `why`: what could not
+     * be looked at,
+     * "" when nothing. */
+    void (*done)(void *arg, const struct kb_sync_counts *counts, const char *why, const struct error *err);
+    void *arg;
+};
+
+/* Reads what is new or different, removes what is gone. */
+void kb_sync_run(const struct kb_sync_env *env, const struct kb_sync_request *request);
+
+#endif

@@ -1,0 +1,54 @@
+/* The halves of the kb-sync stage: notifications (kb_sync.c), the scan of the source (kb_scan.c), the rows
+ * that tell of a job's progress (kb_jobs.c). Private to the stage. Everything on the loop thread. */
+#ifndef HELPDESK_STAGES_KB_SYNC_H
+#define HELPDESK_STAGES_KB_SYNC_H
+
+#include "base/ids.h"
+#include "base/metrics.h"
+#include "kb/sync.h"
+#include "stages/stage.h"
+
+struct kb_stage {
+    struct kb_sync_env env; /* source NULL: none is set */
+    char *tenant;
+    char *public_url;
+    int under_way; /* operations that will call back */
+    bool closing;  /* the last of them frees the stage */
+    /* The scan: */
+    struct loop_timer *timer;
+    int64_t interval_ms;
+    char holder[UUID_TEXT_SIZE]; /* this process, in kb_scans */
+    int64_t claimed_mono_ms;
+    struct kb_sync_memory memory;
+    int64_t revision; /* of the base at the last scan */
+    bool counted;     /* the gauges tell of `revision` */
+    bool source_away; /* said so in the log */
+    struct metric *documents_ready, *documents_failed, *passages, *last_scan;
+    struct metric *changed_total, *removed_total, *failures_total;
+};
+
+/* Around each operation: leave is false when the stage is closing, and then `stage` may be gone. */
+void kb_stage_enter(struct kb_stage *stage);
+bool kb_stage_leave(struct kb_stage *stage);
+void kb_stage_close(struct kb_stage *stage);
+void kb_stage_metrics(struct kb_stage *stage);
+void kb_stage_count(struct kb_stage *stage, int changed, int removed, int failed);
+
+void kb_scan_start(struct kb_stage *stage, int64_t interval_ms);
+
+struct kb_job_row {
+    const char *id;
+    bool full;
+    int64_t written_mono_ms; /* the newest progress */
+};
+
+/* Tells the counts, about once a second. */
+void kb_job_progress(struct kb_stage *stage, struct kb_job_row *row, const struct kb_sync_counts *counts);
+/* `done` after the row says so. The arena lives until then. */
+void kb_job_finish(struct kb_stage *stage, struct arena *arena, struct kb_job_row *row,
+    const struct kb_sync_counts *counts, const char *why, void (*done)(void *arg, const struct error *err),
+    void *arg);
+void kb_job_fail(struct kb_stage *stage, struct arena *arena, const char *tenant, const char *id, bool full,
+    const char *why);
+
+#endif
