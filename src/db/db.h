@@ -12,7 +12,7 @@ struct db;
 struct db_result; /* rows of one query; borrowed inside the callback */
 
 struct db_options {
-    const char *url;      /* libpq connection string or URI */
+    const char *url; /* libpq connection string or URI */
     int connections;
     int64_t query_timeout_ms; /* statement_timeout, and how long a query may wait for a connection */
 };
@@ -27,17 +27,18 @@ typedef void db_done(void *arg, const struct db_result *result, const struct err
 
 #define DB_MAX_PARAMS 24
 struct db_query {
-    const char *sql;                    /* one statement with $1...; a string literal: it is prepared once a connection */
+    const char *sql; /* one statement with $1...; a string literal: it is prepared once a connection */
     int param_count;
-    const char *params[DB_MAX_PARAMS];  /* text form, NULL is SQL NULL; copied */
+    const char *params[DB_MAX_PARAMS]; /* text form, NULL is SQL NULL; copied */
 };
 
-/* Queues the query; completes on the loop thread, never inside this call. Errors: ERROR_RETRY "db_unavailable",
- * "db_timeout", "db_conflict" (serialization, deadlock); ERROR_REJECT "db_data" (bad value, constraint);
- * ERROR_FATAL "db_schema" (missing table or column: not migrated). */
+/* Queues the query; completes on the loop thread, never inside this call. Errors: ERROR_RETRY
+ * "db_unavailable", "db_timeout", "db_conflict" (serialization, deadlock); ERROR_REJECT "db_data" (bad value,
+ * constraint); ERROR_FATAL "db_schema" (missing table or column: not migrated). */
 void db_query(struct db *db, const struct db_query *query, db_done *done, void *arg);
 
-/* Array parameters: text[] as PostgreSQL writes it, for unnest($1::text[], ...). NULL elements become NULL. */
+/* Array parameters: text[] as PostgreSQL writes it, for unnest($1::text[], ...). NULL elements become NULL.
+ */
 char *db_text_array(struct arena *arena, const char *const *items, size_t count);
 
 int db_rows(const struct db_result *result);
@@ -47,14 +48,18 @@ int64_t db_int(const struct db_result *result, int row, int column);       /* 0 
 double db_number(const struct db_result *result, int row, int column);
 bool db_bool(const struct db_result *result, int row, int column);
 
-/* Calls `fn` for every NOTIFY on `channel`, and once after each reconnect (something may have been missed). */
+/* Calls `fn` for every NOTIFY on `channel`, and once after each reconnect (something may have been missed).
+ */
 void db_listen(struct db *db, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);
 
-/* The same statement without a loop, for commands: blocks. NULL and `err` on failure; free with db_result_free. */
+/* The same statement without a loop, for commands: blocks. NULL and `err` on failure; free with
+ * db_result_free. */
 struct db_session;
 struct db_session *db_session_open(const char *url, struct error *err);
-struct db_result *db_session_query(struct db_session *session, const struct db_query *query, struct error *err);
-bool db_session_script(struct db_session *session, const char *sql, struct error *err); /* several statements */
+struct db_result *db_session_query(
+    struct db_session *session, const struct db_query *query, struct error *err);
+bool db_session_script(
+    struct db_session *session, const char *sql, struct error *err); /* several statements */
 void db_result_free(struct db_result *result);
 void db_session_close(struct db_session *session);
 

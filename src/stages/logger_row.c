@@ -1,0 +1,261 @@
+/* Turns records into rows of the log. Ids are derived from the record, so that one that comes twice is one
+ * row. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/json.h"
+#include "base/parse.h"
+#include "base/utf8.h"
+#include "bus/topics.h"
+#include "stages/logger_row.h"
+#include "stages/ticket_check.h"
+#include "stages/ticket_event.h"
+
+#define HEADER_MAX 512 /* bytes of a header that the log keeps */
+#define LOGGER_DEAD_HEADERS "dead-code", "dead-error"
+
+/* What each topic's records are called, and which members of the event its step added. */
+static const struct kind {
+    const char *topic;
+    const char *name;
+    const char *members[5];
+} kinds[] = {
+    {TOPIC_SUBMITTED, "submitted", {"ticket", "plan"}},
+    {TOPIC_CLASSIFIED, "classified", {"classification", "steps"}},
+    {TOPIC_ENRICHED, "enriched", {"context", "steps"}},
+    {TOPIC_ANSWERED, "answered", {"generation", "steps", "failure"}},
+    {TOPIC_REPLIES, "answered", {"generation", "steps", "failure"}},
+};
+
+static const struct kind *find_kind(const char *topic)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(kinds[i].topic, topic) == 0) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *child_id(struct arena *arena, const char *parent, const char *step)
+{
+    char id[UUID_TEXT_SIZE];
+    uuid_child(parent, step, 0, id);
+    return arena_strdup(arena, id);
+}
+
+/* The id of a record that brings none: derived from where it lies. */
+static const char *place_id(struct arena *arena, const struct bus_record *record)
+{
+    char id[UUID_TEXT_SIZE], place[400];
+    int len = snprintf(place, sizeof(place), "%.300s/%d/%lld", record->topic, (int)record->partition,
+        (long long)record->offset);
+    uuid_v5(place, (size_t)len, id);
+    return arena_strdup(arena, id);
+}
+
+static const char *take_text(struct arena *arena, char *heap)
+{
+    const char *text = arena_strdup(arena, heap);
+    free(heap);
+    return text;
+}
+
+/* ---- ticket events ---- */
+
+static const char *step_payload(struct arena *arena, const cJSON *event, const struct kind *kind)
+{
+    cJSON *payload = cJSON_CreateObject();
+    for (size_t i = 0; kind->members[i] != NULL; i++) {
+        cJSON *member = cJSON_GetObjectItemCaseSensitive(event, kind->members[i]);
+        cJSON_AddItemReferenceToObject(payload, kind->members[i], member);
+    }
+    const char *text = take_text(arena, cJSON_PrintUnformatted(payload));
+    cJSON_Delete(payload);
+    return text;
+}
+
+/* When it happened: the end of the last step that was done. */
+static int64_t event_time(const struct msg_ticket_event *event)
+{
+    int64_t at = event->received_at;
+    for (size_t i = 0; i < event->steps_count; i++) {
+        double latency = event->steps[i].latency_ms;
+        int64_t end = event->steps[i].started_at + (latency > 0 && latency < 1e9 ? (int64_t)latency : 0);
+        at = end > at ? end : at;
+    }
+    return at;
+}
+
+static bool make_event_row(struct arena *arena, const struct bus_record *record, const struct kind *kind,
+    struct logger_row *row, bool *skip, struct error *err)
+{
+    struct msg_ticket_event *event =
+        msg_decode(&msg_ticket_event, arena, record->value, record->value_len, err);
+    if (event == NULL) {
+        return false;
+    }
+    *skip = strcmp(record->topic, TOPIC_REPLIES) == 0 && event->kind != MSG_KIND_QUESTION;
+    if (*skip) {
+        return true;
+    }
+    ticket_event_identify(arena, event, record);
+    if (!ticket_id_valid(event->ticket.ticket_id)) { /* the failed answer to it gets this id too */
+        event->ticket.ticket_id = child_id(arena, event->event_id, "ticket");
+    }
+    cJSON *json = msg_to_json(&msg_ticket_event, event);
+    *row = (struct logger_row){.tenant = event->tenant,
+        .event_id = child_id(arena, event->event_id, kind->name),
+        .correlation_id = event->correlation_id,
+        .ticket_id = event->ticket.ticket_id,
+        .kind = kind->name,
+        .state = msg_state_name(event->state),
+        .received_at = event->received_at,
+        .at = event_time(event),
+        .payload = step_payload(arena, json, kind),
+        .event = event};
+    if (strcmp(kind->name, "answered") == 0) {
+        row->result = take_text(arena, cJSON_PrintUnformatted(json));
+    }
+    cJSON_Delete(json);
+    return true;
+}
+
+/* ---- feedback ---- */
+
+static bool in_range(bool has, int32_t value, const char *name, struct error *err)
+{
+    return !has || (value >= 1 && value <= 5) ||
+           error_set(err, ERROR_REJECT, "feedback_invalid", "%s must be 1 to 5", name);
+}
+
+static bool check_feedback(const struct msg_feedback *feedback, struct error *err)
+{
+    if (!ticket_id_valid(feedback->ticket_id)) {
+        return error_set(err, ERROR_REJECT, "feedback_invalid", "ticket_id is none");
+    }
+    return in_range(feedback->has_rating, feedback->rating, "rating", err) &&
+           in_range(feedback->has_csat, feedback->csat, "csat", err);
+}
+
+static bool make_feedback_row(
+    struct arena *arena, const struct bus_record *record, struct logger_row *row, struct error *err)
+{
+    struct msg_feedback *feedback = msg_decode(&msg_feedback, arena, record->value, record->value_len, err);
+    if (feedback == NULL || !check_feedback(feedback, err)) {
+        return false;
+    }
+    if (feedback->feedback_id == NULL) {
+        feedback->feedback_id = place_id(arena, record);
+    }
+    if (!feedback->has_received_at) {
+        feedback->has_received_at = true;
+        feedback->received_at = record->timestamp;
+    }
+    cJSON *json = msg_to_json(&msg_feedback, feedback);
+    *row = (struct logger_row){.tenant = feedback->tenant,
+        .event_id = child_id(arena, feedback->feedback_id, "feedback"),
+        .correlation_id = "",
+        .ticket_id = feedback->ticket_id,
+        .kind = "feedback",
+        .state = "",
+        .received_at = feedback->received_at,
+        .at = feedback->received_at,
+        .payload = take_text(arena, cJSON_PrintUnformatted(json)),
+        .feedback = feedback};
+    cJSON_Delete(json);
+    return true;
+}
+
+/* ---- dead letters ---- */
+
+/* A header as text, cut to a length; "" when it is none or not text. */
+static const char *header_text(struct arena *arena, const struct bus_record *record, const char *name)
+{
+    const struct bus_header *header = bus_record_header(record, name);
+    if (header == NULL || header->value == NULL || !utf8_valid(header->value, header->len)) {
+        return "";
+    }
+    const char *text = arena_strndup(arena, header->value, header->len);
+    return arena_strndup(arena, text, utf8_clip(text, HEADER_MAX));
+}
+
+/* "<tenant>/<ticket_id>" of a ticket record's key; false when the key is something else. */
+static bool split_key(struct arena *arena, const struct bus_record *record, struct logger_row *row)
+{
+    if (record->key == NULL || record->key_len > HEADER_MAX || !utf8_valid(record->key, record->key_len)) {
+        return false;
+    }
+    char *key = arena_strndup(arena, record->key, record->key_len);
+    char *slash = strchr(key, '/');
+    if (slash == NULL || slash == key || !ticket_id_valid(slash + 1)) {
+        return false;
+    }
+    *slash = '\0';
+    row->tenant = key;
+    row->ticket_id = slash + 1;
+    return true;
+}
+
+static const char *dead_payload(struct arena *arena, const struct bus_record *record)
+{
+    static const char *const fields[] = {LOGGER_DEAD_HEADERS};
+    struct buf payload;
+    buf_init(&payload, 64 * 1024);
+    buf_puts(&payload, "{\"dead_topic\":");
+    json_put_string(&payload, record->topic);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        buf_putc(&payload, ',');
+        json_put_string(&payload, fields[i]);
+        buf_putc(&payload, ':');
+        json_put_string(&payload, header_text(arena, record, fields[i]));
+    }
+    buf_printf(&payload, ",\"bytes\":%zu}", record->value_len);
+    const char *text = arena_strdup(arena, buf_text(&payload));
+    buf_fini(&payload);
+    return text;
+}
+
+/* The bytes of a dead letter are those that somebody could not take: only its headers and its key are read.
+ */
+static void make_dead_row(struct arena *arena, const struct bus_record *record, struct logger_row *row)
+{
+    const char *parent = header_text(arena, record, "event-id");
+    if (!uuid_valid(parent)) {
+        parent = place_id(arena, record);
+    }
+    const char *tenant = header_text(arena, record, "tenant");
+    *row = (struct logger_row){.tenant = *tenant != '\0' ? tenant : "default",
+        .correlation_id = header_text(arena, record, "correlation-id"),
+        .ticket_id = "",
+        .kind = "dead_letter",
+        .state = "",
+        .received_at = record->timestamp,
+        .at = record->timestamp,
+        .payload = dead_payload(arena, record)};
+    /* One event may fail in one stage, be replayed, and fail in another. */
+    row->event_id = child_id(arena, parent, record->topic);
+    (void)split_key(arena, record, row);
+}
+
+bool logger_row_make(struct arena *arena, const struct bus_record *record, struct logger_row *row, bool *skip,
+    struct error *err)
+{
+    *skip = false;
+    const struct kind *kind = find_kind(record->topic);
+    if (kind != NULL) {
+        return make_event_row(arena, record, kind, row, skip, err);
+    }
+    if (strcmp(record->topic, TOPIC_FEEDBACK) == 0) {
+        return make_feedback_row(arena, record, row, err);
+    }
+    make_dead_row(arena, record, row);
+    return true;
+}
+
+size_t logger_row_size(const struct logger_row *row)
+{
+    return strlen(row->payload) + (row->result != NULL ? strlen(row->result) : 0);
+}

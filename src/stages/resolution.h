@@ -1,0 +1,28 @@
+/* Accepted answers, redacted for good: what similar tickets may be answered from. */
+#ifndef HELPDESK_STAGES_RESOLUTION_H
+#define HELPDESK_STAGES_RESOLUTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "db/db.h"
+
+struct resolution {
+    const char *tenant;
+    const char *ticket_id;
+    const char *subject;
+    const char *problem;
+    const char *answer;
+    const char *category; /* NULL: unknown */
+    const char *locale;   /* NULL: unknown */
+    int64_t accepted_at;
+};
+
+/* Removes personal data from subject, problem and answer, and cuts them to a length that is worth showing. */
+void resolution_redact(struct arena *arena, struct resolution *resolution);
+
+/* The statement that stores redacted resolutions; of a ticket, the one accepted last stays. */
+void resolution_store(
+    struct arena *arena, const struct resolution *items, size_t count, struct db_query *query);
+
+#endif

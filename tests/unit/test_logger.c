@@ -1,0 +1,612 @@
+/* The log: from records to rows as plain functions, and from rows to PostgreSQL in batches. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "bus/topics.h"
+#include "pg_testdb.h"
+#include "stages/logger_batch.h"
+
+static struct pg_testdb testdb;
+static struct loop *loop;
+static struct db *db;
+static struct logger_batch *batch;
+static struct arena *arena;
+static int64_t now_ms;
+
+/* ---- records ---- */
+
+static struct msg_ticket_event *new_event(const char *ticket_id, const char *correlation_id)
+{
+    struct msg_ticket_event *event = msg_new(&msg_ticket_event, arena);
+    event->ticket.ticket_id = ticket_id;
+    event->ticket.subject = "Cannot log in";
+    event->ticket.description = "Write to anna.schmidt@example.com please";
+    event->ticket.customer_external_id = "C-1";
+    event->event_id = arena_printf(arena, "event-%s", correlation_id);
+    event->correlation_id = correlation_id;
+    event->has_received_at = true;
+    event->received_at = now_ms;
+    return event;
+}
+
+static void add_classification(struct msg_ticket_event *event)
+{
+    struct msg_classification *classification = msg_new(&msg_classification, arena);
+    classification->category = "account";
+    classification->department = "support";
+    classification->priority = MSG_PRIORITY_HIGH;
+    classification->sentiment = MSG_SENTIMENT_NEGATIVE;
+    classification->confidence = 0.9;
+    event->classification = classification;
+    event->state = MSG_STATE_CLASSIFIED;
+}
+
+static void add_answer(struct msg_ticket_event *event, const char *text)
+{
+    add_classification(event);
+    struct msg_generation *generation = msg_new(&msg_generation, arena);
+    generation->primary_draft.text = text;
+    event->generation = generation;
+    event->state = MSG_STATE_COMPLETED;
+}
+
+static struct bus_record as_record(
+    const char *topic, int64_t offset, const struct msg_type *type, const void *value)
+{
+    struct buf bytes;
+    struct error err;
+    buf_init(&bytes, 1024 * 1024);
+    if (!msg_encode(type, value, &bytes, &err)) {
+        fail_msg("%s", err.text);
+    }
+    struct bus_record record = {.topic = topic, .partition = 3, .offset = offset, .timestamp = now_ms};
+    char *copy = arena_alloc(arena, bytes.len);
+    memcpy(copy, bytes.data, bytes.len);
+    record.value = copy;
+    record.value_len = bytes.len;
+    buf_fini(&bytes);
+    return record;
+}
+
+static struct logger_row make_row(const struct bus_record *record)
+{
+    struct logger_row row = {0};
+    struct error err;
+    bool skip = false;
+    if (!logger_row_make(arena, record, &row, &skip, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_false(skip);
+    return row;
+}
+
+static struct logger_row event_row(const char *topic, const struct msg_ticket_event *event)
+{
+    struct bus_record record = as_record(topic, 1, &msg_ticket_event, event);
+    return make_row(&record);
+}
+
+static struct logger_row feedback_row(const struct msg_feedback *feedback, int64_t offset)
+{
+    struct bus_record record = as_record(TOPIC_FEEDBACK, offset, &msg_feedback, feedback);
+    return make_row(&record);
+}
+
+/* ---- rows ---- */
+
+static void test_rows_of_events(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    event->ticket.metadata = "{\"raw\": \"\\u0000 kept\"}";
+    add_answer(event, "Press reset.");
+    struct logger_row row = event_row(TOPIC_ANSWERED, event);
+    assert_string_equal(row.kind, "answered");
+    assert_string_equal(row.state, "completed");
+    assert_string_equal(row.ticket_id, "T-1");
+    char expected[UUID_TEXT_SIZE];
+    uuid_child("event-run-1", "answered", 0, expected);
+    assert_string_equal(row.event_id, expected);
+    cJSON *payload = json_parse(row.payload, strlen(row.payload), NULL);
+    assert_non_null(payload);
+    assert_string_equal(
+        json_str(cJSON_GetObjectItem(cJSON_GetObjectItem(payload, "generation"), "primary_draft"), "text"),
+        "Press reset.");
+    assert_null(cJSON_GetObjectItem(payload, "ticket"));
+    cJSON_Delete(payload);
+    cJSON *result = json_parse(row.result, strlen(row.result), NULL);
+    assert_string_equal(
+        json_str(cJSON_GetObjectItem(result, "ticket"), "metadata"), "{\"raw\": \"\\u0000 kept\"}");
+    cJSON_Delete(result);
+
+    struct logger_row submitted = event_row(TOPIC_SUBMITTED, event);
+    assert_string_equal(submitted.kind, "submitted");
+    assert_null(submitted.result);
+    assert_string_not_equal(submitted.event_id, row.event_id);
+    assert_string_equal(event_row(TOPIC_CLASSIFIED, event).kind, "classified");
+    assert_string_equal(event_row(TOPIC_ENRICHED, event).kind, "enriched");
+}
+
+static void test_rows_of_raw_tickets(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = msg_new(&msg_ticket_event, arena);
+    event->ticket.subject = "s";
+    event->ticket.description = "d";
+    event->ticket.customer_external_id = "c";
+    struct bus_record record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
+    struct logger_row first = make_row(&record), again = make_row(&record);
+    assert_string_equal(first.event_id, again.event_id);
+    assert_string_equal(first.correlation_id, again.correlation_id);
+    assert_true(uuid_valid(first.ticket_id));
+    assert_int_equal(first.received_at, now_ms);
+    record.offset = 78;
+    assert_string_not_equal(make_row(&record).event_id, first.event_id);
+    event->ticket.ticket_id = "no/ticket";
+    record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
+    assert_true(uuid_valid(make_row(&record).ticket_id));
+}
+
+static void test_replies(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct bus_record record = as_record(TOPIC_REPLIES, 1, &msg_ticket_event, event);
+    struct logger_row row;
+    bool skip = false;
+    assert_true(logger_row_make(arena, &record, &row, &skip, NULL));
+    assert_true(skip);
+    event->kind = MSG_KIND_QUESTION;
+    add_answer(event, "x");
+    row = event_row(TOPIC_REPLIES, event);
+    assert_string_equal(row.kind, "answered");
+    assert_non_null(row.result);
+}
+
+static void check_refused(const struct bus_record *record)
+{
+    struct logger_row row;
+    struct error err = {0};
+    bool skip = false;
+    assert_false(logger_row_make(arena, record, &row, &skip, &err));
+    assert_int_equal(err.disposition, ERROR_REJECT);
+}
+
+static void test_hostile_records(void **state)
+{
+    (void)state;
+    const char *const topics[] = {TOPIC_SUBMITTED, TOPIC_ANSWERED, TOPIC_REPLIES, TOPIC_FEEDBACK};
+    for (size_t i = 0; i < 4; i++) {
+        check_refused(&(struct bus_record){.topic = topics[i]});
+        check_refused(&(struct bus_record){.topic = topics[i], .value = "\xc3\x01garbage", .value_len = 9});
+        check_refused(&(struct bus_record){.topic = topics[i], .value = "{}", .value_len = 2});
+    }
+    struct msg_feedback *feedback = msg_new(&msg_feedback, arena);
+    feedback->ticket_id = "T-1";
+    feedback->has_rating = true;
+    feedback->rating = 6;
+    struct bus_record record = as_record(TOPIC_FEEDBACK, 1, &msg_feedback, feedback);
+    check_refused(&record);
+    feedback->rating = 5;
+    feedback->ticket_id = "a/b";
+    record = as_record(TOPIC_FEEDBACK, 1, &msg_feedback, feedback);
+    check_refused(&record);
+}
+
+static void test_rows_of_dead_letters(void **state)
+{
+    (void)state;
+    const struct bus_header headers[] = {{"event-id", "0192d3c4-0000-7000-8000-000000000001", 36},
+        {"tenant", "acme", 4}, {"correlation-id", "\xff\xfe", 2}};
+    struct bus_record record = {.topic = "classifier.dead",
+        .key = "acme/T-9",
+        .key_len = 8,
+        .value = "\x00\xff not ours",
+        .value_len = 11,
+        .timestamp = now_ms,
+        .headers = headers,
+        .header_count = 3};
+    struct logger_row row = make_row(&record);
+    assert_string_equal(row.kind, "dead_letter");
+    assert_string_equal(row.tenant, "acme");
+    assert_string_equal(row.ticket_id, "T-9");
+    assert_string_equal(row.correlation_id, "");
+    cJSON *payload = json_parse(row.payload, strlen(row.payload), NULL);
+    assert_non_null(payload);
+    cJSON_Delete(payload);
+    struct bus_record other = record;
+    other.topic = "generator.dead";
+    assert_string_not_equal(make_row(&other).event_id, row.event_id);
+    other.key = "source\xff/x";
+    other.key_len = 9;
+    assert_string_equal(make_row(&other).ticket_id, "");
+    other.key = NULL;
+    other.header_count = 0;
+    assert_string_equal(make_row(&other).tenant, "default");
+}
+
+static void test_rows_of_feedback(void **state)
+{
+    (void)state;
+    struct msg_feedback *feedback = msg_new(&msg_feedback, arena);
+    feedback->ticket_id = "T-1";
+    struct logger_row row = feedback_row(feedback, 5), again = feedback_row(feedback, 5),
+                      other = feedback_row(feedback, 6);
+    assert_string_equal(row.kind, "feedback");
+    assert_true(uuid_valid(row.feedback->feedback_id));
+    assert_string_equal(row.event_id, again.event_id);
+    assert_string_not_equal(row.event_id, other.event_id);
+    assert_int_equal(row.received_at, now_ms);
+}
+
+/* ---- batches ---- */
+
+struct waiter {
+    struct logger_item item;
+    struct error err;
+    int done;
+};
+
+static int pending;
+
+static void on_finished(struct logger_item *item, const struct error *err)
+{
+    struct waiter *waiter = item->owner;
+    waiter->done++;
+    waiter->err = err != NULL ? *err : (struct error){0};
+    if (--pending == 0) {
+        loop_stop(loop, 0);
+    }
+}
+
+static struct waiter *add(struct logger_row row)
+{
+    struct waiter *waiter = ARENA_NEW(arena, struct waiter);
+    waiter->item = (struct logger_item){.row = row, .finished = on_finished, .owner = waiter};
+    pending++;
+    logger_batch_add(batch, &waiter->item);
+    return waiter;
+}
+
+static void too_late(void *arg)
+{
+    (void)arg;
+    fail_msg("the batches did not end");
+}
+
+static void finish(void)
+{
+    struct loop_timer *limit = loop_timer_new(loop, too_late, NULL);
+    loop_timer_arm(limit, 60000);
+    if (pending > 0) {
+        (void)loop_run(loop);
+    }
+    loop_timer_free(limit);
+}
+
+static void write_row(struct logger_row row)
+{
+    struct waiter *waiter = add(row);
+    finish();
+    assert_int_equal(waiter->done, 1);
+    assert_string_equal(waiter->err.text, "");
+}
+
+static void check_value(const char *sql, const char *expected)
+{
+    assert_string_equal(pg_testdb_value(&testdb, sql), expected);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0);
+    now_ms = clock_wall_ms() / 1000 * 1000;
+    loop = loop_new(1);
+    db = db_new(loop, &(struct db_options){.url = testdb.url, .connections = 3, .query_timeout_ms = 10000});
+    batch = logger_batch_new(loop, db);
+    pg_testdb_script(&testdb, "TRUNCATE interactions, tickets, runs, customers, feedback, resolutions");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    logger_batch_free(batch);
+    db_free(db);
+    loop_free(loop);
+    arena_free(arena);
+    return 0;
+}
+
+#define TICKET_STATE                                                                                         \
+    "SELECT state || ' ' || coalesce(category, '-') || ' ' || coalesce(sentiment, '-') || ' ' || status || " \
+    "' ' || "                                                                                                \
+    "correlation_id FROM tickets WHERE ticket_id = 'T-1'"
+
+static void test_one_ticket_in_any_order(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *submitted = new_event("T-1", "run-1");
+    struct msg_ticket_event *classified = new_event("T-1", "run-1");
+    struct msg_ticket_event *answered = new_event("T-1", "run-1");
+    add_classification(classified);
+    add_answer(answered, "Press reset.");
+    pg_testdb_script(&testdb,
+        "INSERT INTO customers (tenant, external_id, customer_id, name, email) VALUES ('default', "
+        "'C-1', '1', 'n', 'e'), ('other', 'C-1', '1', 'n', 'e')");
+    for (int round = 0; round < 3; round++) { /* the same events again change nothing */
+        add(event_row(TOPIC_ANSWERED, answered));
+        add(event_row(TOPIC_SUBMITTED, submitted));
+        if (round == 1) {
+            finish();
+        }
+        add(event_row(TOPIC_CLASSIFIED, classified));
+        finish();
+        check_value(
+            "SELECT string_agg(kind, ' ' ORDER BY kind) FROM interactions", "answered classified submitted");
+        check_value(TICKET_STATE, "completed account negative open run-1");
+        check_value(
+            "SELECT state || ' ' || (finished_at IS NOT NULL) || ' ' || (published_at IS NOT NULL) || ' ' || "
+            "(result #>> '{generation,primary_draft,text}') FROM runs",
+            "completed true true Press reset.");
+    }
+    check_value("SELECT count(*) FROM customers WHERE last_contact IS NOT NULL AND tenant = 'default'", "1");
+    check_value("SELECT count(*) FROM customers WHERE last_contact IS NOT NULL AND tenant = 'other'", "0");
+}
+
+static void test_runs_of_a_ticket(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *first = new_event("T-1", "run-1");
+    add_answer(first, "one");
+    write_row(event_row(TOPIC_ANSWERED, first));
+    pg_testdb_script(&testdb, "UPDATE tickets SET status = 'closed'");
+    struct msg_ticket_event *second = new_event("T-1", "run-2");
+    second->received_at = now_ms + 5;
+    write_row(event_row(TOPIC_SUBMITTED, second));
+    check_value(TICKET_STATE, "accepted - - open run-2");
+    write_row(event_row(TOPIC_ANSWERED, first)); /* an old event comes again */
+    check_value(TICKET_STATE, "accepted - - open run-2");
+    second->state = MSG_STATE_FAILED;
+    write_row(event_row(TOPIC_ANSWERED, second));
+    check_value(TICKET_STATE, "failed - - open run-2");
+    add_answer(second, "two"); /* its dead letter was replayed */
+    write_row(event_row(TOPIC_ANSWERED, second));
+    check_value(TICKET_STATE, "completed account negative open run-2");
+    second->state = MSG_STATE_FAILED;
+    write_row(event_row(TOPIC_ANSWERED, second));
+    check_value(TICKET_STATE, "completed account negative open run-2");
+    check_value("SELECT result ->> 'state' FROM runs WHERE correlation_id = 'run-2'", "completed");
+    /* Somebody else's ticket with this run's id does not get at the run. */
+    struct msg_ticket_event *thief = new_event("T-2", "run-2");
+    thief->state = MSG_STATE_COMPLETED;
+    write_row(event_row(TOPIC_ANSWERED, thief));
+    check_value("SELECT ticket_id || ' ' || (result #>> '{ticket,ticket_id}') FROM runs WHERE correlation_id "
+                "= 'run-2'",
+        "T-1 T-1");
+}
+
+static void test_claimed_runs_are_kept(void **state)
+{
+    (void)state;
+    pg_testdb_script(
+        &testdb, "SELECT claim_run('default', 'T-1', 'hash', 'run-1', 'event-run-1', 'ticket', 5)");
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    write_row(event_row(TOPIC_SUBMITTED, event));
+    check_value("SELECT content_hash || ' ' || state || ' ' || (published_at IS NOT NULL) FROM runs",
+        "hash accepted true");
+    add_answer(event, "x");
+    write_row(event_row(TOPIC_ANSWERED, event));
+    check_value("SELECT content_hash || ' ' || state FROM runs", "hash completed");
+}
+
+static void test_questions_open_no_ticket(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    event->kind = MSG_KIND_QUESTION;
+    add_answer(event, "x");
+    write_row(event_row(TOPIC_REPLIES, event));
+    check_value("SELECT count(*) FROM tickets", "0");
+    check_value("SELECT kind || ' ' || state FROM runs", "question completed");
+}
+
+static void test_only_the_bad_row_is_refused(void **state)
+{
+    (void)state;
+    enum { MANY = 60, BAD = 41 };
+    struct waiter *waiters[MANY];
+    for (int i = 0; i < MANY; i++) {
+        char *id = arena_printf(arena, "T-%d", i), *run = arena_printf(arena, "run-%d", i);
+        if (i == BAD) { /* longer than an index takes, and not compressible */
+            char uuid[UUID_TEXT_SIZE];
+            struct buf text;
+            buf_init(&text, 64 * 1024);
+            for (int part = 0; part < 500; part++) {
+                uuid_v5(arena_printf(arena, "%d", part), 2, uuid);
+                uuid_child(uuid, "part", (unsigned)part, uuid);
+                buf_puts(&text, uuid);
+            }
+            run = arena_strdup(arena, buf_text(&text));
+            buf_fini(&text);
+        }
+        waiters[i] = add(event_row(TOPIC_SUBMITTED, new_event(id, run)));
+    }
+    finish();
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(waiters[i]->done, 1);
+        assert_int_equal(waiters[i]->err.disposition, i == BAD ? ERROR_REJECT : ERROR_NONE);
+    }
+    check_value("SELECT count(*) FROM runs", "59");
+    check_value("SELECT count(*) FROM runs WHERE length(correlation_id) > 100", "0");
+}
+
+static void test_a_lost_database_is_waited_for(void **state)
+{
+    (void)state;
+    write_row(event_row(TOPIC_SUBMITTED, new_event("T-0", "run-0")));
+    struct waiter *waiters[20];
+    for (int i = 0; i < 20; i++) {
+        waiters[i] = add(event_row(
+            TOPIC_SUBMITTED, new_event(arena_printf(arena, "T-%d", i), arena_printf(arena, "run-%d", i))));
+        if (i == 10) {
+            pg_testdb_script(&testdb, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                      "WHERE datname = current_database() AND pid <> pg_backend_pid()");
+        }
+    }
+    finish();
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(waiters[i]->done, 1);
+        assert_int_equal(waiters[i]->err.disposition, ERROR_NONE);
+    }
+    check_value("SELECT count(*) FROM runs", "20");
+}
+
+static struct msg_feedback *new_feedback(const char *id, int64_t received_at)
+{
+    struct msg_feedback *feedback = msg_new(&msg_feedback, arena);
+    feedback->ticket_id = "T-1";
+    feedback->feedback_id = id;
+    feedback->has_received_at = true;
+    feedback->received_at = received_at;
+    return feedback;
+}
+
+static void test_feedback(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    add_answer(event, "Dear anna.schmidt@example.com press reset.");
+    write_row(event_row(TOPIC_ANSWERED, event));
+    struct msg_feedback *feedback = new_feedback("f1", now_ms + 10);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_ACCEPTED;
+    feedback->has_ticket_status = true;
+    feedback->ticket_status = MSG_TICKET_STATUS_RESOLVED;
+    feedback->corrected_category = "billing";
+    feedback->has_csat = true;
+    feedback->csat = 4;
+    struct logger_row first = feedback_row(feedback, 1);
+    write_row(first);
+    check_value("SELECT outcome || ' ' || csat || ' ' || coalesce(rating, 0) FROM feedback", "accepted 4 0");
+    check_value(TICKET_STATE, "completed billing negative resolved run-1");
+    check_value(
+        "SELECT category || ' ' || config || ' ' || (tsv @@ to_tsquery('simple', 'reset')) FROM resolutions",
+        "billing simple true");
+    check_value("SELECT count(*) FROM resolutions WHERE subject || problem || answer LIKE '%schmidt%'", "0");
+    check_value("SELECT count(*) FROM interactions WHERE kind = 'feedback'", "1");
+
+    feedback = new_feedback("f2", now_ms + 20);
+    feedback->has_ticket_status = true;
+    feedback->ticket_status = MSG_TICKET_STATUS_CLOSED;
+    write_row(feedback_row(feedback, 2));
+    write_row(first); /* again, too late to matter */
+    check_value(TICKET_STATE, "completed billing negative closed run-1");
+    check_value("SELECT count(*) FROM feedback", "2");
+
+    feedback = new_feedback("f3", now_ms + 30);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_EDITED;
+    feedback->final_text = "Hold the button for ten seconds.";
+    write_row(feedback_row(feedback, 3));
+    check_value("SELECT answer FROM resolutions", "Hold the button for ten seconds.");
+    write_row(first);
+    check_value("SELECT answer FROM resolutions", "Hold the button for ten seconds.");
+
+    feedback = new_feedback("f4", now_ms + 40);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_REJECTED;
+    write_row(feedback_row(feedback, 4));
+    check_value("SELECT count(*) FROM resolutions", "0");
+}
+
+static void test_feedback_before_its_ticket(void **state)
+{
+    (void)state;
+    struct msg_feedback *feedback = new_feedback("f1", now_ms);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_ACCEPTED;
+    struct logger_row row = feedback_row(feedback, 1);
+    struct waiter *waiter = add(row);
+    waiter->item.patient = true;
+    struct waiter *beside = add(event_row(TOPIC_SUBMITTED, new_event("T-2", "run-2")));
+    finish();
+    assert_int_equal(waiter->err.disposition, ERROR_RETRY);
+    assert_string_equal(waiter->err.code, "ticket_unknown");
+    assert_int_equal(beside->err.disposition, ERROR_NONE);
+    check_value("SELECT count(*) FROM feedback", "0");
+    write_row(row); /* patience is over: it is stored, without a resolution */
+    check_value("SELECT count(*) FROM feedback", "1");
+    check_value("SELECT count(*) FROM resolutions", "0");
+}
+
+static void test_many_batches(void **state)
+{
+    (void)state;
+    enum { MANY = 1700 };
+    double before = metric_value(metrics_counter("helpdesk_logger_batches_total", "", NULL));
+    for (int i = 0; i < MANY; i++) {
+        struct msg_ticket_event *event =
+            new_event(arena_printf(arena, "T-%d", i % 100), arena_printf(arena, "run-%d", i));
+        event->received_at = now_ms + i;
+        add(event_row(TOPIC_SUBMITTED, event));
+    }
+    finish();
+    double batches = metric_value(metrics_counter("helpdesk_logger_batches_total", "", NULL)) - before;
+    assert_true(batches >= 4 && batches <= 10);
+    check_value("SELECT count(*) FROM interactions", "1700");
+    check_value("SELECT count(*) FROM tickets", "100");
+    check_value("SELECT correlation_id FROM tickets WHERE ticket_id = 'T-7'", "run-1607");
+}
+
+static void end_loop(void *arg)
+{
+    (void)arg;
+    loop_stop(loop, 0);
+}
+
+static void test_closing_with_work_under_way(void **state)
+{
+    (void)state;
+    setup(NULL);
+    write_row(event_row(TOPIC_SUBMITTED, new_event("T-1", "run-1")));
+    add(event_row(TOPIC_SUBMITTED, new_event("T-2", "run-2")));
+    loop_post(loop, end_loop, NULL);
+    (void)loop_run(loop);
+    teardown(NULL);
+    pending = 0;
+}
+
+int main(void)
+{
+    pg_testdb_create(&testdb, true);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_rows_of_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_of_raw_tickets, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hostile_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_of_dead_letters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_of_feedback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_ticket_in_any_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_runs_of_a_ticket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_claimed_runs_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_questions_open_no_ticket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_the_bad_row_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lost_database_is_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_feedback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_feedback_before_its_ticket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_batches, setup, teardown),
+        cmocka_unit_test(test_closing_with_work_under_way),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pg_testdb_drop(&testdb);
+    return failed;
+}
