@@ -12,6 +12,8 @@ import pathlib
 import re
 import sys
 
+from c_text import literal
+
 PRIMITIVES = {  # Avro type: C type, shape in the table
     "string": ("const char *", "MSG_SHAPE_STRING"),
     "boolean": ("bool ", "MSG_SHAPE_BOOL"),
@@ -31,15 +33,6 @@ class SchemaError(Exception):
 
 def snake(name):
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def c_text(text):
-    return json.dumps(text, ensure_ascii=True) if text.isascii() else c_bytes(text)
-
-
-def c_bytes(text):
-    return '"' + "".join(c if 32 <= ord(c) < 127 and c not in '"\\' else "".join(f"\\{b:03o}" for b in c.encode())
-                         for c in text) + '"'
 
 
 def bare(schema):
@@ -124,7 +117,7 @@ class Field:
         if self.default is None or self.array:
             return []
         if self.type == "string":
-            return [f".text = {c_text(self.default)}"]
+            return [f".text = {literal(self.default)}"]
         if self.type == "double":
             return [f".real = {float(self.default)!r}"]
         if isinstance(self.type, Enum):
@@ -275,11 +268,11 @@ def source(types, history):
                 f"const struct msg_type {name} = {{.name = \"{named.name}\", .size = sizeof(struct {name}), "
                 f".fields = {name}_fields, .field_count = {len(named.fields)}, "
                 f".max_bytes = {named.max_bytes},",
-                f"    .schema = {c_text(named.source) if named.source else 'NULL'}}};", ""]
+                f"    .schema = {literal(named.source) if named.source else 'NULL'}}};", ""]
     out.append("const struct msg_type *const msg_top_types[] = {"
                + "".join(f"&msg_{t.c_name}, " for t in types.ordered if isinstance(t, Record) and t.source) + "NULL};")
     out += ["const struct msg_schema_text msg_history[] = {",
-            *(f"    {{\"{name}\", {c_text(text)}}}," for name, text in history), "    {NULL, NULL}};", ""]
+            *(f"    {{\"{name}\", {literal(text)}}}," for name, text in history), "    {NULL, NULL}};", ""]
     return "\n".join(out)
 
 

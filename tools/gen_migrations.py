@@ -10,13 +10,9 @@ import pathlib
 import re
 import sys
 
+from c_text import lines
 
-def c_lines(text):
-    """The text as C string literals, a line each."""
-    def literal(line):
-        return "".join(c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:03o}" for b in c.encode())
-                       for c in line)
-    return "\n".join(f'        "{literal(line)}"' for line in text.splitlines(keepends=True)) or '        ""'
+INDENT = 8 * " "
 
 
 def steps(folder):
@@ -47,7 +43,7 @@ def main():
     for number in sorted(found):
         step = found[number]
         rows.append(f'    {{.number = {number},\n        .name = "{step["name"]}",\n'
-                    f'        .up =\n{c_lines(step["up"])},\n        .down =\n{c_lines(step["down"])}}},')
+                    f'        .up =\n{lines(step["up"], INDENT)},\n        .down =\n{lines(step["down"], INDENT)}}},')
     out.mkdir(parents=True, exist_ok=True)
     (out / "migrations_table.c").write_text(
         "/* The steps of the database's schema: made by tools/gen_migrations.py from schemas/sql. */\n"

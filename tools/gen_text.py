@@ -8,16 +8,12 @@ Writes OUT_C with `const char NAME[]`, which HEADER declares.
 import pathlib
 import sys
 
-
-def literal(line):
-    return "".join(c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:03o}" for b in c.encode())
-                   for c in line)
+from c_text import lines
 
 
 def main(source, out, name, header):
     source, out = pathlib.Path(source), pathlib.Path(out)
-    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
-    text = "\n".join(f'    "{literal(line)}"' for line in lines) or '    ""'
+    text = lines(source.read_text(encoding="utf-8"), "    ")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(f'/* {source.name} as text: made by tools/gen_text.py. */\n#include "{header}"\n\n'
                    f"const char {name}[] =\n{text};\n", encoding="utf-8")

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <math.h>
+#include <pthread.h>
 #include "avro_peer.h"
 #include "msg/codec.h"
 
@@ -450,6 +451,41 @@ static void test_cut_and_changed(void **state)
     buf_fini(&bytes);
 }
 
+/* Round trips of one thread among others; gives the number of those that went wrong. */
+static void *many_round_trips(void *arg)
+{
+    const struct buf *bytes = arg;
+    uintptr_t wrong = 0;
+
+    for (int i = 0; i < 500; i++) {
+        struct arena *arena = arena_new(0);
+        struct buf again;
+        buf_init(&again, MSG_MAX_RECORD);
+        const void *record = msg_decode(&msg_ticket_event, arena, bytes->data, bytes->len, NULL);
+        if (record == NULL || !msg_encode(&msg_ticket_event, record, &again, NULL) ||
+            again.len != bytes->len || memcmp(again.data, bytes->data, bytes->len) != 0)
+            wrong++;
+        buf_fini(&again);
+        arena_free(arena);
+    }
+    return (void *)wrong;
+}
+
+static void test_threads(void **state)
+{
+    struct buf bytes = encode(&msg_ticket_event, full_event(*state));
+    pthread_t threads[4];
+    void *wrong;
+
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, many_round_trips, &bytes), 0);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    buf_fini(&bytes);
+}
+
 static int setup(void **state)
 {
     *state = arena_new(0);
@@ -483,6 +519,7 @@ int main(void)
         TEST(test_hostile_number),
         TEST(test_framing),
         TEST(test_cut_and_changed),
+        TEST(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
