@@ -372,11 +372,27 @@ static bool is_abbreviation(const char *text, size_t start, size_t dot)
     return len == 1;
 }
 
+/* Whether the line break at `at` only wraps a sentence: the line before stops at a comma, or the next begins
+ * in lower case. */
+static bool is_wrap(const char *text, size_t start, size_t at)
+{
+    size_t before = at;
+    while (before > start && is_space(text[before - 1])) {
+        before--;
+    }
+    size_t after = at + 1;
+    while (text[after] == ' ' || text[after] == '\t') {
+        after++;
+    }
+    return before > start && ((text[after] >= 'a' && text[after] <= 'z') || text[before - 1] == ',') &&
+           text[after] != '\n' && text[after] != '\r';
+}
+
 static bool ends_sentence(const char *text, size_t start, size_t at)
 {
     char c = text[at];
     if (c == '\n') {
-        return true;
+        return !is_wrap(text, start, at);
     }
     if ((unsigned char)c == 0xE3 && (unsigned char)text[at + 1] == 0x80 &&
         (unsigned char)text[at + 2] == 0x82) {

@@ -27,8 +27,8 @@ struct text_sentence {
     size_t end;
 };
 
-/* The first `max` sentences: a line break always ends one, abbreviations and numbers ("e.g.", "3.5", "z. B.")
- * do not. */
+/* The first `max` sentences: a line break ends one unless it plainly wraps it; abbreviations and numbers
+ * ("e.g.", "3.5", "z. B.") do not. */
 struct text_sentence *text_sentences(struct arena *arena, const char *text, size_t max, size_t *count);
 
 /* A set of words. */

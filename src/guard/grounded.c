@@ -1,0 +1,263 @@
+/* Compares each sentence of a draft with the excerpts it cites. */
+#include "guard/grounded.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include "base/utf8.h"
+
+#define MAX_SENTENCES 400
+#define MAX_WORDS 20000
+#define SUPPORT 0.7          /* share of a cited sentence's words that its sources must have */
+#define COURTESY_SUPPORT 0.8 /* of one without a source: courtesy, or the ticket's own words */
+#define MIN_WORDS 3
+#define MAX_MARKERS 8
+#define WHY_WORDS "no cited source says this"
+#define WHY_NUMBER "a number that no cited source has"
+#define WHY_MARKER "cites a source that is not there"
+#define WHY_NEGATION "the source says the opposite"
+
+/* Words of greetings, thanks, excuses and handing over; stems are made from them. */
+static const char courtesy_words[] = "thank thanks message question request contacting reaching writing "
+                                     "patience sorry apologise apologize trouble trouble had "
+                                     "inconvenience understand frustrating help helps helped helping happy "
+                                     "glad please let know further questions reply answer "
+                                     "answers respond colleague colleagues team specialist support look "
+                                     "looks looking personally pass passing hand handing "
+                                     "forward forwarded found find reliable pages help case similar kind "
+                                     "regards best sincerely hello dear good morning afternoon "
+                                     "here say says about order your attached details information steps "
+                                     "following below try anything else nothing need moment "
+                                     "now expected happened instead error number did what any have "
+                                     "vielen dank nachricht frage anfrage anliegen geduld entschuldigung "
+                                     "entschuldigen unannehmlichkeiten leid tut tun verstehen "
+                                     "hilfe hilft helfen geholfen gern gerne bitte melden weitere fragen "
+                                     "antwort antworten kollegin kollege kollegen team "
+                                     "spezialisten ansehen sieht gebe weiter weitergeben gefunden "
+                                     "verlassliche hilfeseiten steht fall ahnlichen diese freundlichen "
+                                     "grussen grusse guten tag hallo sehr geehrte geehrter bestellung "
+                                     "deshalb vorerst nichts weiter falls dann schreiben getan "
+                                     "erwartet stattdessen passiert bestellnummer fehlermeldung personlich "
+                                     "kummert sich unseren support mussen sowie zur";
+
+struct sources {
+    struct arena *arena;
+    const struct msg_context *context;
+    const struct msg_draft *draft;
+    struct text_set *courtesy; /* and the ticket's words */
+    struct text_set **stems;   /* per context item, made when first needed */
+    struct text_set *allowed;  /* numbers of the ticket and the greeting */
+};
+
+static struct text_set *stems_of(struct arena *arena, const char *text, struct text_set *into)
+{
+    size_t count;
+    struct text_word *words = text_words(arena, text, MAX_WORDS, &count);
+    struct text_set *set = into != NULL ? into : text_set_new(arena, count * 2);
+    for (size_t i = 0; i < count; i++) {
+        text_set_add(set, words[i].stem);
+        text_set_add(set, words[i].plain);
+    }
+    return set;
+}
+
+static const struct text_set *item_stems(struct sources *sources, size_t index)
+{
+    const struct msg_context_item *item = &sources->context->items[index];
+    if (sources->stems[index] == NULL) {
+        const char *text = arena_printf(sources->arena, "%s\n%s", item->title, item->excerpt);
+        sources->stems[index] = stems_of(sources->arena, text, NULL);
+    }
+    return sources->stems[index];
+}
+
+/* Index of the context item that marker `n` names, or -1. */
+static int cited_item(const struct sources *sources, size_t n)
+{
+    if (n == 0 || n > sources->draft->citations_count || sources->context == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < sources->context->items_count; i++) {
+        if (strcmp(sources->context->items[i].source_id, sources->draft->citations[n - 1]) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+struct sentence {
+    size_t start;
+    size_t end;
+    char *text; /* without its markers */
+    int items[MAX_MARKERS];
+    size_t item_count;
+    bool bad_marker;
+};
+
+/* Takes the markers out of the sentence and looks them up. */
+static void read_markers(const struct sources *sources, const char *text, struct sentence *out)
+{
+    size_t len = 0;
+    out->text = arena_alloc(sources->arena, out->end - out->start + 1);
+    for (size_t i = out->start; i < out->end; i++) {
+        size_t n = 0, j = i + 1;
+        while (text[i] == '[' && j < out->end && text[j] >= '0' && text[j] <= '9' && j - i <= 3) {
+            n = n * 10 + (size_t)(text[j++] - '0');
+        }
+        if (text[i] != '[' || j == i + 1 || j >= out->end || text[j] != ']') {
+            out->text[len++] = text[i];
+            continue;
+        }
+        int item = cited_item(sources, n);
+        out->bad_marker = out->bad_marker || item < 0;
+        if (item >= 0 && out->item_count < MAX_MARKERS) {
+            out->items[out->item_count++] = item;
+        }
+        i = j;
+    }
+}
+
+static bool has_stem(struct sources *sources, const struct sentence *sentence, const char *stem)
+{
+    for (size_t i = 0; i < sentence->item_count; i++) {
+        if (text_set_has(item_stems(sources, (size_t)sentence->items[i]), stem)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_digit(const char *word)
+{
+    return strpbrk(word, "0123456789") != NULL;
+}
+
+static bool is_negation(const char *plain)
+{
+    static const char *const words[] = {
+        "not", "no", "never", "cannot", "none", "nicht", "kein", "keine", "keinen", "keiner", "nie"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(plain, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A cited sentence that says "not" needs a source that does, and one without must not leave out the only
+ * "not" of the source sentence it repeats. */
+static bool negation_differs(
+    struct sources *sources, const struct sentence *sentence, const struct text_word *words, size_t count)
+{
+    bool here = false;
+    struct text_set *own = text_set_new(sources->arena, count);
+    for (size_t i = 0; i < count; i++) {
+        here = here || is_negation(words[i].plain);
+        text_set_add(own, words[i].stem);
+    }
+    double best = 0;
+    bool there = here;
+    for (size_t s = 0; s < sentence->item_count; s++) {
+        const char *excerpt = sources->context->items[sentence->items[s]].excerpt;
+        size_t sentence_count, word_count;
+        struct text_sentence *list = text_sentences(sources->arena, excerpt, MAX_SENTENCES, &sentence_count);
+        for (size_t i = 0; i < sentence_count; i++) {
+            const char *text =
+                arena_strndup(sources->arena, excerpt + list[i].start, list[i].end - list[i].start);
+            struct text_word *other = text_words(sources->arena, text, 500, &word_count);
+            size_t shared = 0;
+            bool negated = false;
+            for (size_t w = 0; w < word_count; w++) {
+                shared += text_set_has(own, other[w].stem);
+                negated = negated || is_negation(other[w].plain);
+            }
+            double overlap = (double)shared / (double)(word_count + count - shared + 1);
+            if (overlap > best) {
+                best = overlap;
+                there = negated;
+            }
+        }
+    }
+    return best > 0.5 && here != there;
+}
+
+static void check_cited(struct sources *sources, const struct sentence *sentence, struct span_list *out)
+{
+    size_t count, content = 0, supported = 0;
+    struct text_word *words = text_words(sources->arena, sentence->text, MAX_WORDS, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool number = has_digit(words[i].plain);
+        if (words[i].stop && !number) {
+            continue;
+        }
+        bool found =
+            has_stem(sources, sentence, words[i].stem) || has_stem(sources, sentence, words[i].plain);
+        if (number && !found && !text_set_has(sources->allowed, words[i].plain)) {
+            span_add(out, sentence->start, sentence->end, "grounded.number", WHY_NUMBER);
+            return;
+        }
+        content++;
+        supported += found || text_set_has(sources->courtesy, words[i].stem);
+    }
+    if (content >= MIN_WORDS && (double)supported < SUPPORT * (double)content) {
+        span_add(out, sentence->start, sentence->end, "grounded.words", WHY_WORDS);
+    } else if (negation_differs(sources, sentence, words, count)) {
+        span_add(out, sentence->start, sentence->end, "grounded.negation", WHY_NEGATION);
+    }
+}
+
+static void check_uncited(struct sources *sources, const struct sentence *sentence, struct span_list *out)
+{
+    size_t count, content = 0, supported = 0;
+    struct text_word *words = text_words(sources->arena, sentence->text, MAX_WORDS, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (has_digit(words[i].plain) && !text_set_has(sources->allowed, words[i].plain)) {
+            span_add(out, sentence->start, sentence->end, "grounded.number", WHY_NUMBER);
+            return;
+        }
+        if (!words[i].stop) {
+            content++;
+            supported += text_set_has(sources->courtesy, words[i].stem);
+        }
+    }
+    if (content >= MIN_WORDS && (double)supported < COURTESY_SUPPORT * (double)content) {
+        span_add(out, sentence->start, sentence->end, "grounded.uncited",
+            "says something without naming a source");
+    }
+}
+
+static void gather_sources(struct sources *sources, const struct msg_ticket *ticket)
+{
+    size_t bytes = strlen(ticket->subject) + strlen(ticket->description) + sizeof courtesy_words + 200;
+    sources->courtesy = text_set_new(sources->arena, bytes / 2);
+    sources->allowed = text_set_new(sources->arena, bytes / 2);
+    stems_of(sources->arena, courtesy_words, sources->courtesy);
+    stems_of(sources->arena, ticket->subject, sources->courtesy);
+    stems_of(sources->arena, ticket->subject, sources->allowed);
+    stems_of(sources->arena, ticket->description, sources->allowed);
+    if (sources->context != NULL && sources->context->customer != NULL) {
+        stems_of(sources->arena, sources->context->customer->name, sources->courtesy);
+    }
+    if (sources->context != NULL) {
+        sources->stems = arena_array(sources->arena, sources->context->items_count, sizeof *sources->stems);
+    }
+}
+
+void grounded_check(struct span_list *out, const struct msg_ticket *ticket, const struct msg_context *context,
+    const struct msg_draft *draft)
+{
+    struct sources sources = {.arena = out->arena, .context = context, .draft = draft};
+    gather_sources(&sources, ticket);
+    size_t count;
+    struct text_sentence *sentences = text_sentences(out->arena, draft->text, MAX_SENTENCES, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct sentence sentence = {.start = sentences[i].start, .end = sentences[i].end};
+        read_markers(&sources, draft->text, &sentence);
+        if (sentence.bad_marker) {
+            span_add(out, sentence.start, sentence.end, "grounded.marker", WHY_MARKER);
+        } else if (sentence.item_count > 0) {
+            check_cited(&sources, &sentence, out);
+        } else {
+            check_uncited(&sources, &sentence, out);
+        }
+    }
+}

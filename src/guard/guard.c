@@ -1,0 +1,251 @@
+/* Runs every guard over a ticket and its draft, and puts what they found into the draft. */
+#include "guard/guard.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/utf8.h"
+#include "guard/grounded.h"
+#include "guard/injection.h"
+#include "guard/pii.h"
+#include "guard/promise.h"
+#include "guard/tone.h"
+
+#define MAX_DETAILS 100
+
+struct guard {
+    struct phrase_table *injection;
+    struct phrase_table *promise;
+    struct tone *tone;
+};
+
+struct guard *guard_new(const char *off_brand)
+{
+    struct guard *guard = xcalloc(1, sizeof *guard);
+    guard->injection = injection_rules_new();
+    guard->promise = promise_rules_new();
+    guard->tone = tone_new(off_brand);
+    return guard;
+}
+
+void guard_free(struct guard *guard)
+{
+    if (guard != NULL) {
+        phrase_table_free(guard->injection);
+        phrase_table_free(guard->promise);
+        tone_free(guard->tone);
+        free(guard);
+    }
+}
+
+struct verdict {
+    struct arena *arena;
+    struct msg_draft *draft;
+};
+
+static void raise_flag(struct verdict *verdict, enum msg_flag flag)
+{
+    struct msg_draft *draft = verdict->draft;
+    for (size_t i = 0; i < draft->safety_flags_count; i++) {
+        if (draft->safety_flags[i] == flag) {
+            return;
+        }
+    }
+    draft->safety_flags[draft->safety_flags_count++] = flag; /* room for every flag, see guard_check */
+}
+
+static void add_detail(
+    struct verdict *verdict, enum msg_flag flag, const char *rule, size_t start, size_t end, const char *why)
+{
+    struct msg_draft *draft = verdict->draft;
+    raise_flag(verdict, flag);
+    if (draft->flag_details_count < MAX_DETAILS) {
+        draft->flag_details[draft->flag_details_count++] = (struct msg_flag_detail){
+            .flag = flag, .rule = rule, .start = (int32_t)start, .end = (int32_t)end, .why = why};
+    }
+}
+
+static void add_spans(
+    struct verdict *verdict, enum msg_flag flag, const char *prefix, const struct span_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct span *span = &list->spans[i];
+        const char *rule =
+            prefix[0] != 0 ? arena_printf(verdict->arena, "%s%s", prefix, span->rule) : span->rule;
+        add_detail(verdict, flag, rule, span->start, span->end, span->why);
+    }
+}
+
+/* ---- the ticket ---- */
+
+static void check_ticket_text(
+    const struct guard *guard, struct verdict *verdict, const char *prefix, const char *text)
+{
+    struct span_list found = {.arena = verdict->arena};
+    injection_find(guard->injection, text, &found);
+    add_spans(verdict, MSG_FLAG_PROMPT_INJECTION, prefix, &found);
+    size_t count;
+    struct pii_span *pii = pii_find(verdict->arena, text, &count);
+    for (size_t i = 0; i < count; i++) {
+        add_detail(verdict, MSG_FLAG_PII_DETECTED,
+            arena_printf(verdict->arena, "%spii.%s", prefix, pii_name(pii[i].kind)), pii[i].start, pii[i].end,
+            "personal data in the ticket");
+    }
+}
+
+static void check_ticket(const struct guard *guard, struct verdict *verdict, const struct msg_ticket *ticket)
+{
+    check_ticket_text(guard, verdict, "ticket.subject.", ticket->subject);
+    check_ticket_text(guard, verdict, "ticket.description.", ticket->description);
+    for (size_t i = 0; i < ticket->messages_count; i++) {
+        if (ticket->messages[i].role == MSG_ROLE_CUSTOMER) {
+            const char *prefix = arena_printf(verdict->arena, "ticket.messages.%zu.", i);
+            check_ticket_text(guard, verdict, prefix, ticket->messages[i].text);
+        }
+    }
+}
+
+/* ---- the draft ---- */
+
+/* What a page of the knowledge base says of itself, such as the support's own address, is no customer's data.
+ */
+static bool is_published(const struct msg_context *context, const char *text, size_t len)
+{
+    for (size_t i = 0; context != NULL && i < context->items_count; i++) {
+        const struct msg_context_item *item = &context->items[i];
+        if (item->type == MSG_ITEM_TYPE_KB &&
+            memmem(item->excerpt, strlen(item->excerpt), text, len) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_draft_pii(struct verdict *verdict, const struct msg_context *context)
+{
+    size_t count;
+    const char *text = verdict->draft->text;
+    struct pii_span *pii = pii_find(verdict->arena, text, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_published(context, text + pii[i].start, pii[i].end - pii[i].start)) {
+            add_detail(verdict, MSG_FLAG_PII_DETECTED,
+                arena_printf(verdict->arena, "pii.%s", pii_name(pii[i].kind)), pii[i].start, pii[i].end,
+                "personal data in the draft");
+        }
+    }
+}
+
+static void check_draft(const struct guard *guard, struct verdict *verdict, const struct guard_input *input)
+{
+    const char *text = verdict->draft->text;
+    check_draft_pii(verdict, input->context);
+    struct span_list brand = {.arena = verdict->arena}, unsafe = brand, promise = brand, injected = brand,
+                     loose = brand;
+    tone_find_off_brand(guard->tone, text, &brand);
+    add_spans(verdict, MSG_FLAG_OFF_BRAND, "", &brand);
+    tone_find_unsafe(guard->tone, text, &unsafe);
+    add_spans(verdict, MSG_FLAG_UNSAFE_CONTENT, "", &unsafe);
+    promise_find(guard->promise, text, &promise);
+    add_spans(verdict, MSG_FLAG_OVERPROMISE, "", &promise);
+    injection_find(guard->injection, text, &injected);
+    add_spans(verdict, MSG_FLAG_PROMPT_INJECTION, "", &injected);
+    grounded_check(&loose, input->ticket, input->context, verdict->draft);
+    add_spans(verdict, MSG_FLAG_UNGROUNDED, "", &loose);
+}
+
+bool guard_check(const struct guard *guard, struct arena *arena, const struct guard_input *input,
+    struct msg_draft *draft, struct error *err)
+{
+    size_t len = strlen(draft->text);
+    if (len > GUARD_MAX_DRAFT) {
+        return error_set(err, ERROR_REJECT, "draft_too_large",
+            "the draft has %zu bytes, at most %d are judged", len, GUARD_MAX_DRAFT);
+    }
+    if (!utf8_valid(draft->text, len) || utf8_blank(draft->text)) {
+        return error_set(err, ERROR_REJECT, "draft_unreadable", "the draft is blank or not valid UTF-8");
+    }
+    struct verdict verdict = {.arena = arena, .draft = draft};
+    draft->safety_flags = arena_array(arena, MSG_FLAG_COUNT, sizeof *draft->safety_flags);
+    draft->safety_flags_count = 0;
+    draft->flag_details = arena_array(arena, MAX_DETAILS, sizeof *draft->flag_details);
+    draft->flag_details_count = 0;
+    check_draft(guard, &verdict, input);
+    check_ticket(guard, &verdict, input->ticket);
+    if (input->context == NULL || input->context->aggregate_confidence < input->low_context) {
+        add_detail(&verdict, MSG_FLAG_LOW_CONTEXT_CONFIDENCE, "context.confidence", 0, 0,
+            "what was found hardly answers the question");
+    }
+    return true;
+}
+
+bool guard_found_pii(const struct msg_draft *draft)
+{
+    for (size_t i = 0; i < draft->flag_details_count; i++) {
+        if (draft->flag_details[i].flag == MSG_FLAG_PII_DETECTED &&
+            strncmp(draft->flag_details[i].rule, "ticket.", 7) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool guard_triggered(const struct msg_draft *draft)
+{
+    for (size_t i = 0; i < draft->safety_flags_count; i++) {
+        enum msg_flag flag = draft->safety_flags[i];
+        if (flag != MSG_FLAG_PII_DETECTED && flag != MSG_FLAG_LOW_CONTEXT_CONFIDENCE) {
+            return true;
+        }
+    }
+    return guard_found_pii(draft);
+}
+
+/* ---- the context ---- */
+
+static bool may_be_quoted(const struct guard *guard, struct arena *arena, const char *sentence)
+{
+    struct span_list found = {.arena = arena};
+    injection_find(guard->injection, sentence, &found);
+    promise_find(guard->promise, sentence, &found);
+    tone_find_unsafe(guard->tone, sentence, &found);
+    return found.count == 0;
+}
+
+/* The excerpt with only the sentences that may be quoted, their lines kept. */
+static const char *clean_excerpt(
+    const struct guard *guard, struct arena *arena, const char *excerpt, size_t *removed)
+{
+    size_t count, out = 0, from = 0, len = strlen(excerpt);
+    struct text_sentence *sentences = text_sentences(arena, excerpt, len + 1, &count);
+    char *copy = arena_alloc(arena, len + 1);
+    for (size_t i = 0; i < count; i++) {
+        const char *sentence =
+            arena_strndup(arena, excerpt + sentences[i].start, sentences[i].end - sentences[i].start);
+        size_t keep_to = sentences[i].end;
+        if (!may_be_quoted(guard, arena, sentence)) {
+            keep_to = sentences[i].start;
+            (*removed)++;
+        }
+        memcpy(copy + out, excerpt + from, keep_to - from);
+        out += keep_to - from;
+        from = sentences[i].end;
+    }
+    return copy;
+}
+
+struct msg_context *guard_quotable(
+    const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *removed)
+{
+    *removed = 0;
+    if (context == NULL) {
+        return NULL;
+    }
+    struct msg_context *out = ARENA_NEW(arena, struct msg_context);
+    *out = *context;
+    out->items = arena_array(arena, context->items_count, sizeof *out->items);
+    for (size_t i = 0; i < context->items_count; i++) {
+        out->items[i] = context->items[i];
+        out->items[i].excerpt = clean_excerpt(guard, arena, context->items[i].excerpt, removed);
+    }
+    return out;
+}

@@ -1,0 +1,42 @@
+/* The guard: judges a draft, and keeps out of drafts what must not be quoted. */
+#ifndef HELPDESK_GUARD_GUARD_H
+#define HELPDESK_GUARD_GUARD_H
+
+#include <stdbool.h>
+#include "base/arena.h"
+#include "base/error.h"
+#include "msg/codec.h"
+
+#define GUARD_VERSION "guard/1"
+#define GUARD_MAX_DRAFT (64 * 1024)
+
+struct guard; /* read-only once made; any thread */
+
+/* `off_brand`: words a draft must not use besides the built-in ones, separated by commas. */
+struct guard *guard_new(const char *off_brand);
+void guard_free(struct guard *guard);
+
+struct guard_input {
+    const struct msg_ticket *ticket;
+    const struct msg_context *context; /* as quoted from, or NULL */
+    double low_context;                /* flags low_context_confidence below this aggregate confidence */
+};
+
+/* Sets safety_flags and flag_details of `draft` (in the arena). False: the draft could not be judged
+ * (ERROR_REJECT "draft_unreadable" or "draft_too_large"), so it must not be used. */
+bool guard_check(const struct guard *guard, struct arena *arena, const struct guard_input *input,
+    struct msg_draft *draft, struct error *err);
+
+/* Whether the guard found anything in the draft or a danger in the ticket: every flag but a low confidence,
+ * and personal data that stands in the ticket only. */
+bool guard_triggered(const struct msg_draft *draft);
+
+/* Whether the draft's own text holds personal data. */
+bool guard_found_pii(const struct msg_draft *draft);
+
+/* The context without sentences that give orders to a model, promise or ask for secrets: what may be quoted.
+ * Counts what was taken out. `context` is not changed; NULL gives NULL. */
+struct msg_context *guard_quotable(
+    const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *removed);
+
+#endif

@@ -1,0 +1,10 @@
+/* Takes personal data out of a text for good: what is stored or cited afterwards cannot be turned back. */
+#ifndef HELPDESK_GUARD_REDACT_H
+#define HELPDESK_GUARD_REDACT_H
+
+#include "base/arena.h"
+
+/* `text` with what guard/pii.h finds replaced by "[email]", "[card]"...; in the arena. */
+char *redact_text(struct arena *arena, const char *text);
+
+#endif

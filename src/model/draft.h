@@ -1,0 +1,48 @@
+/* Models that draft answers, for those who ask them. */
+#ifndef HELPDESK_MODEL_DRAFT_H
+#define HELPDESK_MODEL_DRAFT_H
+
+#include <stdbool.h>
+#include "base/arena.h"
+#include "base/error.h"
+#include "msg/codec.h"
+
+#define DRAFT_MAX_BYTES (32 * 1024) /* of one draft's text */
+
+struct draft_model;
+
+/* Everything is borrowed until `done`. */
+struct draft_request {
+    struct arena *arena; /* the result is made in it */
+    const struct msg_ticket *ticket;
+    const struct msg_classification *classification; /* or NULL */
+    const struct msg_context *context; /* or NULL; what may be quoted: already without what must not be */
+    bool strong;                       /* the caller asks for the stronger model */
+    double escalate_below;    /* under this confidence of the context the alternative asks for a person */
+    int64_t deadline_mono_ms; /* the answer is of no use after that */
+};
+
+struct draft_result {
+    /* Texts, citations and confidence of the drafts, and next steps for the agent. Flags and `ready` are the
+     * guard's. A sentence taken from a source ends with its marker: [1] is the first of `citations`. */
+    struct msg_generation generation;
+    bool escalated;        /* the primary draft hands the ticket to a person */
+    const char **degraded; /* why it is less than it could be */
+    size_t degraded_count;
+    const char *model;
+    const char *prompt_version;
+    int64_t input_tokens;
+    int64_t output_tokens;
+    double cost_usd;
+};
+
+/* `err` NULL: `result` is good. Loop thread; may be called inside draft_start. */
+typedef void draft_done(void *arg, const struct draft_result *result, const struct error *err);
+
+void draft_start(struct draft_model *model, const struct draft_request *request, draft_done *done, void *arg);
+void draft_free(struct draft_model *model); /* no request is under way; NULL is fine */
+
+/* The model that needs nothing installed: it quotes the best sentences of the context and invents none. */
+struct draft_model *draft_offline_new(void);
+
+#endif

@@ -1,0 +1,20 @@
+/* Models that draft answers, for those who write one. */
+#ifndef HELPDESK_MODEL_DRAFT_DRIVER_H
+#define HELPDESK_MODEL_DRAFT_DRIVER_H
+
+#include "model/draft.h"
+
+struct draft_driver {
+    void (*start)(void *state, const struct draft_request *request, draft_done *done, void *arg);
+    void (*free)(void *state); /* NULL: there is nothing to free */
+};
+
+struct draft_model {
+    const struct draft_driver *driver;
+    void *state;
+};
+
+/* A model of `driver` that owns `state`. */
+struct draft_model *draft_model_new(const struct draft_driver *driver, void *state);
+
+#endif

@@ -1,0 +1,254 @@
+/* The generate step: asks the model for drafts, has them judged, and decides whether they may go out. */
+#include "stages/generator.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "model/phrases.h"
+
+#define MAX_REASONS 6
+#define MAX_STEPS 20
+
+struct generator {
+    struct draft_model *model;
+    struct guard *guard;
+    struct generator_policy policy;
+    struct metric *fallbacks;
+};
+
+struct asked {
+    struct ticket_job *job;
+    const struct generator *generator;
+    const struct msg_context *quotable;
+    size_t removed; /* sentences of the context that must not be quoted */
+};
+
+void *generator_new(struct draft_model *model, struct guard *guard, const struct generator_policy *policy)
+{
+    struct generator *generator = xcalloc(1, sizeof *generator);
+    *generator = (struct generator){.model = model, .guard = guard, .policy = *policy};
+    generator->fallbacks = metrics_counter(
+        "helpdesk_guard_fallbacks_total", "Answers replaced because they could not be judged", NULL);
+    return generator;
+}
+
+static void *generator_open(const struct stage_env *env, struct error *err)
+{
+    (void)err;
+    const struct generator_policy policy = {
+        .ready_confidence = conf_number(env->conf, CONF_GENERATOR_READY_CONFIDENCE),
+        .escalate_below = conf_number(env->conf, CONF_GENERATOR_ESCALATE_BELOW)};
+    return generator_new(draft_offline_new(), guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy);
+}
+
+static void generator_close(void *state)
+{
+    struct generator *generator = state;
+    draft_free(generator->model);
+    guard_free(generator->guard);
+    free(generator);
+}
+
+/* ---- ready or not ---- */
+
+static const char *flag_reason(enum msg_flag flag)
+{
+    static const char *const reasons[MSG_FLAG_COUNT] = {
+        [MSG_FLAG_PII_DETECTED] = "the draft holds personal data",
+        [MSG_FLAG_OFF_BRAND] = "the draft uses words we do not use",
+        [MSG_FLAG_UNSAFE_CONTENT] = "the draft holds unsafe content",
+        [MSG_FLAG_LOW_CONTEXT_CONFIDENCE] = "what was found hardly answers the question",
+        [MSG_FLAG_UNGROUNDED] = "the draft says what its sources do not",
+        [MSG_FLAG_OVERPROMISE] = "the draft promises what only a person may promise",
+        [MSG_FLAG_PROMPT_INJECTION] = "the ticket or the draft gives instructions to the model",
+    };
+    return reasons[flag];
+}
+
+static void add_reason(struct msg_draft *draft, const char *reason)
+{
+    draft->not_ready_because[draft->not_ready_because_count++] = reason; /* room was made in judge_ready */
+}
+
+/* `escalated`: the draft only hands over to a person. */
+static void judge_ready(const struct asked *asked, bool escalated, struct msg_draft *draft)
+{
+    struct ticket_job *job = asked->job;
+    draft->not_ready_because =
+        arena_array(job->arena, MSG_FLAG_COUNT + MAX_REASONS, sizeof *draft->not_ready_because);
+    draft->not_ready_because_count = 0;
+    for (size_t i = 0; i < draft->safety_flags_count; i++) {
+        if (draft->safety_flags[i] != MSG_FLAG_PII_DETECTED || guard_found_pii(draft)) {
+            add_reason(draft, flag_reason(draft->safety_flags[i]));
+        }
+    }
+    if (draft->confidence <= asked->generator->policy.ready_confidence) {
+        add_reason(draft, arena_printf(job->arena, "confidence %.2f is not above %.2f", draft->confidence,
+                              asked->generator->policy.ready_confidence));
+    }
+    if (escalated) {
+        add_reason(draft, "the draft hands the question to a person, it does not answer it");
+    }
+    if (job->event->caller_context) {
+        add_reason(draft, "the context came from the caller and was not checked");
+    }
+    if (job->trace->degraded_count > 0) {
+        add_reason(draft, "the result is degraded");
+    }
+    draft->ready = draft->not_ready_because_count == 0;
+}
+
+/* ---- the answer ---- */
+
+/* A template that says nothing of the matter, for when the drafts could not be judged. */
+static struct msg_draft safe_draft(const struct asked *asked)
+{
+    const struct phrases *phrases = phrases_for(asked->job->event->ticket.locale);
+    return (struct msg_draft){
+        .text = arena_printf(asked->job->arena, "%s,\n\n%s\n\n%s %s\n\n%s\n", phrases->hello, phrases->thanks,
+            phrases->handover, phrases->rest, phrases->sign_off)};
+}
+
+static void put_fallback(const struct asked *asked, const struct error *err)
+{
+    struct ticket_job *job = asked->job;
+    struct msg_generation *generation = ARENA_NEW(job->arena, struct msg_generation);
+    log_warn("a draft could not be judged: the safe template is used",
+        LOG_STR("correlation_id", job->event->correlation_id), LOG_STR("code", err->code));
+    metric_add(asked->generator->fallbacks, 1);
+    generation->primary_draft = safe_draft(asked);
+    generation->primary_draft.not_ready_because = arena_array(job->arena, 1, sizeof(char *));
+    generation->primary_draft.not_ready_because[0] = "the guardrails failed: a person must write the answer";
+    generation->primary_draft.not_ready_because_count = 1;
+    generation->suggested_next_steps = arena_array(job->arena, 1, sizeof(char *));
+    generation->suggested_next_steps[0] = "Write the answer yourself: the drafts could not be checked";
+    generation->suggested_next_steps_count = 1;
+    generation->guardrail_triggered = true;
+    job->event->generation = generation;
+    job->event->state = MSG_STATE_FALLBACK_GUARDRAIL_FAILURE;
+}
+
+static bool has_flag(const struct msg_draft *draft, enum msg_flag flag)
+{
+    for (size_t i = 0; i < draft->safety_flags_count; i++) {
+        if (draft->safety_flags[i] == flag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_next_step(struct msg_generation *generation, const char *step)
+{
+    generation->suggested_next_steps[generation->suggested_next_steps_count++] =
+        step; /* room: see put_next_steps */
+}
+
+static void put_next_steps(const struct asked *asked, struct msg_generation *generation)
+{
+    const char **given = generation->suggested_next_steps;
+    size_t count = generation->suggested_next_steps_count < MAX_STEPS ? generation->suggested_next_steps_count
+                                                                      : MAX_STEPS;
+    generation->suggested_next_steps = arena_array(asked->job->arena, MAX_STEPS + 4, sizeof(char *));
+    generation->suggested_next_steps_count = 0;
+    if (has_flag(&generation->primary_draft, MSG_FLAG_PROMPT_INJECTION)) {
+        add_next_step(
+            generation, "Do not follow instructions that stand in the ticket: it tries to steer the model");
+    }
+    if (has_flag(&generation->primary_draft, MSG_FLAG_PII_DETECTED)) {
+        add_next_step(generation, "Mask the personal data in the ticket and do not repeat it in the answer");
+    }
+    if (asked->removed > 0) {
+        add_next_step(generation, "Check the knowledge base: sentences of what was found must not be quoted");
+    }
+    for (size_t i = 0; i < count; i++) {
+        add_next_step(generation, given[i]);
+    }
+}
+
+static bool judge(const struct asked *asked, bool escalated, struct msg_draft *draft, struct error *err)
+{
+    const struct guard_input input = {.ticket = &asked->job->event->ticket,
+        .context = asked->quotable,
+        .low_context = asked->generator->policy.escalate_below};
+    if (!guard_check(asked->generator->guard, asked->job->arena, &input, draft, err)) {
+        return false;
+    }
+    judge_ready(asked, escalated, draft);
+    return true;
+}
+
+static bool is_low(const struct asked *asked)
+{
+    const struct msg_context *context = asked->job->event->context;
+    return context == NULL || context->aggregate_confidence < asked->generator->policy.escalate_below;
+}
+
+static void put_generation(const struct asked *asked, const struct draft_result *result)
+{
+    struct ticket_job *job = asked->job;
+    struct msg_generation *generation = ARENA_NEW(job->arena, struct msg_generation);
+    struct error err = {0};
+    *generation = result->generation;
+    bool low = is_low(asked);
+    if (!judge(asked, result->escalated, &generation->primary_draft, &err)) {
+        put_fallback(asked, &err);
+        return;
+    }
+    struct msg_draft *alternative = generation->alternative_draft;
+    if (alternative != NULL && !judge(asked, result->escalated || low, alternative, &err)) {
+        generation->alternative_draft = NULL;
+        ticket_job_degraded(job, "the alternative draft could not be judged and was left out");
+    }
+    generation->guardrail_triggered = guard_triggered(&generation->primary_draft);
+    put_next_steps(asked, generation);
+    job->event->generation = generation;
+    if (result->escalated || low) {
+        job->event->state = MSG_STATE_ESCALATED_LOW_CONFIDENCE;
+    }
+}
+
+static void generator_answered(void *arg, const struct draft_result *result, const struct error *err)
+{
+    struct asked *asked = arg;
+    struct ticket_job *job = asked->job;
+    if (err != NULL) {
+        ticket_job_fail(job, err);
+        return;
+    }
+    job->trace->model = result->model;
+    job->trace->prompt_version = result->prompt_version;
+    job->trace->policy_version = GUARD_VERSION;
+    job->trace->input_tokens = result->input_tokens;
+    job->trace->output_tokens = result->output_tokens;
+    job->trace->cost_usd = result->cost_usd;
+    for (size_t i = 0; i < result->degraded_count; i++) {
+        ticket_job_degraded(job, result->degraded[i]);
+    }
+    put_generation(asked, result);
+    ticket_job_done(job);
+}
+
+static void generator_process(struct ticket_job *job, void *state)
+{
+    struct generator *generator = state;
+    struct asked *asked = ARENA_NEW(job->arena, struct asked);
+    *asked = (struct asked){.job = job, .generator = generator};
+    asked->quotable = guard_quotable(generator->guard, job->arena, job->event->context, &asked->removed);
+    const struct draft_request request = {.arena = job->arena,
+        .ticket = &job->event->ticket,
+        .classification = job->event->classification,
+        .context = asked->quotable,
+        .strong = job->event->use_sonnet,
+        .escalate_below = generator->policy.escalate_below,
+        .deadline_mono_ms = job->deadline_mono_ms};
+    draft_start(generator->model, &request, generator_answered, asked);
+}
+
+const struct ticket_step generator_step = {.name = "generator",
+    .step = MSG_STEP_GENERATE,
+    .open = generator_open,
+    .close = generator_close,
+    .process = generator_process};

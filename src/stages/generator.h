@@ -1,0 +1,17 @@
+/* The generate step around any drafting model; for the stage and for tests. */
+#ifndef HELPDESK_STAGES_GENERATOR_H
+#define HELPDESK_STAGES_GENERATOR_H
+
+#include "guard/guard.h"
+#include "model/draft.h"
+#include "stages/stage.h"
+
+struct generator_policy {
+    double ready_confidence; /* a draft is ready only above it */
+    double escalate_below;   /* confidence of the context under which a person is asked */
+};
+
+/* State of generator_step; owns `model` and `guard`. generator_step.close frees it. */
+void *generator_new(struct draft_model *model, struct guard *guard, const struct generator_policy *policy);
+
+#endif
