@@ -3,8 +3,11 @@
 
 def literal(text):
     """One literal; what is not plain ASCII becomes octal escapes, which end after three digits."""
-    return '"' + "".join(c if " " <= c <= "~" and c not in '"\\' else "".join(f"\\{b:03o}" for b in c.encode())
-                         for c in text) + '"'
+    def escape(c):
+        if c in '"\\':
+            return "\\" + c
+        return c if " " <= c <= "~" else "".join(f"\\{b:03o}" for b in c.encode())
+    return '"' + "".join(map(escape, text)) + '"'
 
 
 def lines(text, indent):

@@ -93,7 +93,7 @@ struct helpdesk_client *helpdesk_client_new(
 
     log_setup("client", LOG_WARN);
     client->conf = load_conf(options, &why);
-    if (client->conf != NULL) {
+    if (client->conf != NULL && msg_setup(client->conf, &why)) {
         client->loop = loop_new(0);
         client->poll_timer = loop_timer_new(client->loop, time_is_up, client);
         client->producer = bus_producer_new(client->loop, client->conf, topics, 1, &why);

@@ -9,6 +9,7 @@
 #include "base/health.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "msg/codec.h"
 
 #define OFFLOAD_THREADS 2
 #define DB_QUERY_TIMEOUT_MS 10000
@@ -39,7 +40,7 @@ int role_open(struct role *role, const char *name, int argc)
     raise_file_limit();
     role->loop = loop_new(OFFLOAD_THREADS);
     struct error err = {0};
-    role->admin = admin_new(role->loop, role->conf, &err);
+    role->admin = msg_setup(role->conf, &err) ? admin_new(role->loop, role->conf, &err) : NULL;
     if (role->admin == NULL) {
         return role_fail(role, &err);
     }

@@ -27,7 +27,7 @@ static void attempt_done(void *arg, struct msg_ticket_event *event, const struct
         loop_stop(attempt->role.loop, 1);
         return;
     }
-    cJSON *json = msg_to_json(&msg_ticket_event_type, event);
+    cJSON *json = msg_to_json(&msg_ticket_event, event);
     char *text = cJSON_Print(json);
     puts(text);
     cJSON_free(text);
@@ -50,7 +50,7 @@ static struct msg_ticket_event *attempt_read(struct attempt *attempt, struct err
     } else {
         cJSON *json = json_parse(buf_text(&text), text.len, err);
         if (json != NULL) {
-            event = msg_from_json(&msg_ticket_event_type, attempt->arena, json, err);
+            event = msg_from_json(&msg_ticket_event, attempt->arena, json, err);
             cJSON_Delete(json);
         }
     }

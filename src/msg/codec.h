@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "conf/conf.h"
 #include "msg/messages.h" /* generated */
 
 /* One record type. The descriptor of struct msg_ticket_event is the object msg_ticket_event
@@ -39,6 +40,9 @@ bool msg_encode(const struct msg_type *type, const void *record, struct buf *out
 void *msg_decode(
     const struct msg_type *type, struct arena *arena, const void *data, size_t len, struct error *err);
 
+/* Takes the settings schemas.folder and schemas.confluent-ids; every role calls it at its start, later calls
+ * change nothing. ERROR_FATAL. Any thread. */
+bool msg_setup(const struct conf *conf, struct error *err);
 /* Knows further writer schemas: every *.avsc of a folder (bounded in size and depth). Before any decode. */
 bool msg_load_schemas(const char *folder, struct error *err);
 /* Says that Confluent schema id `id` means the schema called `name` ("TicketEvent": the current one compiled

@@ -153,7 +153,7 @@ static bool walk_record(struct walk *walk, avro_schema_t schema, const struct ms
 static bool walk_value(struct walk *walk, avro_schema_t schema, const struct msg_path *path)
 {
     int64_t number;
-    int ordinal;
+    int ordinal = 0;
 
     schema = avsc_resolve(schema);
     switch (avro_typeof(schema)) {

@@ -174,6 +174,8 @@ static void test_confluent_framing(void **state)
     struct error err = {.disposition = ERROR_NONE};
 
     buf_init(&framed, MSG_MAX_RECORD);
+    assert_null(msg_decode(&msg_ticket_event, *state, "\0\0\0\0\7", 5, &err));
+    assert_string_equal(err.code, "record_malformed"); /* pinned by the settings; an empty datum */
     buf_append(&framed, "\0\0\1\2\3", 5);
     buf_append(&framed, datum.data, datum.len);
     assert_null(msg_decode(&msg_ticket_event, *state, framed.data, framed.len, &err));
@@ -293,14 +295,31 @@ static void test_missing_folder(void **state)
     assert_string_equal(err.code, "schema_unreadable");
 }
 
+/* As a role does it at its start; what is wrong in the settings stops it there. */
 static int load(void **state)
 {
+    static const char *const wrong_ids[] = {
+        "TicketEvent", "x=TicketEvent", "-1=TicketEvent", "5000000000=Feedback", "7=Unheard"};
     struct error err = {.disposition = ERROR_NONE};
+    struct buf problems;
+    bool ok = true;
 
     (void)state;
-    if (!msg_load_schemas(SOURCE_DIR "/tests/data/schemas", &err))
+    buf_init(&problems, 4096);
+    struct conf *conf = conf_load(NULL, &problems);
+    buf_fini(&problems);
+    for (size_t i = 0; i < sizeof wrong_ids / sizeof *wrong_ids; i++) {
+        conf_set(conf, "schemas.confluent-ids", wrong_ids[i], NULL);
+        ok = ok && !msg_setup(conf, &err) && err.disposition == ERROR_FATAL;
+    }
+    conf_set(conf, "schemas.folder", SOURCE_DIR "/tests/data/schemas", NULL);
+    conf_set(conf, "schemas.confluent-ids", "7=TicketEvent,8=ticket_event.next", NULL);
+    err = (struct error){.disposition = ERROR_NONE};
+    ok = ok && msg_setup(conf, &err) && msg_setup(conf, NULL);
+    if (err.disposition != ERROR_NONE)
         print_error("%s\n", err.text);
-    return err.disposition == ERROR_NONE ? 0 : -1;
+    conf_free(conf);
+    return ok ? 0 : -1;
 }
 
 static int setup(void **state)
