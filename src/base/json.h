@@ -10,7 +10,8 @@
 
 /* Parses all of `text`. Refused (ERROR_REJECT, code "bad_json", text names the byte offset): anything RFC
  * 8259 does not allow, invalid UTF-8, U+0000 in a string, a lone surrogate, the same member twice in an
- * object, nesting over JSON_MAX_DEPTH, a number that is not finite. The caller frees with cJSON_Delete. */
+ * object, nesting over JSON_MAX_DEPTH, a number that is not finite or has over 63 characters. The caller
+ * frees with cJSON_Delete. */
 cJSON *json_parse(const char *text, size_t len, struct error *err);
 
 /* The bytes of member `name` of the object that `text` is, exactly as written (`text` passed json_parse
