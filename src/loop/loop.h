@@ -15,10 +15,10 @@ typedef void loop_fn(void *arg);
 /* A loop with `offload_threads` threads for CPU work (0: loop_offload may not be called). Aborts when
  * libevent cannot start. From here on the process ignores SIGPIPE. */
 struct loop *loop_new(unsigned offload_threads);
-void loop_free(struct loop
-        *loop); /* after loop_run returned; joins the offload threads; what still waits is dropped uncalled */
-struct event_base *loop_base(
-    struct loop *loop); /* for http and db, which hang libevent's own objects on it */
+/* After loop_run returned. Joins the offload threads; what still waits is dropped uncalled. */
+void loop_free(struct loop *loop);
+/* For http and db, which hang libevent's own objects on it. */
+struct event_base *loop_base(struct loop *loop);
 
 int loop_run(struct loop *loop);             /* until loop_stop; returns its exit code */
 void loop_stop(struct loop *loop, int code); /* loop thread */
