@@ -18,7 +18,8 @@ for unit in "$ROOT"/deploy/systemd/*.service; do
     complaints=$(systemd-analyze verify --root="$image" --man=no "$image/etc/systemd/system/${name/@/@1}" 2>&1 | grep -F helpdesk || true)
     [ -z "$complaints" ] || die "$name: $complaints"
     grep -q '^MemoryMax=' "$unit" || die "$name sets no MemoryMax"
-    grep -q "^ExecStart=/usr/bin/helpdesk $(sed 's/helpdesk-\(.*\)@.service/\1/' <<<"$name")\$" "$unit" || die "$name starts the wrong role"
+    role=${name#helpdesk-}
+    grep -qx "ExecStart=/usr/bin/helpdesk ${role%@.service}" "$unit" || die "$name starts the wrong role"
     count=$((count + 1))
 done
 [ "$count" -eq 6 ] || die "expected a unit for each of 6 roles, found $count"
