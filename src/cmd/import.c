@@ -14,7 +14,8 @@
 #define BATCH_BYTES (4 * 1024 * 1024)
 #define BATCH_ARENA                                                                                          \
     (512 * 1024 * 1024) /* a batch and the record that overflows it, quoted and held several times */
-#define MAX_TOLD 100    /* bad records that are named; the rest is counted */
+#define MAX_CONFLICTS 20
+#define MAX_TOLD 100 /* bad records that are named; the rest is counted */
 
 struct row {
     size_t line;
@@ -48,9 +49,16 @@ static void tell_bad(struct import *import, size_t line, const char *why)
 
 /* ---- storing ---- */
 
+/* Whoever loses against others that write the same tables (a deadlock) tries again. */
 static bool run(struct import *import, const struct db_query *query, struct error *err)
 {
-    struct db_result *result = db_session_query(import->session, query, err);
+    struct db_result *result = NULL;
+    for (int attempt = 0; attempt < MAX_CONFLICTS && result == NULL; attempt++) {
+        result = db_session_query(import->session, query, err);
+        if (result == NULL && strcmp(err->code, "db_conflict") != 0) {
+            return false;
+        }
+    }
     db_result_free(result);
     return result != NULL;
 }

@@ -13,8 +13,8 @@
 #include "stages/ticket_check.h"
 #include "stages/ticket_event.h"
 
-#define HEADER_MAX 512 /* bytes of a header that the log keeps */
-#define LOGGER_DEAD_HEADERS "dead-code", "dead-error"
+#define HEADER_MAX 512                 /* bytes of a header that the log keeps */
+#define ERROR_HEADER "helpdesk.error." /* the engine's headers on a dead letter */
 
 /* What each topic's records are called, and which members of the event its step added. */
 static const struct kind {
@@ -182,35 +182,38 @@ static const char *header_text(struct arena *arena, const struct bus_record *rec
     return arena_strndup(arena, text, utf8_clip(text, HEADER_MAX));
 }
 
-/* "<tenant>/<ticket_id>" of a ticket record's key; false when the key is something else. */
-static bool split_key(struct arena *arena, const struct bus_record *record, struct logger_row *row)
+/* Takes "<tenant>/<ticket_id>" of a ticket record's key; leaves the row when the key is something else. */
+static void split_key(struct arena *arena, const struct bus_record *record, struct logger_row *row)
 {
     if (record->key == NULL || record->key_len > HEADER_MAX || !utf8_valid(record->key, record->key_len)) {
-        return false;
+        return;
     }
     char *key = arena_strndup(arena, record->key, record->key_len);
     char *slash = strchr(key, '/');
     if (slash == NULL || slash == key || !ticket_id_valid(slash + 1)) {
-        return false;
+        return;
     }
     *slash = '\0';
     row->tenant = key;
     row->ticket_id = slash + 1;
-    return true;
+}
+
+static const char *error_header(struct arena *arena, const struct bus_record *record, const char *name)
+{
+    return header_text(arena, record, arena_printf(arena, ERROR_HEADER "%s", name));
 }
 
 static const char *dead_payload(struct arena *arena, const struct bus_record *record)
 {
-    static const char *const fields[] = {LOGGER_DEAD_HEADERS};
+    static const char *const fields[] = {
+        "stage", "class", "message", "attempts", "topic", "partition", "offset"};
     struct buf payload;
     buf_init(&payload, 64 * 1024);
-    buf_puts(&payload, "{\"dead_topic\":");
-    json_put_string(&payload, record->topic);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        buf_putc(&payload, ',');
+        buf_putc(&payload, i == 0 ? '{' : ',');
         json_put_string(&payload, fields[i]);
         buf_putc(&payload, ':');
-        json_put_string(&payload, header_text(arena, record, fields[i]));
+        json_put_string(&payload, error_header(arena, record, fields[i]));
     }
     buf_printf(&payload, ",\"bytes\":%zu}", record->value_len);
     const char *text = arena_strdup(arena, buf_text(&payload));
@@ -218,26 +221,62 @@ static const char *dead_payload(struct arena *arena, const struct bus_record *re
     return text;
 }
 
-/* The bytes of a dead letter are those that somebody could not take: only its headers and its key are read.
- */
+/* The record as it lay where the stage could not take it. */
+static struct bus_record original_record(struct arena *arena, const struct bus_record *letter)
+{
+    struct bus_record record = *letter;
+    const char *topic = error_header(arena, letter, "topic");
+    int64_t partition, offset;
+    if (*topic != '\0' && parse_int64(error_header(arena, letter, "partition"), &partition) &&
+        parse_int64(error_header(arena, letter, "offset"), &offset)) {
+        record.topic = topic;
+        record.partition = (int32_t)partition;
+        record.offset = offset;
+    }
+    return record;
+}
+
+/* A dead letter that can be read although its stage could not take it belongs to a run. */
+static bool read_dead_event(struct arena *arena, const struct bus_record *original, struct logger_row *row)
+{
+    struct msg_ticket_event *event =
+        msg_decode(&msg_ticket_event, arena, original->value, original->value_len, NULL);
+    if (event == NULL) {
+        return false;
+    }
+    ticket_event_identify(arena, event, original);
+    row->tenant = event->tenant;
+    row->event_id = event->event_id;
+    row->correlation_id = event->correlation_id;
+    row->ticket_id = ticket_id_valid(event->ticket.ticket_id) ? event->ticket.ticket_id
+                                                              : child_id(arena, event->event_id, "ticket");
+    row->received_at = event->received_at;
+    return true;
+}
+
+/* Of one that nobody can read, the headers and the key tell what they can. */
+static void read_dead_headers(struct arena *arena, const struct bus_record *original, struct logger_row *row)
+{
+    const char *tenant = header_text(arena, original, "tenant");
+    const char *event_id = header_text(arena, original, "event-id");
+    row->tenant = *tenant != '\0' ? tenant : "default";
+    row->event_id = uuid_valid(event_id) ? event_id : place_id(arena, original);
+    row->correlation_id = header_text(arena, original, "correlation-id");
+    row->ticket_id = "";
+    row->received_at = original->timestamp;
+    split_key(arena, original, row);
+}
+
 static void make_dead_row(struct arena *arena, const struct bus_record *record, struct logger_row *row)
 {
-    const char *parent = header_text(arena, record, "event-id");
-    if (!uuid_valid(parent)) {
-        parent = place_id(arena, record);
+    struct bus_record original = original_record(arena, record);
+    *row = (struct logger_row){
+        .kind = "dead_letter", .state = "", .at = record->timestamp, .payload = dead_payload(arena, record)};
+    if (!read_dead_event(arena, &original, row)) {
+        read_dead_headers(arena, &original, row);
     }
-    const char *tenant = header_text(arena, record, "tenant");
-    *row = (struct logger_row){.tenant = *tenant != '\0' ? tenant : "default",
-        .correlation_id = header_text(arena, record, "correlation-id"),
-        .ticket_id = "",
-        .kind = "dead_letter",
-        .state = "",
-        .received_at = record->timestamp,
-        .at = record->timestamp,
-        .payload = dead_payload(arena, record)};
     /* One event may fail in one stage, be replayed, and fail in another. */
-    row->event_id = child_id(arena, parent, record->topic);
-    (void)split_key(arena, record, row);
+    row->event_id = child_id(arena, row->event_id, record->topic);
 }
 
 bool logger_row_make(struct arena *arena, const struct bus_record *record, struct logger_row *row, bool *skip,

@@ -1,15 +1,14 @@
-/* The log: from records to rows as plain functions, and from rows to PostgreSQL in batches. */
+/* The log in PostgreSQL: rows in batches, twice, in any order, bad ones among them, and without a database.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/ids.h"
-#include "base/json.h"
 #include "base/metrics.h"
-#include "bus/topics.h"
+#include "logger_fixture.h"
 #include "pg_testdb.h"
 #include "stages/logger_batch.h"
 
@@ -17,236 +16,6 @@ static struct pg_testdb testdb;
 static struct loop *loop;
 static struct db *db;
 static struct logger_batch *batch;
-static struct arena *arena;
-static int64_t now_ms;
-
-/* ---- records ---- */
-
-static struct msg_ticket_event *new_event(const char *ticket_id, const char *correlation_id)
-{
-    struct msg_ticket_event *event = msg_new(&msg_ticket_event, arena);
-    event->ticket.ticket_id = ticket_id;
-    event->ticket.subject = "Cannot log in";
-    event->ticket.description = "Write to anna.schmidt@example.com please";
-    event->ticket.customer_external_id = "C-1";
-    event->event_id = arena_printf(arena, "event-%s", correlation_id);
-    event->correlation_id = correlation_id;
-    event->has_received_at = true;
-    event->received_at = now_ms;
-    return event;
-}
-
-static void add_classification(struct msg_ticket_event *event)
-{
-    struct msg_classification *classification = msg_new(&msg_classification, arena);
-    classification->category = "account";
-    classification->department = "support";
-    classification->priority = MSG_PRIORITY_HIGH;
-    classification->sentiment = MSG_SENTIMENT_NEGATIVE;
-    classification->confidence = 0.9;
-    event->classification = classification;
-    event->state = MSG_STATE_CLASSIFIED;
-}
-
-static void add_answer(struct msg_ticket_event *event, const char *text)
-{
-    add_classification(event);
-    struct msg_generation *generation = msg_new(&msg_generation, arena);
-    generation->primary_draft.text = text;
-    event->generation = generation;
-    event->state = MSG_STATE_COMPLETED;
-}
-
-static struct bus_record as_record(
-    const char *topic, int64_t offset, const struct msg_type *type, const void *value)
-{
-    struct buf bytes;
-    struct error err;
-    buf_init(&bytes, 1024 * 1024);
-    if (!msg_encode(type, value, &bytes, &err)) {
-        fail_msg("%s", err.text);
-    }
-    struct bus_record record = {.topic = topic, .partition = 3, .offset = offset, .timestamp = now_ms};
-    char *copy = arena_alloc(arena, bytes.len);
-    memcpy(copy, bytes.data, bytes.len);
-    record.value = copy;
-    record.value_len = bytes.len;
-    buf_fini(&bytes);
-    return record;
-}
-
-static struct logger_row make_row(const struct bus_record *record)
-{
-    struct logger_row row = {0};
-    struct error err;
-    bool skip = false;
-    if (!logger_row_make(arena, record, &row, &skip, &err)) {
-        fail_msg("%s", err.text);
-    }
-    assert_false(skip);
-    return row;
-}
-
-static struct logger_row event_row(const char *topic, const struct msg_ticket_event *event)
-{
-    struct bus_record record = as_record(topic, 1, &msg_ticket_event, event);
-    return make_row(&record);
-}
-
-static struct logger_row feedback_row(const struct msg_feedback *feedback, int64_t offset)
-{
-    struct bus_record record = as_record(TOPIC_FEEDBACK, offset, &msg_feedback, feedback);
-    return make_row(&record);
-}
-
-/* ---- rows ---- */
-
-static void test_rows_of_events(void **state)
-{
-    (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
-    event->ticket.metadata = "{\"raw\": \"\\u0000 kept\"}";
-    add_answer(event, "Press reset.");
-    struct logger_row row = event_row(TOPIC_ANSWERED, event);
-    assert_string_equal(row.kind, "answered");
-    assert_string_equal(row.state, "completed");
-    assert_string_equal(row.ticket_id, "T-1");
-    char expected[UUID_TEXT_SIZE];
-    uuid_child("event-run-1", "answered", 0, expected);
-    assert_string_equal(row.event_id, expected);
-    cJSON *payload = json_parse(row.payload, strlen(row.payload), NULL);
-    assert_non_null(payload);
-    assert_string_equal(
-        json_str(cJSON_GetObjectItem(cJSON_GetObjectItem(payload, "generation"), "primary_draft"), "text"),
-        "Press reset.");
-    assert_null(cJSON_GetObjectItem(payload, "ticket"));
-    cJSON_Delete(payload);
-    cJSON *result = json_parse(row.result, strlen(row.result), NULL);
-    assert_string_equal(
-        json_str(cJSON_GetObjectItem(result, "ticket"), "metadata"), "{\"raw\": \"\\u0000 kept\"}");
-    cJSON_Delete(result);
-
-    struct logger_row submitted = event_row(TOPIC_SUBMITTED, event);
-    assert_string_equal(submitted.kind, "submitted");
-    assert_null(submitted.result);
-    assert_string_not_equal(submitted.event_id, row.event_id);
-    assert_string_equal(event_row(TOPIC_CLASSIFIED, event).kind, "classified");
-    assert_string_equal(event_row(TOPIC_ENRICHED, event).kind, "enriched");
-}
-
-static void test_rows_of_raw_tickets(void **state)
-{
-    (void)state;
-    struct msg_ticket_event *event = msg_new(&msg_ticket_event, arena);
-    event->ticket.subject = "s";
-    event->ticket.description = "d";
-    event->ticket.customer_external_id = "c";
-    struct bus_record record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
-    struct logger_row first = make_row(&record), again = make_row(&record);
-    assert_string_equal(first.event_id, again.event_id);
-    assert_string_equal(first.correlation_id, again.correlation_id);
-    assert_true(uuid_valid(first.ticket_id));
-    assert_int_equal(first.received_at, now_ms);
-    record.offset = 78;
-    assert_string_not_equal(make_row(&record).event_id, first.event_id);
-    event->ticket.ticket_id = "no/ticket";
-    record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
-    assert_true(uuid_valid(make_row(&record).ticket_id));
-}
-
-static void test_replies(void **state)
-{
-    (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
-    struct bus_record record = as_record(TOPIC_REPLIES, 1, &msg_ticket_event, event);
-    struct logger_row row;
-    bool skip = false;
-    assert_true(logger_row_make(arena, &record, &row, &skip, NULL));
-    assert_true(skip);
-    event->kind = MSG_KIND_QUESTION;
-    add_answer(event, "x");
-    row = event_row(TOPIC_REPLIES, event);
-    assert_string_equal(row.kind, "answered");
-    assert_non_null(row.result);
-}
-
-static void check_refused(const struct bus_record *record)
-{
-    struct logger_row row;
-    struct error err = {0};
-    bool skip = false;
-    assert_false(logger_row_make(arena, record, &row, &skip, &err));
-    assert_int_equal(err.disposition, ERROR_REJECT);
-}
-
-static void test_hostile_records(void **state)
-{
-    (void)state;
-    const char *const topics[] = {TOPIC_SUBMITTED, TOPIC_ANSWERED, TOPIC_REPLIES, TOPIC_FEEDBACK};
-    for (size_t i = 0; i < 4; i++) {
-        check_refused(&(struct bus_record){.topic = topics[i]});
-        check_refused(&(struct bus_record){.topic = topics[i], .value = "\xc3\x01garbage", .value_len = 9});
-        check_refused(&(struct bus_record){.topic = topics[i], .value = "{}", .value_len = 2});
-    }
-    struct msg_feedback *feedback = msg_new(&msg_feedback, arena);
-    feedback->ticket_id = "T-1";
-    feedback->has_rating = true;
-    feedback->rating = 6;
-    struct bus_record record = as_record(TOPIC_FEEDBACK, 1, &msg_feedback, feedback);
-    check_refused(&record);
-    feedback->rating = 5;
-    feedback->ticket_id = "a/b";
-    record = as_record(TOPIC_FEEDBACK, 1, &msg_feedback, feedback);
-    check_refused(&record);
-}
-
-static void test_rows_of_dead_letters(void **state)
-{
-    (void)state;
-    const struct bus_header headers[] = {{"event-id", "0192d3c4-0000-7000-8000-000000000001", 36},
-        {"tenant", "acme", 4}, {"correlation-id", "\xff\xfe", 2}};
-    struct bus_record record = {.topic = "classifier.dead",
-        .key = "acme/T-9",
-        .key_len = 8,
-        .value = "\x00\xff not ours",
-        .value_len = 11,
-        .timestamp = now_ms,
-        .headers = headers,
-        .header_count = 3};
-    struct logger_row row = make_row(&record);
-    assert_string_equal(row.kind, "dead_letter");
-    assert_string_equal(row.tenant, "acme");
-    assert_string_equal(row.ticket_id, "T-9");
-    assert_string_equal(row.correlation_id, "");
-    cJSON *payload = json_parse(row.payload, strlen(row.payload), NULL);
-    assert_non_null(payload);
-    cJSON_Delete(payload);
-    struct bus_record other = record;
-    other.topic = "generator.dead";
-    assert_string_not_equal(make_row(&other).event_id, row.event_id);
-    other.key = "source\xff/x";
-    other.key_len = 9;
-    assert_string_equal(make_row(&other).ticket_id, "");
-    other.key = NULL;
-    other.header_count = 0;
-    assert_string_equal(make_row(&other).tenant, "default");
-}
-
-static void test_rows_of_feedback(void **state)
-{
-    (void)state;
-    struct msg_feedback *feedback = msg_new(&msg_feedback, arena);
-    feedback->ticket_id = "T-1";
-    struct logger_row row = feedback_row(feedback, 5), again = feedback_row(feedback, 5),
-                      other = feedback_row(feedback, 6);
-    assert_string_equal(row.kind, "feedback");
-    assert_true(uuid_valid(row.feedback->feedback_id));
-    assert_string_equal(row.event_id, again.event_id);
-    assert_string_not_equal(row.event_id, other.event_id);
-    assert_int_equal(row.received_at, now_ms);
-}
-
-/* ---- batches ---- */
 
 struct waiter {
     struct logger_item item;
@@ -307,8 +76,7 @@ static void check_value(const char *sql, const char *expected)
 static int setup(void **state)
 {
     (void)state;
-    arena = arena_new(0);
-    now_ms = clock_wall_ms() / 1000 * 1000;
+    records_open();
     loop = loop_new(1);
     db = db_new(loop, &(struct db_options){.url = testdb.url, .connections = 3, .query_timeout_ms = 10000});
     batch = logger_batch_new(loop, db);
@@ -589,12 +357,6 @@ int main(void)
 {
     pg_testdb_create(&testdb, true);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_rows_of_events, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rows_of_raw_tickets, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replies, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hostile_records, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rows_of_dead_letters, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rows_of_feedback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_ticket_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runs_of_a_ticket, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claimed_runs_are_kept, setup, teardown),
