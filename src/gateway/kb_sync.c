@@ -115,10 +115,11 @@ static bool read_sync(struct kb_sync *sync)
         field_error_root(errors, json == NULL ? err.text : "must be a JSON object");
     }
     cJSON_Delete(json);
-    if (errors->count > 0) {
-        http_respond_invalid(sync->request, errors->list, errors->count);
+    if (errors->count == 0) {
+        return true;
     }
-    return errors->count == 0;
+    http_respond_invalid(sync->request, errors->list, errors->count);
+    return false;
 }
 
 void handle_kb_sync(struct http_request *request, void *arg)
