@@ -61,13 +61,14 @@ static bool scan_number(const char *text, size_t len, size_t at, size_t *end, en
     if (strchr("-#./+", before) != NULL && !url) {
         return false;
     }
+    bool rest = text[at] != '+' && at > 1 && before == ' ' && text[at - 2] >= '0' && text[at - 2] <= '9';
     if (pii_scan_card(text, len, at, end)) {
         *kind = PII_CARD;
     } else if (pii_scan_ssn(text, len, at, end)) {
         *kind = PII_SSN;
     } else if (pii_scan_ipv4(text, len, at, end) && !names_version(text, at)) {
         *kind = PII_IP;
-    } else if (pii_scan_phone(text, len, at, end)) {
+    } else if (!rest && pii_scan_phone(text, len, at, end)) {
         *kind = PII_PHONE;
     } else {
         return false;

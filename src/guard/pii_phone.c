@@ -115,6 +115,17 @@ static bool is_north_american(const struct number *n)
                n->separator == ')');
 }
 
+/* "50-98-28-96", "06.12.34.56.78": pairs, as France and Scandinavia write them. */
+static bool is_paired(const struct number *n)
+{
+    for (int i = 0; i < n->group_count; i++) {
+        if (n->groups[i] != 2) {
+            return false;
+        }
+    }
+    return n->group_count >= 4 && n->group_count <= 5 && n->separator != '/' && n->separator != '?';
+}
+
 /* A trunk zero, an area code, and at least five more digits in groups; not a decimal, not a product number.
  */
 static bool is_national(const struct number *n)
@@ -146,8 +157,8 @@ static bool has_word(const char *text, const char *const *words, size_t count)
 static bool has_context(const char *text, size_t at)
 {
     static const char *const words[] = {"phone", "telephone", "tel", "call", "call me", "calls", "mobile",
-        "cell", "cellphone", "ring", "reach me", "whatsapp", "sms", "text me", "contact me", "telefon",
-        "handy", "handynummer", "mobil", "anruf", "rufnummer", "ruf", "fax", "durchwahl"};
+        "cell", "cellphone", "ring", "reach me", "answering", "whatsapp", "sms", "text me", "contact me",
+        "telefon", "handy", "handynummer", "mobil", "anruf", "rufnummer", "ruf", "fax", "durchwahl"};
     static const char *const others[] = {"order", "invoice", "ticket", "code", "bestell", "rechnung",
         "tracking", "serial", "article", "artikel", "sendung", "kunden", "customer", "account", "konto",
         "case", "reference"};
@@ -174,7 +185,8 @@ bool pii_scan_phone(const char *text, size_t len, size_t at, size_t *end)
         (n.end < len && is_word_byte(text[n.end]) && text[n.end] != 'x')) {
         return false;
     }
-    bool ok = (n.plus && n.digits >= 8) || is_north_american(&n) || is_national(&n) || has_context(text, at);
+    bool ok = (n.plus && n.digits >= 8) || (n.bracket && n.digits >= 8 && n.group_count > 1) ||
+              is_north_american(&n) || is_national(&n) || is_paired(&n) || has_context(text, at);
     if (ok) {
         *end = skip_extension(text, len, n.end);
     }

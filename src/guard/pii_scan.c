@@ -41,7 +41,7 @@ size_t pii_separator(const char *text, size_t len, size_t at)
 static int iban_length(const char country[2])
 {
     static const char *const lengths =
-        "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ24DE24DK18DO28EE20EG29ES24FI18FO18FR27"
+        "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ24DE22DK18DO28EE20EG29ES24FI18FO18FR27"
         "GB22GE22GI23GL18GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21MC27MD24"
         "ME22MK19MR27MT31MU30NL18NO15PK24PL28PS29PT25QA29RO24RS22SA24SC31SE24SI19SK24SM27TN24TR26UA29VA22VG24"
         "XK20";
@@ -176,8 +176,8 @@ static int number_at(const char *text, int digits)
 bool pii_scan_ssn(const char *text, size_t len, size_t at, size_t *end)
 {
     const char *p = text + at;
-    if (len - at < 11 || (p[3] != '-' && p[3] != ' ') || p[6] != p[3] ||
-        (len - at > 11 && is_word_byte(p[11])) || (len - at > 12 && p[11] == '-' && is_digit(p[12]))) {
+    if (len - at < 11 || p[3] != '-' || p[6] != '-' || (len - at > 11 && is_word_byte(p[11])) ||
+        (len - at > 12 && p[11] == '-' && is_digit(p[12]))) {
         return false;
     }
     int area = number_at(p, 3), group = number_at(p + 4, 2), serial = number_at(p + 7, 4);
