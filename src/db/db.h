@@ -19,7 +19,9 @@ struct db_options {
 
 /* Connects in the background and again after every loss, with backoff; sets health part "database". */
 struct db *db_new(struct loop *loop, const struct db_options *options);
-void db_free(struct db *db); /* queries under way complete with an error first */
+/* Queries under way complete with an error first (and must not ask again at once). Not from inside a
+ * callback. */
+void db_free(struct db *db);
 bool db_up(const struct db *db);
 
 /* Exactly one of `result` and `err` is not NULL. Loop thread. */
@@ -37,8 +39,8 @@ struct db_query {
  * constraint); ERROR_FATAL "db_schema" (missing table or column: not migrated). */
 void db_query(struct db *db, const struct db_query *query, db_done *done, void *arg);
 
-/* Array parameters: text[] as PostgreSQL writes it, for unnest($1::text[], ...). NULL elements become NULL.
- */
+/* Array parameters: text[] as PostgreSQL writes it, for unnest($1::text[], ...). NULL elements become NULL;
+ * see also db/db_table.h. */
 char *db_text_array(struct arena *arena, const char *const *items, size_t count);
 
 int db_rows(const struct db_result *result);
@@ -48,8 +50,8 @@ int64_t db_int(const struct db_result *result, int row, int column);       /* 0 
 double db_number(const struct db_result *result, int row, int column);
 bool db_bool(const struct db_result *result, int row, int column);
 
-/* Calls `fn` for every NOTIFY on `channel`, and once after each reconnect (something may have been missed).
- */
+/* Calls `fn` for every NOTIFY on `channel`, and with an empty payload once it listens, at first and after
+ * each reconnect (something may have been missed). */
 void db_listen(struct db *db, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);
 
 /* The same statement without a loop, for commands: blocks. NULL and `err` on failure; free with

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -202,6 +203,25 @@ static void test_lost_connections(void **state)
     assert_string_equal(slow.err.code, "db_unavailable");
 }
 
+static void test_a_silent_server(void **state)
+{
+    (void)state;
+    db_free(db);
+    db = db_new(loop, &(struct db_options){.url = testdb.url, .connections = 1, .query_timeout_ms = 200});
+    struct outcome outcome = ask("SELECT pg_backend_pid()", NULL);
+    pid_t pid = (pid_t)strtol(outcome.value, NULL, 10);
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    outcome = ask("SELECT 1", NULL);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(outcome.err.disposition, ERROR_RETRY);
+    assert_string_equal(outcome.err.code, "db_unavailable");
+    while (outcome.err.disposition == ERROR_RETRY) {
+        outcome = ask("SELECT 4", NULL);
+    }
+    assert_string_equal(outcome.value, "4");
+}
+
 static void test_plans_after_a_change(void **state)
 {
     (void)state;
@@ -363,6 +383,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_statement_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_silent_server, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plans_after_a_change, setup, teardown),
         cmocka_unit_test(test_no_server),
         cmocka_unit_test(test_closing_answers_all),
