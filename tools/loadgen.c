@@ -190,7 +190,8 @@ static bool run(struct load *load)
 {
     double start = now(), last_sent = start;
 
-    while (load->answered < load->tickets && now() < last_sent + (double)load->wait_seconds) {
+    while ((load->answered < load->tickets || helpdesk_client_pending(load->client) > 0) &&
+           now() < last_sent + (double)load->wait_seconds) {
         if (load->sent < load->tickets) {
             if (!send_due(load, start))
                 return false;
