@@ -129,12 +129,10 @@ static void join_run(struct submission *s, const struct db_result *result)
     enum msg_state state = MSG_STATE_ACCEPTED;
     msg_state_parse(db_value(result, 0, CLAIM_STATE), &state);
     bool published_before = db_bool(result, 0, CLAIM_PUBLISHED) || state != MSG_STATE_ACCEPTED;
-    if (s->waiter == NULL) {
-        adopt_run(s, db_value(result, 0, CLAIM_CORRELATION_ID), db_value(result, 0, CLAIM_EVENT_ID));
-        metric_add(s->gateway->metrics.joined, 1);
-        submit_wait(s, published_before);
-        submit_follow(s, wait_state_final(state) ? 0 : FOLLOW_MS);
-    }
+    adopt_run(s, db_value(result, 0, CLAIM_CORRELATION_ID), db_value(result, 0, CLAIM_EVENT_ID));
+    metric_add(s->gateway->metrics.joined, 1);
+    submit_wait(s, published_before);
+    submit_follow(s, wait_state_final(state) ? 0 : FOLLOW_MS);
     if (db_bool(result, 0, CLAIM_STALE)) {
         submit_publish(s); /* last: it may end the submission */
     }
@@ -164,7 +162,7 @@ static void claim_done(void *arg, const struct db_result *result, const struct e
     }
 }
 
-void submit_claim(struct submission *s)
+static void claim_run(struct submission *s)
 {
     char most[24];
     snprintf(most, sizeof most, "%lld", (long long)conf_int(s->gateway->conf, CONF_GATEWAY_RUNS_PER_HOUR));
@@ -183,7 +181,7 @@ void submit_claim(struct submission *s)
 static void claim_or_publish(struct submission *s, bool known_id)
 {
     if (s->endpoint->kind == MSG_KIND_TICKET && known_id) {
-        submit_claim(s);
+        claim_run(s);
     } else {
         submit_wait(s, false);
         submit_publish(s);

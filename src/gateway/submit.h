@@ -42,8 +42,6 @@ struct submission *submit_guard_take(void *arg);
 
 /* Enters the run in the table of waits and hands its record to the broker. */
 void submit_publish(struct submission *s);
-/* Claims the run, or learns which run it joins. */
-void submit_claim(struct submission *s);
 
 /* Waits for the run's answer; `acknowledged` when the broker is known to have it. */
 void submit_wait(struct submission *s, bool acknowledged);

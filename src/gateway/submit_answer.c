@@ -188,7 +188,8 @@ static void looked(void *arg, const struct db_result *result, const struct error
     }
     look_again(s);
     if (db_bool(result, 0, LOOK_STALE)) {
-        submit_claim(s);
+        s->claimed = true;
+        submit_publish(s); /* may end this submission */
     } else if (db_bool(result, 0, LOOK_PUBLISHED)) {
         waits_acknowledged(s->gateway->waits, s->event->correlation_id); /* may end this submission */
     }
@@ -197,10 +198,6 @@ static void looked(void *arg, const struct db_result *result, const struct error
 static void look(void *arg)
 {
     struct submission *s = arg;
-    if (s->guard != NULL) { /* a claim is under way */
-        look_again(s);
-        return;
-    }
     struct db_query query = {
         .sql = "SELECT state, result, published_at IS NOT NULL OR state <> 'accepted', "
                "published_at IS NULL AND state = 'accepted' AND received_at < now() - interval '5 seconds', "
