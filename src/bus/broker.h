@@ -1,5 +1,5 @@
-/* The embedded broker: librdkafka's mock cluster on loopback, in a process of its own. For trial only: it keeps
- * nothing over a restart. */
+/* The embedded broker: librdkafka's mock cluster on loopback, in a process of its own. For trial only: it
+ * keeps nothing over a restart. */
 #ifndef HELPDESK_BUS_BROKER_H
 #define HELPDESK_BUS_BROKER_H
 

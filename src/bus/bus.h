@@ -1,4 +1,5 @@
-/* Kafka on the loop (librdkafka): a group member that consumes and commits, a producer, a reader of one partition. */
+/* Kafka on the loop (librdkafka): a group member that consumes and commits, a producer, a reader of one
+ * partition. */
 #ifndef HELPDESK_BUS_BUS_H
 #define HELPDESK_BUS_BUS_H
 
@@ -12,25 +13,31 @@
 
 struct bus_consumer;
 
+/* How long a partition that leaves may still be worked on (setting engine.revoke-timeout; less on the
+ * embedded broker). At about twice that the consumer lets it go whatever its owner does. */
+int64_t bus_revoke_bound_ms(const struct conf *conf);
+
 struct bus_consumer_events { /* all on the loop thread */
     /* Partition is ours from `offset` on; `metadata` is what was committed with it ("" if nothing). */
     void (*assigned)(void *arg, const char *topic, int32_t partition, int64_t offset, const char *metadata);
-    /* Partition leaves. `lost`: another member may have it already, no commit for it can succeed. The owner stops
-     * starting work on it, finishes within bus_consumer's bound, commits, and then calls bus_consumer_release. */
+    /* Partition leaves. `lost`: another member may have it already, no commit for it can succeed; it is gone
+     * with this call. Else the owner stops starting work on it, finishes within bus_revoke_bound_ms, commits,
+     * and then calls bus_consumer_release (a second call with `lost` says that it took too long). */
     void (*revoked)(void *arg, const char *topic, int32_t partition, bool lost);
     /* `record` is borrowed until bus_consumer_free_record(handle). */
     void (*record)(void *arg, const struct bus_record *record, void *handle);
     void (*fatal)(void *arg, const struct error *err);
 };
 
-/* Joins group kafka.prefix + `group`, subscribed to `topics` (logical names). Waits for an absent broker: health part
- * "broker". */
+/* Joins group kafka.prefix + `group`, subscribed to `topics` (logical names). Waits for an absent broker:
+ * health part "broker". */
 struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf, const char *group,
     const char *const *topics, size_t topic_count, const struct bus_consumer_events *events, void *arg,
     struct error *err);
 void bus_consumer_free_record(void *handle);
 void bus_consumer_pause(struct bus_consumer *consumer, const char *topic, int32_t partition);
-void bus_consumer_resume(struct bus_consumer *consumer, const char *topic, int32_t partition); /* only what was paused */
+void bus_consumer_resume(
+    struct bus_consumer *consumer, const char *topic, int32_t partition); /* only what was paused */
 void bus_consumer_release(struct bus_consumer *consumer, const char *topic, int32_t partition);
 /* Leaves the group; `closed` is called when it is done; then bus_consumer_free. */
 void bus_consumer_close(struct bus_consumer *consumer, void (*closed)(void *arg), void *arg);
@@ -38,35 +45,52 @@ void bus_consumer_free(struct bus_consumer *consumer);
 
 /* ---- committing: outputs and offsets together ---- */
 
-/* The committer thread: one batch commits while the next collects. At least once: outputs are produced and acknowledged
- * by all in-sync replicas, then the offsets are committed. */
+/* The committer thread: one batch commits while the next collects. At least once: outputs are produced and
+ * acknowledged by all in-sync replicas, then the offsets are committed. Its consumer must outlive it. */
 struct bus_committer;
 struct bus_batch; /* outputs, offsets and maps, sealed by bus_committer_submit */
 
-struct bus_committer *bus_committer_new(struct loop *loop, const struct conf *conf, struct bus_consumer *consumer,
-    struct error *err);
+struct bus_committer *bus_committer_new(
+    struct loop *loop, const struct conf *conf, struct bus_consumer *consumer, struct error *err);
 struct bus_batch *bus_batch_new(void);
-/* Copies `out`. */
-void bus_batch_output(struct bus_batch *batch, const struct bus_record *out);
-/* Commit `offset` as the next to read of the partition, with `metadata` (copied). The last call for a partition wins. */
-void bus_batch_offset(struct bus_batch *batch, const char *topic, int32_t partition, int64_t offset, const char *metadata);
+void bus_batch_free(struct bus_batch *batch); /* for a batch that was never submitted or was given back */
+/* Adds an output and returns its index. Borrows `out` and all it points to until `done`. A `lone` output is
+ * one whose topic may be away without all waiting for it (a dead letter): the batch is given back without
+ * being committed. */
+int bus_batch_output(struct bus_batch *batch, const struct bus_record *out, bool lone);
+/* In a batch that was given back: this lone output's topic is away, too. */
+bool bus_batch_away(const struct bus_batch *batch, int output);
+/* Leaves out an output of a batch that was given back. */
+void bus_batch_remove(struct bus_batch *batch, int output);
+/* Commit `offset` as the next to read of the partition, with `metadata` (copied). The last call for a
+ * partition wins. */
+void bus_batch_offset(
+    struct bus_batch *batch, const char *topic, int32_t partition, int64_t offset, const char *metadata);
 size_t bus_batch_bytes(const struct bus_batch *batch);
-/* Takes the batch. `done` on the loop thread, err NULL when all of it is committed. An ERROR_RETRY has been retried
- * inside until it succeeded or the committer closes; an ERROR_REJECT names an output no broker takes (index in
- * `output`, else -1), nothing is committed. One batch at a time. */
-typedef void bus_committed(void *arg, const struct error *err, int output);
-void bus_committer_submit(struct bus_committer *committer, struct bus_batch *batch, bus_committed *done, void *arg);
+/* Takes the batch. `done` on the loop thread, err NULL when all of it is committed. Weather has been retried
+ * inside until it succeeded or the committer closes (`done` is not called then). `batch` is not NULL when the
+ * batch is given back, nothing of it committed: no broker takes `output` (ERROR_REJECT), or the topic of the
+ * lone `output` is away (ERROR_RETRY); what was acknowledged of it already is not sent again when it is
+ * submitted again. Without `batch`: ERROR_RETRY "offsets_refused": the outputs are out, but the group did not
+ * take the offsets, a rebalance is near; ERROR_FATAL: this process may not commit. One batch at a time. */
+typedef void bus_committed(void *arg, const struct error *err, struct bus_batch *batch, int output);
+void bus_committer_submit(
+    struct bus_committer *committer, struct bus_batch *batch, bus_committed *done, void *arg);
 bool bus_committer_busy(const struct bus_committer *committer);
-void bus_committer_free(struct bus_committer *committer); /* joins its thread; a batch under way is finished or given up in 5 s */
+void bus_committer_free(
+    struct bus_committer *committer); /* joins its thread; a batch under way is finished or given up in 5 s */
 
 /* ---- producing one record at a time, with its acknowledgement ---- */
 
 struct bus_producer;
 struct bus_producer *bus_producer_new(struct loop *loop, const struct conf *conf, const char *const *topics,
     size_t topic_count, struct error *err); /* `topics`: warmed up at start; health part "broker" */
-typedef void bus_delivered(void *arg, const struct error *err); /* loop thread; err NULL: acknowledged by all replicas */
-/* Copies the record. `done` is always called, never inside this call. ERROR_RETRY "broker_unavailable", "queue_full". */
-void bus_produce(struct bus_producer *producer, const struct bus_record *record, bus_delivered *done, void *arg);
+typedef void bus_delivered(
+    void *arg, const struct error *err); /* loop thread; err NULL: acknowledged by all replicas */
+/* Copies the record. `done` is always called, never inside this call. ERROR_RETRY "broker_unavailable",
+ * "queue_full". */
+void bus_produce(
+    struct bus_producer *producer, const struct bus_record *record, bus_delivered *done, void *arg);
 size_t bus_producer_pending(const struct bus_producer *producer); /* records not yet acknowledged */
 void bus_producer_free(struct bus_producer *producer);
 
@@ -75,8 +99,8 @@ void bus_producer_free(struct bus_producer *producer);
 struct bus_reader;
 typedef void bus_read(void *arg, const struct bus_record *record); /* record borrowed inside the call */
 /* Ready (health part "replies") once the end offset was resolved: nothing produced after that is missed. */
-struct bus_reader *bus_reader_new(struct loop *loop, const struct conf *conf, const char *topic, int32_t partition,
-    bus_read *fn, void *arg, struct error *err);
+struct bus_reader *bus_reader_new(struct loop *loop, const struct conf *conf, const char *topic,
+    int32_t partition, bus_read *fn, void *arg, struct error *err);
 bool bus_reader_ready(const struct bus_reader *reader);
 void bus_reader_free(struct bus_reader *reader);
 

@@ -22,11 +22,12 @@ struct bus_topic {
     int64_t retention_ms;
     int32_t max_bytes;
 };
-extern const struct bus_topic bus_topics[]; /* ends with a NULL name */
+extern const struct bus_topic bus_topics[];               /* ends with a NULL name */
 const struct bus_topic *bus_topic_find(const char *name); /* NULL when unknown */
 
-/* What differs between the cluster and the table, a line each; plan changes nothing, apply creates and alters, check
- * fails (ERROR_FATAL) when anything differs that would lose or refuse records. Block; for commands. */
+/* What differs between the cluster and the table, a line each; plan changes nothing, apply creates and
+ * alters, check fails (ERROR_FATAL) when anything differs that would lose or refuse records. Block; for
+ * commands. */
 bool topics_plan(const struct conf *conf, struct buf *report, struct error *err);
 bool topics_apply(const struct conf *conf, struct buf *report, struct error *err);
 bool topics_check(const struct conf *conf, struct buf *report, struct error *err);
