@@ -1,9 +1,9 @@
 /* The stage engine: consume -> process -> produce, with thousands of jobs in flight on one loop.
  *
- * Model: Confluent's Parallel Consumer. Order is kept per key, not per partition; the committed offset is the lowest
- * one not done, and what is done beyond it travels in the commit's metadata as a run-length map, so a restart repeats
- * little. Outputs and offsets are sealed into batches; one commits while the next collects: load sets the batch size
- * and a single record waits for no timer. */
+ * Model: Confluent's Parallel Consumer. Order is kept per key, not per partition; the committed offset is the
+ * lowest one not done, and what is done beyond it travels in the commit's metadata as a run-length map, so a
+ * restart repeats little. Outputs and offsets are sealed into batches; one commits while the next collects:
+ * load sets the batch size and a single record waits for no timer. */
 #ifndef HELPDESK_ENGINE_ENGINE_H
 #define HELPDESK_ENGINE_ENGINE_H
 
@@ -25,28 +25,29 @@ enum engine_outcome {
 
 /* What a stage gives the engine. Static; one per stage. */
 struct engine_stage {
-    const char *name;               /* "classifier": the group, the dead-letter topic "<name>.dead", metric labels */
-    const char *const *topics;      /* logical names, NULL-terminated */
+    const char *name; /* "classifier": the group, the dead-letter topic "<name>.dead", metric labels */
+    const char *const *topics; /* logical names, NULL-terminated */
     /* Starts the work on a job and returns; engine_finish ends it, inside this call or later. Loop thread. */
     void (*process)(struct engine_job *job, void *stage);
-    /* The job will become a dead letter: may engine_emit records that tell of it (a `failed` answer), which commit
-     * with it. NULL: nothing to tell. */
+    /* The job will become a dead letter: may engine_emit records that tell of it (a `failed` answer), which
+     * commit with it. NULL: nothing to tell. */
     void (*rejected)(struct engine_job *job, const struct error *err, void *stage);
 };
 
 /* A job, seen from the stage. All on the loop thread; everything borrowed until engine_finish. */
 const struct bus_record *engine_record(const struct engine_job *job);
-struct arena *engine_arena(struct engine_job *job);   /* freed when the job is over; new for each attempt */
-int engine_attempt(const struct engine_job *job);     /* 1 for the first */
+struct arena *engine_arena(struct engine_job *job); /* freed when the job is over; new for each attempt */
+int engine_attempt(const struct engine_job *job);   /* 1 for the first */
 /* The partition left while the job ran: its result will be dropped, it may end early. */
 bool engine_cancelled(const struct engine_job *job);
 
 /* Adds an output (copied). */
 void engine_emit(struct engine_job *job, const struct bus_record *out);
-/* Ends the job, exactly once. `err` with ENGINE_FAILED only. A retry comes back to process() later, in its key's turn:
- * full jitter backoff, `retry_after_ms` obeyed, after engine.retries attempts the dead letter. */
+/* Ends the job, exactly once. `err` with ENGINE_FAILED only. A retry comes back to process() later, in its
+ * key's turn: full jitter backoff, `retry_after_ms` obeyed, after engine.retries attempts the dead letter. */
 void engine_finish(struct engine_job *job, enum engine_outcome outcome, const struct error *err);
-/* CPU work above 1 ms: `work` on a pool thread (touches only what hangs on `arg`), then `done` on the loop thread. */
+/* CPU work above 1 ms: `work` on a pool thread (touches only what hangs on `arg`), then `done` on the loop
+ * thread. */
 void engine_offload(struct engine_job *job, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 
 /* Starts consuming. `stage_state` is handed to process. */

@@ -1,0 +1,191 @@
+/* The engine's turns: starts what may start, seals what is finished, opens and closes the intake. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/alloc.h"
+#include "base/health.h"
+#include "base/log.h"
+#include "engine/internal.h"
+
+static void show_gauges(struct engine *engine)
+{
+    size_t window = 0;
+    size_t held = 0;
+    const struct engine_partition *partition;
+    LIST_FOREACH(partition, &engine->partitions, link)
+    {
+        window += partition->window.count;
+        held += partition->held;
+    }
+    metric_set(engine->metric.in_flight, (double)engine->running);
+    metric_set(engine->metric.buffered, (double)engine->buffered);
+    metric_set(engine->metric.bytes, (double)engine->bytes);
+    metric_set(engine->metric.waiting, (double)order_waiting(engine->order));
+    metric_set(engine->metric.keys, (double)order_keys(engine->order));
+    metric_set(engine->metric.window, (double)window);
+    metric_set(engine->metric.held, (double)held);
+}
+
+static void take_turn(void *arg)
+{
+    struct engine *engine = arg;
+    engine->turn_armed = false;
+    struct engine_job *job;
+    while (!engine->stopped && engine->running < engine->max_running &&
+           (job = TAILQ_FIRST(&engine->ready)) != NULL) {
+        TAILQ_REMOVE(&engine->ready, job, link);
+        job_start(job);
+    }
+    commit_seal(engine);
+    drain_step(engine);
+    intake_update(engine);
+    show_gauges(engine);
+}
+
+void engine_kick(struct engine *engine)
+{
+    if (engine->turn_armed)
+        return;
+    engine->turn_armed = true;
+    loop_timer_arm(engine->turn, 0);
+}
+
+void engine_stop(struct engine *engine, const struct error *err)
+{
+    if (engine->stopped)
+        return;
+    engine->stopped = true;
+    const char *text = err ? err->text : "a job failed without saying why";
+    log_error("the stage cannot go on", LOG_STR("stage", engine->stage->name),
+        LOG_STR("code", err ? err->code : ""), LOG_STR("text", text));
+    health_set("engine", false, text);
+    loop_stop(engine->loop, 1);
+}
+
+static void consumer_fatal(void *arg, const struct error *err)
+{
+    engine_stop(arg, err);
+}
+
+/* ---- lifecycle ---- */
+
+static void make_metrics(struct engine *engine)
+{
+    char labels[96];
+    snprintf(labels, sizeof(labels), "stage=\"%s\"", engine->stage->name);
+    engine->metric.in_flight = metrics_gauge("helpdesk_engine_in_flight", "Jobs that run", labels);
+    engine->metric.buffered =
+        metrics_gauge("helpdesk_engine_buffered", "Jobs not done, running or waiting", labels);
+    engine->metric.bytes =
+        metrics_gauge("helpdesk_engine_bytes", "Bytes of records and outputs held", labels);
+    engine->metric.waiting =
+        metrics_gauge("helpdesk_engine_waiting", "Jobs that wait for an earlier one of their key", labels);
+    engine->metric.keys = metrics_gauge("helpdesk_engine_keys", "Keys with a job", labels);
+    engine->metric.window =
+        metrics_gauge("helpdesk_engine_window", "Records taken and not yet committed", labels);
+    engine->metric.held = metrics_gauge(
+        "helpdesk_engine_held", "Records whose dead letter cannot be written at present", labels);
+    engine->metric.seconds =
+        metrics_histogram("helpdesk_engine_job_seconds", "From start to end of a job", labels);
+    engine->metric.retries = metrics_counter("helpdesk_engine_retries_total", "Further attempts", labels);
+    engine->metric.dead = metrics_counter("helpdesk_engine_dead_letters_total", "Dead letters", labels);
+    engine->metric.skipped = metrics_counter(
+        "helpdesk_engine_repeats_avoided_total", "Records read again that the map says are done", labels);
+    engine->metric.dropped = metrics_counter("helpdesk_engine_dropped_total",
+        "Jobs given up because their partition left or the worker stopped", labels);
+    engine->metric.oversized = metrics_counter(
+        "helpdesk_engine_oversized_total", "Jobs with an output larger than its topic takes", labels);
+    for (int action = ACTION_COMMIT; action <= ACTION_STOP; action++) {
+        snprintf(labels, sizeof(labels), "stage=\"%s\",outcome=\"%s\"", engine->stage->name,
+            outcome_action_name((enum outcome_action)action));
+        engine->metric.jobs[action] =
+            metrics_counter("helpdesk_engine_jobs_total", "Attempts by what came of them", labels);
+    }
+}
+
+static void read_settings(struct engine *engine, const struct conf *conf)
+{
+    engine->max_running = (size_t)conf_int(conf, CONF_ENGINE_IN_FLIGHT);
+    engine->max_bytes = (size_t)conf_int(conf, CONF_ENGINE_BYTES);
+    engine->retry.retries = conf_int(conf, CONF_ENGINE_RETRIES);
+    engine->retry.base_ms = conf_int(conf, CONF_ENGINE_RETRY_BASE);
+    engine->retry.cap_ms = conf_int(conf, CONF_ENGINE_RETRY_CAP);
+    engine->revoke_bound_ms = bus_revoke_bound_ms(conf);
+    engine->drain_timeout_ms = conf_int(conf, CONF_ENGINE_DRAIN_TIMEOUT);
+}
+
+static bool open_bus(struct engine *engine, const struct conf *conf, struct error *err)
+{
+    static const struct bus_consumer_events events = {
+        .assigned = intake_assigned,
+        .revoked = drain_revoked,
+        .record = intake_record,
+        .fatal = consumer_fatal,
+    };
+    size_t count = 0;
+    while (engine->stage->topics[count])
+        count++;
+    engine->consumer = bus_consumer_new(
+        engine->loop, conf, engine->stage->name, engine->stage->topics, count, &events, engine, err);
+    if (!engine->consumer)
+        return false;
+    engine->committer = bus_committer_new(engine->loop, conf, engine->consumer, err);
+    return engine->committer != NULL;
+}
+
+struct engine *engine_new(struct loop *loop, const struct conf *conf, const struct engine_stage *stage,
+    void *stage_state, struct error *err)
+{
+    struct engine *engine = xcalloc(1, sizeof(*engine));
+    engine->loop = loop;
+    engine->stage = stage;
+    engine->stage_state = stage_state;
+    engine->order = order_new();
+    LIST_INIT(&engine->partitions);
+    TAILQ_INIT(&engine->ready);
+    TAILQ_INIT(&engine->finished);
+    TAILQ_INIT(&engine->sealed);
+    engine->turn = loop_timer_new(loop, take_turn, engine);
+    engine->revoke_timer = loop_timer_new(loop, drain_revoke_overdue, engine);
+    engine->drain_timer = loop_timer_new(loop, drain_timed_out, engine);
+    read_settings(engine, conf);
+    make_metrics(engine);
+    if (!open_bus(engine, conf, err)) {
+        engine_free(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+void engine_free_last(struct engine *engine)
+{
+    if (engine->running > 0)
+        return;
+    order_free(engine->order);
+    free(engine);
+}
+
+static void free_jobs(struct engine *engine)
+{
+    struct engine_partition *partition;
+    while ((partition = LIST_FIRST(&engine->partitions)) != NULL)
+        drain_lose(engine, partition);
+    struct engine_job *job;
+    while ((job = TAILQ_FIRST(&engine->sealed)) != NULL) {
+        TAILQ_REMOVE(&engine->sealed, job, link);
+        job_free(job);
+    }
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    bus_committer_free(engine->committer); /* first: it borrows the outputs */
+    free_jobs(engine);
+    bus_consumer_free(engine->consumer);
+    loop_timer_free(engine->turn);
+    loop_timer_free(engine->revoke_timer);
+    loop_timer_free(engine->drain_timer);
+    engine->freed = true;
+    engine_free_last(engine); /* or the last job that still runs does it */
+}

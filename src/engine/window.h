@@ -1,0 +1,57 @@
+/* The window of a partition: which of its records are taken and not yet done, and what a commit says about
+ * them.
+ *
+ * Only unfinished records take space, however far apart they are. Pure data: one thread, no calls out. */
+#ifndef HELPDESK_ENGINE_WINDOW_H
+#define HELPDESK_ENGINE_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "engine/window_map.h"
+
+/* A record in the window; part of its job. */
+struct window_node {
+    int64_t offset;
+    bool done; /* in a sealed batch */
+    struct window_node *prev, *next;
+};
+
+struct window {
+    struct window_node *first, *last; /* by offset */
+    size_t count;
+    int64_t next; /* the offset after the last record seen */
+    /* From the map that came with the commit: the offsets still to do from `left_at` on; all others below
+     * `map_end` are done. Never below `next`. */
+    int64_t *left;
+    size_t left_count;
+    size_t left_at;
+    int64_t map_end;
+};
+
+/* Goes on at `offset`; `metadata` as it was committed with it. False when that is unreadable: then every
+ * record from `offset` on counts as not done. */
+bool window_init(struct window *window, int64_t offset, const char *metadata);
+void window_fini(struct window *window);
+
+enum window_take {
+    WINDOW_NEW,    /* to do: window_add it */
+    WINDOW_DONE,   /* was done before */
+    WINDOW_BEHIND, /* before what was seen already: the topic was made anew, this window means nothing any
+                      more */
+};
+/* The record at `offset` came. */
+enum window_take window_take(struct window *window, int64_t offset);
+void window_add(struct window *window, struct window_node *node, int64_t offset);
+
+/* Counts the record as done in what is committed next, or takes that back. */
+void window_set_done(struct window_node *node, bool done);
+/* Committed: the node leaves. */
+void window_remove(struct window *window, struct window_node *node);
+
+int64_t window_position(const struct window *window); /* the lowest offset not done: what is committed */
+/* What is done beyond it, as the commit's metadata. False when it does not fit: the map is cut, and a restart
+ * repeats some of what was done. */
+bool window_encode(const struct window *window, char out[WINDOW_MAP_SIZE]);
+
+#endif
