@@ -65,14 +65,19 @@ static void add_detail(
     }
 }
 
+/* Spans of one flag that overlap are one finding: the first rule that saw it speaks for it. */
 static void add_spans(
     struct verdict *verdict, enum msg_flag flag, const char *prefix, const struct span_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->count;) {
         const struct span *span = &list->spans[i];
+        size_t end = span->end;
+        while (++i < list->count && list->spans[i].start >= span->start && list->spans[i].start < end) {
+            end = list->spans[i].end > end ? list->spans[i].end : end;
+        }
         const char *rule =
             prefix[0] != 0 ? arena_printf(verdict->arena, "%s%s", prefix, span->rule) : span->rule;
-        add_detail(verdict, flag, rule, span->start, span->end, span->why);
+        add_detail(verdict, flag, rule, span->start, end, span->why);
     }
 }
 
@@ -200,33 +205,44 @@ bool guard_triggered(const struct msg_draft *draft)
     return guard_found_pii(draft);
 }
 
-/* ---- the context ---- */
+/* ---- what may be used ---- */
 
-static bool may_be_quoted(const struct guard *guard, struct arena *arena, const char *sentence)
+enum finding { FINDING_NONE, FINDING_INJECTION, FINDING_OTHER };
+
+typedef enum finding judge_sentence(const struct guard *guard, struct arena *arena, const char *sentence);
+
+static enum finding judge_order(const struct guard *guard, struct arena *arena, const char *sentence)
 {
     struct span_list found = {.arena = arena};
     injection_find(guard->injection, sentence, &found);
-    promise_find(guard->promise, sentence, &found);
-    tone_find_unsafe(guard->tone, sentence, &found);
-    return found.count == 0;
+    return found.count > 0 ? FINDING_INJECTION : FINDING_NONE;
 }
 
-/* The excerpt with only the sentences that may be quoted, their lines kept. */
-static const char *clean_excerpt(
-    const struct guard *guard, struct arena *arena, const char *excerpt, size_t *removed)
+static enum finding judge_quote(const struct guard *guard, struct arena *arena, const char *sentence)
 {
-    size_t count, out = 0, from = 0, len = strlen(excerpt);
-    struct text_sentence *sentences = text_sentences(arena, excerpt, len + 1, &count);
+    struct span_list found = {.arena = arena};
+    if (judge_order(guard, arena, sentence) != FINDING_NONE) {
+        return FINDING_INJECTION;
+    }
+    promise_find(guard->promise, sentence, &found);
+    tone_find_unsafe(guard->tone, sentence, &found);
+    return found.count > 0 ? FINDING_OTHER : FINDING_NONE;
+}
+
+/* The text with only the sentences that pass, its lines kept. Counts the injections. */
+static char *clean_text(const struct guard *guard, struct arena *arena, const char *text,
+    judge_sentence *judge, size_t *injections)
+{
+    size_t count, out = 0, from = 0, len = strlen(text);
+    struct text_sentence *sentences = text_sentences(arena, text, len + 1, &count);
     char *copy = arena_alloc(arena, len + 1);
     for (size_t i = 0; i < count; i++) {
         const char *sentence =
-            arena_strndup(arena, excerpt + sentences[i].start, sentences[i].end - sentences[i].start);
-        size_t keep_to = sentences[i].end;
-        if (!may_be_quoted(guard, arena, sentence)) {
-            keep_to = sentences[i].start;
-            (*removed)++;
-        }
-        memcpy(copy + out, excerpt + from, keep_to - from);
+            arena_strndup(arena, text + sentences[i].start, sentences[i].end - sentences[i].start);
+        enum finding finding = judge(guard, arena, sentence);
+        size_t keep_to = finding == FINDING_NONE ? sentences[i].end : sentences[i].start;
+        *injections += finding == FINDING_INJECTION;
+        memcpy(copy + out, text + from, keep_to - from);
         out += keep_to - from;
         from = sentences[i].end;
     }
@@ -234,9 +250,9 @@ static const char *clean_excerpt(
 }
 
 struct msg_context *guard_quotable(
-    const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *removed)
+    const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *injections)
 {
-    *removed = 0;
+    *injections = 0;
     if (context == NULL) {
         return NULL;
     }
@@ -245,7 +261,23 @@ struct msg_context *guard_quotable(
     out->items = arena_array(arena, context->items_count, sizeof *out->items);
     for (size_t i = 0; i < context->items_count; i++) {
         out->items[i] = context->items[i];
-        out->items[i].excerpt = clean_excerpt(guard, arena, context->items[i].excerpt, removed);
+        out->items[i].excerpt = clean_text(guard, arena, context->items[i].excerpt, judge_quote, injections);
     }
     return out;
+}
+
+struct msg_ticket *guard_question(
+    const struct guard *guard, struct arena *arena, const struct msg_ticket *ticket)
+{
+    struct msg_ticket *out = ARENA_NEW(arena, struct msg_ticket);
+    size_t injections = 0;
+    *out = *ticket;
+    out->subject = clean_text(guard, arena, ticket->subject, judge_order, &injections);
+    out->description = clean_text(guard, arena, ticket->description, judge_order, &injections);
+    out->messages = arena_array(arena, ticket->messages_count, sizeof *out->messages);
+    for (size_t i = 0; i < ticket->messages_count; i++) {
+        out->messages[i] = ticket->messages[i];
+        out->messages[i].text = clean_text(guard, arena, ticket->messages[i].text, judge_order, &injections);
+    }
+    return injections > 0 ? out : memcpy(out, ticket, sizeof *out);
 }

@@ -34,9 +34,14 @@ bool guard_triggered(const struct msg_draft *draft);
 /* Whether the draft's own text holds personal data. */
 bool guard_found_pii(const struct msg_draft *draft);
 
-/* The context without sentences that give orders to a model, promise or ask for secrets: what may be quoted.
- * Counts what was taken out. `context` is not changed; NULL gives NULL. */
+/* The context without sentences that give orders to a model, promise, or could harm: what may be quoted.
+ * `injections` counts the first kind. `context` is not changed; NULL gives NULL. */
 struct msg_context *guard_quotable(
-    const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *removed);
+    const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *injections);
+
+/* The ticket without the sentences that give orders to a model: what a model may read. `ticket` is not
+ * changed. */
+struct msg_ticket *guard_question(
+    const struct guard *guard, struct arena *arena, const struct msg_ticket *ticket);
 
 #endif

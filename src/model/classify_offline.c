@@ -14,8 +14,9 @@
 #define MAX_TEXT 24000 /* bytes of a ticket that are read: what matters is said early */
 #define MAX_WORDS 3000
 #define SUBJECT_BOOST 1.6
-#define REPEAT_BOOST 0.25 /* a keyword's second and third mention */
-#define NO_EVIDENCE 0.3   /* confidence in the fallback when nothing speaks for anything */
+#define REPEAT_BOOST 0.25  /* a keyword's second and third mention */
+#define NO_EVIDENCE 0.3    /* confidence in the fallback when nothing speaks for anything */
+#define EVIDENCE_SCALE 3.0 /* weight that makes us two thirds sure */
 #define MAX_EVIDENCE 4
 
 struct offline {
@@ -90,14 +91,17 @@ static void note_evidence(struct score *score, const char *keyword, double weigh
     score->top[at] = (struct evidence){keyword, weight};
 }
 
-static double keyword_weight(const struct taxonomy_keyword *keyword, const struct reading *reading)
+/* `used` marks words that a weightier keyword of the category took: "charged twice" is not also "charge". */
+static double keyword_weight(
+    const struct taxonomy_keyword *keyword, const struct reading *reading, bool *used)
 {
     size_t mentions = 0;
     bool in_subject = false;
     for (size_t at = 0; at < reading->count && mentions < 3; at++) {
-        if (keyword_at(keyword, reading, at)) {
+        if (!used[at] && keyword_at(keyword, reading, at)) {
             in_subject = in_subject || reading->words[at].start < reading->subject_end;
             mentions++;
+            memset(used + at, true, keyword->word_count);
         }
     }
     double boost =
@@ -105,11 +109,12 @@ static double keyword_weight(const struct taxonomy_keyword *keyword, const struc
     return mentions > 0 ? keyword->weight * boost : 0;
 }
 
-static void score_category(
-    const struct taxonomy_category *category, const struct reading *reading, struct score *score)
+static void score_category(struct arena *arena, const struct taxonomy_category *category,
+    const struct reading *reading, struct score *score)
 {
+    bool *used = arena_array(arena, reading->count, sizeof *used);
     for (size_t i = 0; i < category->keyword_count; i++) {
-        double weight = keyword_weight(&category->keywords[i], reading);
+        double weight = keyword_weight(&category->keywords[i], reading, used);
         if (weight > 0) {
             score->total += weight;
             note_evidence(score, category->keywords[i].text, weight);
@@ -126,7 +131,7 @@ static double confidence_of(const struct score *scores, size_t count, size_t bes
         sum += share * share; /* a runner-up with half the evidence is no serious rival */
     }
     double agreement = 1 / (sum > 0 ? sum : 1);
-    double amount = 1 - exp(-top / 3.5);
+    double amount = 1 - exp(-top / EVIDENCE_SCALE);
     double sure = agreement * amount;
     return sure > 0.97 ? 0.97 : sure;
 }
@@ -176,7 +181,7 @@ static void offline_start(void *state, const struct classify_request *request, c
     struct score *scores = arena_array(arena, taxonomy->category_count, sizeof *scores);
     size_t best = (size_t)(taxonomy->fallback - taxonomy->categories);
     for (size_t i = 0; i < taxonomy->category_count; i++) {
-        score_category(&taxonomy->categories[i], &reading, &scores[i]);
+        score_category(arena, &taxonomy->categories[i], &reading, &scores[i]);
         best = scores[i].total > scores[best].total ? i : best;
     }
     const struct taxonomy_category *category = &taxonomy->categories[best];

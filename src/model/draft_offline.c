@@ -149,6 +149,24 @@ static size_t cite(struct text *text, const char *source_id)
     return text->cited_count;
 }
 
+/* A table's row reads "name: value, value". */
+static void put_cells(struct buf *out, const char *text, size_t len)
+{
+    const char *mark = ": ";
+    while (len > 0) {
+        const char *bar = memmem(text, len, " | ", 3);
+        size_t cell = bar != NULL ? (size_t)(bar - text) : len;
+        buf_append(out, text, cell);
+        if (bar == NULL) {
+            break;
+        }
+        buf_puts(out, mark);
+        mark = ", ";
+        text += cell + 3;
+        len -= cell + 3;
+    }
+}
+
 /* The sentence with its marker before the full stop. */
 static void put_quoted(struct text *text, const char *sentence, size_t len, size_t marker)
 {
@@ -156,21 +174,35 @@ static void put_quoted(struct text *text, const char *sentence, size_t len, size
     while (body > 0 && strchr(".!?:;,", sentence[body - 1]) != NULL) {
         body--;
     }
-    const char *stop = body < len && strchr("!?", sentence[body]) != NULL ? "" : ".";
-    buf_append(&text->buf, sentence, *stop == 0 ? body + 1 : body);
-    buf_printf(&text->buf, " [%zu]%s", marker, stop);
+    bool asks = body < len && strchr("!?", sentence[body]) != NULL;
+    put_cells(&text->buf, sentence, asks ? body + 1 : body);
+    buf_printf(&text->buf, " [%zu]%s", marker, asks ? "" : ".");
 }
 
-/* Sentences of one line stay on it; lines of a list or table become lines. */
+/* Whether the sentence is an item of a list, with nothing but its mark before it on its line, or a row of a
+ * table. */
+static bool is_item(const char *text, const struct text_sentence *at)
+{
+    bool marked = false;
+    for (size_t i = at->start; i > 0 && text[i - 1] != '\n'; i--) {
+        if (strchr("0123456789.)-*# ", text[i - 1]) == NULL) {
+            return false;
+        }
+        marked = marked || text[i - 1] != ' ';
+    }
+    return marked || memmem(text + at->start, at->end - at->start, " | ", 3) != NULL;
+}
+
+/* Sentences of one line stay on it; items of a list and rows of a table become items. */
 static void put_quote(struct text *text, const struct quote *quote, size_t first, size_t last)
 {
     const char *excerpt = quote->item->excerpt;
     size_t marker = cite(text, quote->item->source_id);
     for (size_t i = first; marker > 0 && i <= last; i++) {
         const struct text_sentence *at = &quote->sentences[i];
-        bool line = i == first || memchr(excerpt + quote->sentences[i - 1].end, '\n',
-                                      at->start - quote->sentences[i - 1].end) != NULL;
-        buf_puts(&text->buf, !line ? " " : "\n");
+        size_t before = i > first ? quote->sentences[i - 1].end : at->start;
+        bool line = i == first || memchr(excerpt + before, '\n', at->start - before) != NULL;
+        buf_puts(&text->buf, !line ? " " : is_item(excerpt, at) ? "\n- " : "\n");
         put_quoted(text, excerpt + at->start, at->end - at->start, marker);
     }
     buf_puts(&text->buf, "\n");
@@ -296,8 +328,8 @@ static void write_handover(const struct drafting *d, bool ask, struct msg_draft 
     if (d->order != NULL) {
         put_order(d, &text);
     }
-    buf_printf(
-        &text.buf, "\n%s %s\n", ask ? d->phrases->ask : d->phrases->handover, ask ? "" : d->phrases->rest);
+    buf_printf(&text.buf, "\n%s", ask ? d->phrases->ask : d->phrases->handover);
+    buf_printf(&text.buf, "%s%s\n", ask ? "" : " ", ask ? "" : d->phrases->rest);
     finish_draft(
         d, &text, d->request->context != NULL ? d->request->context->aggregate_confidence * 0.5 : 0, out);
 }

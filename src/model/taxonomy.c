@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/arena.h"
 #include "base/ids.h"
@@ -124,6 +125,18 @@ static bool read_keywords(struct reader *reader, const cJSON *languages, struct 
     return true;
 }
 
+static int by_weight(const void *a, const void *b)
+{
+    const struct taxonomy_keyword *left = a, *right = b;
+    if (left->weight != right->weight) {
+        return left->weight < right->weight ? 1 : -1;
+    }
+    if (left->word_count != right->word_count) {
+        return left->word_count < right->word_count ? 1 : -1;
+    }
+    return strcmp(left->text, right->text);
+}
+
 static bool read_category(struct reader *reader, const cJSON *entry, struct taxonomy_category *category)
 {
     char prefix[sizeof reader->where];
@@ -143,7 +156,13 @@ static bool read_category(struct reader *reader, const cJSON *entry, struct taxo
     if (keywords != NULL && !cJSON_IsObject(keywords)) {
         return reader_fail(reader, "keywords must be an object of languages");
     }
-    return keywords == NULL || read_keywords(reader, keywords, category);
+    if (keywords != NULL && !read_keywords(reader, keywords, category)) {
+        return false;
+    }
+    if (category->keyword_count > 0) {
+        qsort(category->keywords, category->keyword_count, sizeof *category->keywords, by_weight);
+    }
+    return true;
 }
 
 static bool read_taxonomy(struct reader *reader, const cJSON *root)

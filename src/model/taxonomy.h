@@ -28,7 +28,7 @@ struct taxonomy_category {
     const char *name;
     const char *department;
     const char *description;
-    struct taxonomy_keyword *keywords;
+    struct taxonomy_keyword *keywords; /* the weightiest first */
     size_t keyword_count;
 };
 

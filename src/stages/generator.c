@@ -22,7 +22,7 @@ struct asked {
     struct ticket_job *job;
     const struct generator *generator;
     const struct msg_context *quotable;
-    size_t removed; /* sentences of the context that must not be quoted */
+    size_t injections; /* sentences of the context that give orders to the model */
 };
 
 void *generator_new(struct draft_model *model, struct guard *guard, const struct generator_policy *policy)
@@ -160,8 +160,8 @@ static void put_next_steps(const struct asked *asked, struct msg_generation *gen
     if (has_flag(&generation->primary_draft, MSG_FLAG_PII_DETECTED)) {
         add_next_step(generation, "Mask the personal data in the ticket and do not repeat it in the answer");
     }
-    if (asked->removed > 0) {
-        add_next_step(generation, "Check the knowledge base: sentences of what was found must not be quoted");
+    if (asked->injections > 0) {
+        add_next_step(generation, "Check the sources that were found: one of them gives orders to the model");
     }
     for (size_t i = 0; i < count; i++) {
         add_next_step(generation, given[i]);
@@ -236,9 +236,9 @@ static void generator_process(struct ticket_job *job, void *state)
     struct generator *generator = state;
     struct asked *asked = ARENA_NEW(job->arena, struct asked);
     *asked = (struct asked){.job = job, .generator = generator};
-    asked->quotable = guard_quotable(generator->guard, job->arena, job->event->context, &asked->removed);
+    asked->quotable = guard_quotable(generator->guard, job->arena, job->event->context, &asked->injections);
     const struct draft_request request = {.arena = job->arena,
-        .ticket = &job->event->ticket,
+        .ticket = guard_question(generator->guard, job->arena, &job->event->ticket),
         .classification = job->event->classification,
         .context = asked->quotable,
         .strong = job->event->use_sonnet,
