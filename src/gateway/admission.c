@@ -1,4 +1,5 @@
-/* How much the gateway takes on before it says 503: what it keeps in memory, and what the embedded broker can hold. */
+/* How much the gateway takes on before it says 503: what it keeps in memory, and what the embedded broker can
+ * hold. */
 #include "gateway/internal.h"
 
 /* The embedded broker counts a ticket at its largest: with context and drafts, which add about this. */
@@ -12,8 +13,8 @@ size_t gateway_charge(const struct gateway *gateway, size_t body_bytes)
 
 bool gateway_admit(struct gateway *gateway, size_t bytes)
 {
-    size_t most = (size_t)conf_int(gateway->conf,
-        gateway->embedded ? CONF_GATEWAY_EMBEDDED_BYTES : CONF_GATEWAY_MAX_WAITING_BYTES);
+    size_t most = (size_t)conf_int(
+        gateway->conf, gateway->embedded ? CONF_GATEWAY_EMBEDDED_BYTES : CONF_GATEWAY_MAX_WAITING_BYTES);
     size_t most_tickets = (size_t)conf_int(gateway->conf, CONF_GATEWAY_MAX_WAITING);
     /* Whoever joins a run is not charged for it, but waits too. */
     if (gateway->unfinished >= most_tickets || waits_waiters(gateway->waits) >= most_tickets ||

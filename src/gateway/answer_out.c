@@ -83,7 +83,8 @@ static cJSON *draft_json(const struct msg_draft *draft)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "text", draft->text);
-    cJSON_AddItemToObject(object, "citations", strings((const char *const *)draft->citations, draft->citations_count));
+    cJSON_AddItemToObject(
+        object, "citations", strings((const char *const *)draft->citations, draft->citations_count));
     cJSON_AddNumberToObject(object, "confidence", draft->confidence);
     cJSON *flags = cJSON_AddArrayToObject(object, "safety_flags");
     for (size_t i = 0; i < draft->safety_flags_count; i++) {
@@ -115,7 +116,8 @@ static void add_generation(cJSON *object, const struct msg_generation *generatio
         cJSON_AddNullToObject(object, "alternative_draft");
     }
     cJSON_AddItemToObject(object, "suggested_next_steps",
-        strings((const char *const *)generation->suggested_next_steps, generation->suggested_next_steps_count));
+        strings(
+            (const char *const *)generation->suggested_next_steps, generation->suggested_next_steps_count));
     cJSON_AddBoolToObject(object, "guardrail_triggered", generation->guardrail_triggered);
 }
 
@@ -147,14 +149,16 @@ static cJSON *provenance_json(const struct msg_step_trace *trace)
     cJSON_AddNumberToObject(object, "output_tokens", (double)trace->output_tokens);
     cJSON_AddNumberToObject(object, "cost_usd", trace->cost_usd);
     cJSON_AddBoolToObject(object, "cache_hit", trace->cache_hit);
-    cJSON_AddItemToObject(object, "degraded", strings((const char *const *)trace->degraded, trace->degraded_count));
+    cJSON_AddItemToObject(
+        object, "degraded", strings((const char *const *)trace->degraded, trace->degraded_count));
     return object;
 }
 
 static void add_provenance(cJSON *object, const struct msg_ticket_event *event)
 {
-    static const char *const names[MSG_STEP_COUNT] = {
-        [MSG_STEP_CLASSIFY] = "classification", [MSG_STEP_RETRIEVE] = "retrieval", [MSG_STEP_GENERATE] = "generation"};
+    static const char *const names[MSG_STEP_COUNT] = {[MSG_STEP_CLASSIFY] = "classification",
+        [MSG_STEP_RETRIEVE] = "retrieval",
+        [MSG_STEP_GENERATE] = "generation"};
     cJSON *provenance = cJSON_AddObjectToObject(object, "provenance");
     for (unsigned step = 0; step < MSG_STEP_COUNT; step++) {
         const struct msg_step_trace *trace = trace_of(event, (enum msg_step)step);
@@ -211,9 +215,10 @@ static void add_next_actions(cJSON *object, const struct answer_facts *facts)
     if (event->classification != NULL) {
         enum msg_priority priority = event->classification->priority;
         struct sla_rule rule = sla_find(facts->sla, priority, customer);
-        add_action(actions, arena_printf(facts->arena, "SLA (%s): first response within %s, resolution within %s",
-            msg_priority_name(priority), sla_span(facts->arena, rule.response_minutes),
-            sla_span(facts->arena, rule.resolution_minutes)));
+        add_action(
+            actions, arena_printf(facts->arena, "SLA (%s): first response within %s, resolution within %s",
+                         msg_priority_name(priority), sla_span(facts->arena, rule.response_minutes),
+                         sla_span(facts->arena, rule.resolution_minutes)));
     }
     if (customer != NULL && customer->tier == MSG_TIER_ENTERPRISE) {
         add_action(actions, "Expedite: enterprise customer");
@@ -273,8 +278,8 @@ static cJSON *suggestion_json(const struct msg_context_item *item)
     return object;
 }
 
-static cJSON *intake_json(const char *ticket_id, const char *correlation_id, const struct msg_context *context,
-    double processing_ms)
+static cJSON *intake_json(const char *ticket_id, const char *correlation_id,
+    const struct msg_context *context, double processing_ms)
 {
     cJSON *object = cJSON_CreateObject();
     add_text_or_null(object, "ticket_id", ticket_id);
@@ -352,7 +357,8 @@ void answer_render(struct buf *out, enum answer_shape shape, const struct answer
     cJSON *object = NULL;
     switch (shape) {
     case ANSWER_INTAKE:
-        object = intake_json(event->ticket.ticket_id, event->correlation_id, event->context, facts->processing_ms);
+        object =
+            intake_json(event->ticket.ticket_id, event->correlation_id, event->context, facts->processing_ms);
         break;
     case ANSWER_CLASSIFICATION:
         object = cJSON_CreateObject();
@@ -374,12 +380,14 @@ void answer_render(struct buf *out, enum answer_shape shape, const struct answer
     json_put_and_delete(out, object);
 }
 
-void answer_render_pending(struct buf *out, const char *ticket_id, const char *correlation_id, double processing_ms)
+void answer_render_pending(
+    struct buf *out, const char *ticket_id, const char *correlation_id, double processing_ms)
 {
     json_put_and_delete(out, intake_json(ticket_id, correlation_id, NULL, processing_ms));
 }
 
-void answer_render_processing(struct buf *out, const char *ticket_id, const char *correlation_id, const char *location)
+void answer_render_processing(
+    struct buf *out, const char *ticket_id, const char *correlation_id, const char *location)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "ticket_id", ticket_id);

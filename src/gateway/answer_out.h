@@ -21,8 +21,8 @@ struct answer_facts {
     struct arena *arena; /* scratch */
     const struct msg_ticket_event *event;
     const struct sla_table *sla;
-    double total_ms;          /* from the ticket's arrival to now */
-    double processing_ms;     /* of this request */
+    double total_ms;      /* from the ticket's arrival to now */
+    double processing_ms; /* of this request */
 };
 
 /* Whether the event holds what the shape is made of. */
@@ -31,10 +31,12 @@ bool answer_complete(enum answer_shape shape, const struct msg_ticket_event *eve
 void answer_render(struct buf *out, enum answer_shape shape, const struct answer_facts *facts);
 
 /* POST /tickets before any context is there. */
-void answer_render_pending(struct buf *out, const char *ticket_id, const char *correlation_id, double processing_ms);
+void answer_render_pending(
+    struct buf *out, const char *ticket_id, const char *correlation_id, double processing_ms);
 
 /* 202 of any endpoint. */
-void answer_render_processing(struct buf *out, const char *ticket_id, const char *correlation_id, const char *location);
+void answer_render_processing(
+    struct buf *out, const char *ticket_id, const char *correlation_id, const char *location);
 /* "/tickets/{id}?run={correlation_id}", percent-encoded. */
 char *answer_location(struct arena *arena, const char *ticket_id, const char *correlation_id);
 

@@ -62,15 +62,16 @@ static struct entry *find(struct customer_cache *cache, const char *tenant, cons
     struct entry *entry;
     TAILQ_FOREACH(entry, &cache->entries, link)
     {
-        if (entry->hash == hash && strcmp(entry->external_id, external_id) == 0 && strcmp(entry->tenant, tenant) == 0) {
+        if (entry->hash == hash && strcmp(entry->external_id, external_id) == 0 &&
+            strcmp(entry->tenant, tenant) == 0) {
             return entry;
         }
     }
     return NULL;
 }
 
-const char *customer_cache_get(struct customer_cache *cache, const char *tenant, const char *external_id, int64_t now,
-    int64_t *age_ms)
+const char *customer_cache_get(
+    struct customer_cache *cache, const char *tenant, const char *external_id, int64_t now, int64_t *age_ms)
 {
     struct entry *entry = find(cache, tenant, external_id);
     if (entry == NULL) {
@@ -86,8 +87,8 @@ const char *customer_cache_get(struct customer_cache *cache, const char *tenant,
     return entry->json;
 }
 
-void customer_cache_put(struct customer_cache *cache, const char *tenant, const char *external_id, const char *json,
-    int64_t now)
+void customer_cache_put(
+    struct customer_cache *cache, const char *tenant, const char *external_id, const char *json, int64_t now)
 {
     struct entry *old = find(cache, tenant, external_id);
     if (old != NULL) {

@@ -28,8 +28,8 @@ static void loaded(void *arg, struct msg_customer_context *customer, const struc
     struct buf body;
     buf_init(&body, ANSWER_MAX_BYTES);
     answer_render_customer(&body, customer);
-    customer_cache_put(
-        lookup->gateway->customers, lookup->gateway->tenant, lookup->external_id, buf_text(&body), clock_mono_ms());
+    customer_cache_put(lookup->gateway->customers, lookup->gateway->tenant, lookup->external_id,
+        buf_text(&body), clock_mono_ms());
     http_respond_json(lookup->request, 200, buf_text(&body));
     buf_fini(&body);
 }
@@ -37,9 +37,11 @@ static void loaded(void *arg, struct msg_customer_context *customer, const struc
 static void answer_customer(struct gateway *gateway, struct http_request *request, const char *external_id)
 {
     int64_t age_ms;
-    const char *kept = customer_cache_get(gateway->customers, gateway->tenant, external_id, clock_mono_ms(), &age_ms);
+    const char *kept =
+        customer_cache_get(gateway->customers, gateway->tenant, external_id, clock_mono_ms(), &age_ms);
     if (kept != NULL) {
-        http_response_header(request, "Age", arena_printf(http_request_arena(request), "%lld", (long long)(age_ms / 1000)));
+        http_response_header(
+            request, "Age", arena_printf(http_request_arena(request), "%lld", (long long)(age_ms / 1000)));
         http_respond_json(request, 200, kept);
         return;
     }

@@ -1,4 +1,5 @@
-/* POST /tickets/{ticket_id}/feedback: what an agent or a customer made of an answer, on its way to the log. */
+/* POST /tickets/{ticket_id}/feedback: what an agent or a customer made of an answer, on its way to the log.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "gateway/patience.h"
 #include "gateway/publish.h"
 #include "gateway/ticket_in.h"
+#include "stages/ticket_check.h"
 
 #define ROUTE "POST /tickets/{ticket_id}/feedback"
 
@@ -42,7 +44,8 @@ static void publish_feedback(struct feedback *f)
     struct error err = {0};
     const char *key = arena_printf(f->arena, "%s/%s", f->gateway->tenant, f->ticket_id);
     const char *correlation_id = http_request_correlation_id(f->request);
-    if (publish_record(f->gateway, TOPIC_FEEDBACK, &msg_feedback, &f->record, key, correlation_id, delivered, f, &err)) {
+    if (publish_record(
+            f->gateway, TOPIC_FEEDBACK, &msg_feedback, &f->record, key, correlation_id, delivered, f, &err)) {
         return;
     }
     if (strcmp(err.code, "record_too_large") == 0) {

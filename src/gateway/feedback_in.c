@@ -13,8 +13,8 @@ FIELD_NAME_OF(ticket_status)
 FIELD_NAME_OF(priority)
 FIELD_NAME_OF(sentiment)
 
-static const char *const members[] = {"rating", "draft", "outcome", "ticket_status", "corrected", "csat", "final_text",
-    "comment", "agent", NULL};
+static const char *const members[] = {"rating", "draft", "outcome", "ticket_status", "corrected", "csat",
+    "final_text", "comment", "agent", NULL};
 static const char *const corrected_members[] = {"category", "priority", "department", "sentiment", NULL};
 
 static void read_choices(struct field_errors *errors, const cJSON *json, struct msg_feedback *feedback)
@@ -52,8 +52,9 @@ static void read_corrected(struct field_errors *errors, const cJSON *corrected, 
 static bool says_nothing(const struct msg_feedback *f)
 {
     return !f->has_rating && !f->has_draft && !f->has_outcome && !f->has_ticket_status && !f->has_csat &&
-           f->corrected_category == NULL && f->corrected_priority == NULL && f->corrected_department == NULL &&
-           f->corrected_sentiment == NULL && f->final_text == NULL && f->comment == NULL && f->agent == NULL;
+           f->corrected_category == NULL && f->corrected_priority == NULL &&
+           f->corrected_department == NULL && f->corrected_sentiment == NULL && f->final_text == NULL &&
+           f->comment == NULL && f->agent == NULL;
 }
 
 bool feedback_in_read(struct arena *arena, const char *body, size_t len, struct msg_feedback *feedback,
@@ -82,8 +83,9 @@ bool feedback_in_read(struct arena *arena, const char *body, size_t len, struct 
     *warning = field_warning(&unknown, arena);
     cJSON_Delete(json);
     if (errors->count == 0 && says_nothing(feedback)) {
-        field_error_root(errors, "must have at least one of rating, draft, outcome, ticket_status, corrected, csat, "
-                                 "final_text, comment, agent");
+        field_error_root(errors,
+            "must have at least one of rating, draft, outcome, ticket_status, corrected, csat, "
+            "final_text, comment, agent");
     }
     return errors->count == 0;
 }

@@ -74,7 +74,8 @@ bool field_require(struct field_errors *errors, const cJSON *object, const char 
     return false;
 }
 
-const char *field_string(struct field_errors *errors, const cJSON *object, const char *parent, const char *name)
+const char *field_string(
+    struct field_errors *errors, const cJSON *object, const char *parent, const char *name)
 {
     const cJSON *member = field_get(object, name);
     if (member == NULL) {
@@ -107,7 +108,8 @@ static bool has_control(const char *text)
     return false;
 }
 
-const char *field_token(struct field_errors *errors, const cJSON *object, const char *parent, const char *name, size_t max)
+const char *field_token(
+    struct field_errors *errors, const cJSON *object, const char *parent, const char *name, size_t max)
 {
     const char *text = field_string(errors, object, parent, name);
     if (text == NULL) {
@@ -118,7 +120,8 @@ const char *field_token(struct field_errors *errors, const cJSON *object, const 
         return NULL;
     }
     if (max != 0 && (count_characters(text) > max || has_control(text))) {
-        field_error(errors, parent, name, "must be 1 to %zu characters, none of them a control character", max);
+        field_error(
+            errors, parent, name, "must be 1 to %zu characters, none of them a control character", max);
         return NULL;
     }
     return text;
@@ -133,8 +136,8 @@ bool field_bool(struct field_errors *errors, const cJSON *object, const char *pa
     return cJSON_IsTrue(member);
 }
 
-bool field_number(struct field_errors *errors, const cJSON *object, const char *parent, const char *name, double min,
-    double max, double *out)
+bool field_number(struct field_errors *errors, const cJSON *object, const char *parent, const char *name,
+    double min, double max, double *out)
 {
     const cJSON *member = field_get(object, name);
     if (member == NULL) {
@@ -148,8 +151,8 @@ bool field_number(struct field_errors *errors, const cJSON *object, const char *
     return true;
 }
 
-bool field_integer(struct field_errors *errors, const cJSON *object, const char *parent, const char *name, int min,
-    int max, int32_t *out)
+bool field_integer(struct field_errors *errors, const cJSON *object, const char *parent, const char *name,
+    int min, int max, int32_t *out)
 {
     const cJSON *member = field_get(object, name);
     if (member == NULL) {
@@ -164,20 +167,23 @@ bool field_integer(struct field_errors *errors, const cJSON *object, const char 
     return true;
 }
 
-bool field_time(struct field_errors *errors, const cJSON *object, const char *parent, const char *name, int64_t *out)
+bool field_time(
+    struct field_errors *errors, const cJSON *object, const char *parent, const char *name, int64_t *out)
 {
     const char *text = field_string(errors, object, parent, name);
     if (text == NULL) {
         return false;
     }
     if (!clock_parse(text, out)) {
-        field_error(errors, parent, name, "must be an RFC 3339 date and time with offset, such as 2026-11-22T10:00:00Z");
+        field_error(errors, parent, name,
+            "must be an RFC 3339 date and time with offset, such as 2026-11-22T10:00:00Z");
         return false;
     }
     return true;
 }
 
-const cJSON *field_object(struct field_errors *errors, const cJSON *object, const char *parent, const char *name)
+const cJSON *field_object(
+    struct field_errors *errors, const cJSON *object, const char *parent, const char *name)
 {
     const cJSON *member = field_get(object, name);
     if (member != NULL && !cJSON_IsObject(member)) {
@@ -208,8 +214,8 @@ bool field_choice(struct field_errors *errors, const cJSON *object, const char *
     return false;
 }
 
-void field_find_unknown(struct field_unknown *unknown, struct arena *arena, const cJSON *object, const char *parent,
-    const char *const *known)
+void field_find_unknown(struct field_unknown *unknown, struct arena *arena, const cJSON *object,
+    const char *parent, const char *const *known)
 {
     const cJSON *member;
     cJSON_ArrayForEach(member, object)

@@ -1,4 +1,5 @@
-/* The gateway's parts put together: listener, producer, reader of replies, table of waits; start, drain, end. */
+/* The gateway's parts put together: listener, producer, reader of replies, table of waits; start, drain, end.
+ */
 #include "gateway/gateway.h"
 
 #include <string.h>
@@ -33,7 +34,8 @@ static void reply_read(void *arg, const struct bus_record *record)
         return;
     }
     struct arena *arena = arena_new(0);
-    const struct msg_ticket_event *event = msg_decode(&msg_ticket_event, arena, record->value, record->value_len, &err);
+    const struct msg_ticket_event *event =
+        msg_decode(&msg_ticket_event, arena, record->value, record->value_len, &err);
     if (event == NULL) {
         log_error("reply is not readable", LOG_STR("correlation_id", id), LOG_STR("error", err.text));
         waits_fail(gateway->waits, id, &err);
@@ -59,13 +61,17 @@ static void find_metrics(struct gateway_metrics *metrics)
         metrics_gauge("helpdesk_gateway_unfinished_bytes", "Bytes that admission counts as under way", NULL);
     const char *help = "Records acknowledged by the broker";
     metrics->published_tickets = metrics_counter("helpdesk_gateway_published_total", help, "kind=\"ticket\"");
-    metrics->published_questions = metrics_counter("helpdesk_gateway_published_total", help, "kind=\"question\"");
+    metrics->published_questions =
+        metrics_counter("helpdesk_gateway_published_total", help, "kind=\"question\"");
     help = "Replies read, by whether this gateway knew the run";
     metrics->replies_matched = metrics_counter("helpdesk_gateway_replies_total", help, "run=\"known\"");
     metrics->replies_unknown = metrics_counter("helpdesk_gateway_replies_total", help, "run=\"unknown\"");
-    metrics->processing = metrics_counter("helpdesk_gateway_processing_total", "Answers 202: the wait ran out", NULL);
-    metrics->joined = metrics_counter("helpdesk_gateway_joined_total", "Requests that joined an existing run", NULL);
-    metrics->refused = metrics_counter("helpdesk_gateway_refused_total", "Tickets refused by admission", NULL);
+    metrics->processing =
+        metrics_counter("helpdesk_gateway_processing_total", "Answers 202: the wait ran out", NULL);
+    metrics->joined =
+        metrics_counter("helpdesk_gateway_joined_total", "Requests that joined an existing run", NULL);
+    metrics->refused =
+        metrics_counter("helpdesk_gateway_refused_total", "Tickets refused by admission", NULL);
 }
 
 /* The partition to listen on: the same one after a restart when the instance has a name. */
@@ -104,7 +110,8 @@ static bool open_parts(struct gateway *gateway, struct error *err)
     if (gateway->producer == NULL) {
         return false;
     }
-    gateway->reader = bus_reader_new(loop, conf, TOPIC_REPLIES, gateway->replies_partition, reply_read, gateway, err);
+    gateway->reader =
+        bus_reader_new(loop, conf, TOPIC_REPLIES, gateway->replies_partition, reply_read, gateway, err);
     if (gateway->reader == NULL) {
         return false;
     }
@@ -134,8 +141,8 @@ struct gateway *gateway_new(struct loop *loop, const struct conf *conf, struct d
     gateway->embedded = conf_bool(conf, CONF_KAFKA_EMBEDDED);
     gateway->replies_partition = choose_partition(conf);
     gateway->waits = waits_new(loop, run_closed, gateway);
-    gateway->customers = customer_cache_new((size_t)conf_int(conf, CONF_GATEWAY_CUSTOMER_CACHE),
-        conf_int(conf, CONF_GATEWAY_CUSTOMER_CACHE_FOR));
+    gateway->customers = customer_cache_new(
+        (size_t)conf_int(conf, CONF_GATEWAY_CUSTOMER_CACHE), conf_int(conf, CONF_GATEWAY_CUSTOMER_CACHE_FOR));
     sla_defaults(&gateway->sla);
     find_metrics(&gateway->metrics);
     if (!open_parts(gateway, err)) {
@@ -144,8 +151,8 @@ struct gateway *gateway_new(struct loop *loop, const struct conf *conf, struct d
     }
     gateway->tick = loop_timer_new(loop, gateway_tick, gateway);
     loop_timer_arm(gateway->tick, TICK_MS);
-    log_info("listening", LOG_STR("host", conf_text(conf, CONF_GATEWAY_HOST)), LOG_INT("port", gateway_port(gateway)),
-        LOG_INT("replies_partition", gateway->replies_partition),
+    log_info("listening", LOG_STR("host", conf_text(conf, CONF_GATEWAY_HOST)),
+        LOG_INT("port", gateway_port(gateway)), LOG_INT("replies_partition", gateway->replies_partition),
         LOG_STR("durability", gateway->embedded ? "none" : "broker"));
     return gateway;
 }

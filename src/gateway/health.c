@@ -27,7 +27,8 @@ void handle_health(struct http_request *request, void *arg)
     buf_printf(&body, "{\"status\":\"%s\",\"environment\":", gateway_ready() ? "healthy" : "degraded");
     json_put_string(&body, conf_text(gateway->conf, CONF_ENVIRONMENT));
     /* What the broker acknowledged survives its restart, or does not. */
-    buf_printf(&body, ",\"timestamp\":\"%s\",\"durability\":\"%s\"}", now, gateway->embedded ? "none" : "broker");
+    buf_printf(
+        &body, ",\"timestamp\":\"%s\",\"durability\":\"%s\"}", now, gateway->embedded ? "none" : "broker");
     http_respond_json(request, 200, buf_text(&body));
     buf_fini(&body);
 }

@@ -1,4 +1,5 @@
-/* What the gateway does from time to time: service levels, old idempotency keys, the embedded broker's unfinished runs. */
+/* What the gateway does from time to time: service levels, old idempotency keys, the embedded broker's
+ * unfinished runs. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -8,7 +9,7 @@
 
 #define TICK_MS 200
 #define REFRESH_MS 60000
-#define HELD_MAX 500      /* runs asked for in one query */
+#define HELD_MAX 500       /* runs asked for in one query */
 #define HELD_FOR_MS 600000 /* as long as replies are kept: then nobody can tell any more */
 
 /* ---- service levels and keys ---- */
@@ -21,8 +22,8 @@ static void sla_read(void *arg, const struct db_result *result, const struct err
     }
     sla_defaults(&gateway->sla);
     for (int row = 0; row < db_rows(result); row++) {
-        sla_set(&gateway->sla, db_value(result, row, 0), db_value(result, row, 1), (int32_t)db_int(result, row, 2),
-            (int32_t)db_int(result, row, 3));
+        sla_set(&gateway->sla, db_value(result, row, 0), db_value(result, row, 1),
+            (int32_t)db_int(result, row, 2), (int32_t)db_int(result, row, 3));
     }
 }
 
@@ -74,7 +75,8 @@ static void ask_held(struct gateway *gateway)
     }
     struct arena *arena = arena_new(0);
     struct db_query query = {
-        .sql = "SELECT correlation_id FROM runs WHERE tenant = $1 AND correlation_id = ANY ($2::text[]) AND finished_at IS NOT NULL",
+        .sql = "SELECT correlation_id FROM runs WHERE tenant = $1 AND correlation_id = ANY ($2::text[]) AND "
+               "finished_at IS NOT NULL",
         .param_count = 2,
         .params = {gateway->tenant, db_text_array(arena, ids, count)},
     };

@@ -21,8 +21,8 @@ static void key_claimed(void *arg, const struct db_result *result, const struct 
     free(claim);
 }
 
-void idempotency_claim(struct gateway *gateway, const char *route, const char *key, const char *body, size_t len,
-    const char *thing_id, idempotency_done *done, void *arg)
+void idempotency_claim(struct gateway *gateway, const char *route, const char *key, const char *body,
+    size_t len, const char *thing_id, idempotency_done *done, void *arg)
 {
     struct key_claim *claim = xcalloc(1, sizeof *claim);
     claim->done = done;
@@ -31,10 +31,13 @@ void idempotency_claim(struct gateway *gateway, const char *route, const char *k
     char kept[32];
     snprintf(kept, sizeof kept, "%lld ms", (long long)conf_int(gateway->conf, CONF_GATEWAY_IDEMPOTENCY_FOR));
     struct db_query query = {
-        .sql = "INSERT INTO idempotency_keys AS k (tenant, route, key, body_hash, thing_id) VALUES ($1, $2, $3, $4, $5) "
+        .sql = "INSERT INTO idempotency_keys AS k (tenant, route, key, body_hash, thing_id) VALUES ($1, $2, "
+               "$3, $4, $5) "
                "ON CONFLICT (tenant, route, key) DO UPDATE SET "
-               "body_hash = CASE WHEN k.created_at < now() - $6::interval THEN excluded.body_hash ELSE k.body_hash END, "
-               "thing_id = CASE WHEN k.created_at < now() - $6::interval THEN excluded.thing_id ELSE k.thing_id END, "
+               "body_hash = CASE WHEN k.created_at < now() - $6::interval THEN excluded.body_hash ELSE "
+               "k.body_hash END, "
+               "thing_id = CASE WHEN k.created_at < now() - $6::interval THEN excluded.thing_id ELSE "
+               "k.thing_id END, "
                "created_at = CASE WHEN k.created_at < now() - $6::interval THEN now() ELSE k.created_at END "
                "RETURNING body_hash, thing_id",
         .param_count = 6,
@@ -45,5 +48,6 @@ void idempotency_claim(struct gateway *gateway, const char *route, const char *k
 
 void request_fail_key(struct http_request *request)
 {
-    http_respond_problem(request, 422, "This Idempotency-Key was used with another body. Send a new key with a new body.");
+    http_respond_problem(
+        request, 422, "This Idempotency-Key was used with another body. Send a new key with a new body.");
 }

@@ -22,7 +22,7 @@ struct gateway_metrics {
     struct metric *replies_unknown;
     struct metric *processing; /* answers 202 */
     struct metric *joined;
-    struct metric *refused;    /* admission: 503 */
+    struct metric *refused; /* admission: 503 */
 };
 
 struct gateway {
@@ -59,12 +59,15 @@ extern const struct http_route gateway_routes[];
 
 /* calls.c: db_query and bus_produce, counted, so that a drain can wait for them. */
 void gateway_query(struct gateway *gateway, const struct db_query *query, db_done *done, void *arg);
-void gateway_produce(struct gateway *gateway, const struct bus_record *record, bus_delivered *done, void *arg);
+void gateway_produce(
+    struct gateway *gateway, const struct bus_record *record, bus_delivered *done, void *arg);
 
 /* admission.c */
-bool gateway_admit(struct gateway *gateway, size_t bytes); /* false: too much is under way; nothing was taken */
+bool gateway_admit(
+    struct gateway *gateway, size_t bytes); /* false: too much is under way; nothing was taken */
 void gateway_release(struct gateway *gateway, size_t bytes);
-size_t gateway_charge(const struct gateway *gateway, size_t body_bytes); /* what a ticket of that size is charged */
+size_t gateway_charge(
+    const struct gateway *gateway, size_t body_bytes); /* what a ticket of that size is charged */
 
 /* health.c: broker, database and replies are there. */
 bool gateway_ready(void);
@@ -73,7 +76,7 @@ bool gateway_ready(void);
 void gateway_tick(void *arg);
 
 /* request_in.c: what every handler reads. Those that return false have answered the request. */
-bool request_check_ready(struct http_request *request);    /* broker, database and replies */
+bool request_check_ready(struct http_request *request); /* broker, database and replies */
 bool request_check_database(struct gateway *gateway, struct http_request *request);
 /* The body is there (unless `may_be_empty`) and says that it is JSON. */
 bool request_check_body(struct http_request *request, bool may_be_empty);
@@ -84,12 +87,12 @@ int64_t request_wait_ms(struct gateway *gateway, struct http_request *request, i
 /* Answers for a query that failed: 503 for weather, 500 otherwise. */
 void request_fail(struct http_request *request, const struct error *err);
 
-/* idempotency.c: remembers that `key` asks for `thing_id` with this body, or finds what it asked for before. `done` is
- * called with the thing to use, NULL and `err` after a failed query, or NULL twice when the key came with another body.
- * Everything is copied. */
+/* idempotency.c: remembers that `key` asks for `thing_id` with this body, or finds what it asked for before.
+ * `done` is called with the thing to use, NULL and `err` after a failed query, or NULL twice when the key
+ * came with another body. Everything is copied. */
 typedef void idempotency_done(void *arg, const char *thing_id, const struct error *err);
-void idempotency_claim(struct gateway *gateway, const char *route, const char *key, const char *body, size_t len,
-    const char *thing_id, idempotency_done *done, void *arg);
+void idempotency_claim(struct gateway *gateway, const char *route, const char *key, const char *body,
+    size_t len, const char *thing_id, idempotency_done *done, void *arg);
 void request_fail_key(struct http_request *request); /* 422 */
 
 /* Handlers. */

@@ -25,8 +25,8 @@ struct kb_sync {
 
 static void answer_started(struct kb_sync *sync)
 {
-    http_respond_json(
-        sync->request, 200, arena_printf(sync->arena, "{\"job_id\":\"%s\",\"status\":\"started\"}", sync->record.job_id));
+    http_respond_json(sync->request, 200,
+        arena_printf(sync->arena, "{\"job_id\":\"%s\",\"status\":\"started\"}", sync->record.job_id));
 }
 
 static void delivered(void *arg, const struct error *err)
@@ -47,7 +47,8 @@ static void job_inserted(void *arg, const struct db_result *result, const struct
         request_fail(sync->request, err);
         return;
     }
-    if (strcmp(db_value(result, 0, 0), "started") != 0) { /* asked for again under the same key: it runs already */
+    if (strcmp(db_value(result, 0, 0), "started") !=
+        0) { /* asked for again under the same key: it runs already */
         answer_started(sync);
         return;
     }
@@ -64,7 +65,8 @@ static void insert_job(struct kb_sync *sync)
         .sql = "INSERT INTO kb_jobs AS j (tenant, job_id, source, full_read) VALUES ($1, $2, $3, $4) "
                "ON CONFLICT (tenant, job_id) DO UPDATE SET source = j.source RETURNING state",
         .param_count = 4,
-        .params = {sync->gateway->tenant, sync->record.job_id, sync->record.source, sync->record.full ? "true" : "false"},
+        .params = {sync->gateway->tenant, sync->record.job_id, sync->record.source,
+            sync->record.full ? "true" : "false"},
     };
     gateway_query(sync->gateway, &query, job_inserted, sync);
 }
@@ -185,10 +187,13 @@ void handle_kb_job_get(struct http_request *request, void *arg)
     struct kb_job *job = ARENA_NEW(http_request_arena(request), struct kb_job);
     job->request = request;
     struct db_query query = {
-        .sql = "SELECT json_build_object('job_id', job_id, 'status', state, 'source', source, 'full', full_read, "
-               "'found', found, 'read', read, 'changed', changed, 'failed', failed, 'removed', removed, 'why', why, "
-               "'started_at', " UTC("started_at") ", 'finished_at', " UTC("finished_at") ") "
-               "FROM kb_jobs WHERE tenant = $1 AND job_id = $2",
+        .sql = "SELECT json_build_object('job_id', job_id, 'status', state, 'source', source, 'full', "
+               "full_read, "
+               "'found', found, 'read', read, 'changed', changed, 'failed', failed, 'removed', removed, "
+               "'why', why, "
+               "'started_at', " UTC("started_at") ", 'finished_at', " UTC(
+                   "finished_at") ") "
+                                  "FROM kb_jobs WHERE tenant = $1 AND job_id = $2",
         .param_count = 2,
         .params = {gateway->tenant, job_id},
     };

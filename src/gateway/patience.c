@@ -41,7 +41,8 @@ static void ask_again(void *arg)
     gateway_query(p->gateway, &p->query, answered, p);
 }
 
-void patience_query(struct gateway *gateway, const struct db_query *query, int64_t wait_ms, db_done *done, void *arg)
+void patience_query(
+    struct gateway *gateway, const struct db_query *query, int64_t wait_ms, db_done *done, void *arg)
 {
     struct patience *p = xcalloc(1, sizeof *p);
     p->gateway = gateway;

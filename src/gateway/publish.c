@@ -14,14 +14,15 @@ static struct bus_header header(const char *name, const char *value)
     return (struct bus_header){.name = name, .value = value, .len = strlen(value)};
 }
 
-static bool publish(struct gateway *gateway, struct bus_record *record, const struct msg_type *type, const void *message,
-    const char *key, bus_delivered *done, void *arg, struct error *err)
+static bool publish(struct gateway *gateway, struct bus_record *record, const struct msg_type *type,
+    const void *message, const char *key, bus_delivered *done, void *arg, struct error *err)
 {
     struct buf value;
     buf_init(&value, MSG_MAX_RECORD + 64);
     bool ok = msg_encode(type, message, &value, err);
     if (ok && value.len + RECORD_OVERHEAD > (size_t)bus_topic_find(record->topic)->max_bytes) {
-        ok = error_set(err, ERROR_REJECT, "record_too_large", "%zu bytes are more than %s takes", value.len, record->topic);
+        ok = error_set(err, ERROR_REJECT, "record_too_large", "%zu bytes are more than %s takes", value.len,
+            record->topic);
     }
     if (ok) {
         record->partition = -1;
@@ -48,8 +49,8 @@ static const char *first_topic(const struct msg_ticket_event *event)
     return TOPIC_SUBMITTED;
 }
 
-bool publish_event(struct gateway *gateway, const struct msg_ticket_event *event, bus_delivered *done, void *arg,
-    struct error *err)
+bool publish_event(struct gateway *gateway, const struct msg_ticket_event *event, bus_delivered *done,
+    void *arg, struct error *err)
 {
     char key[1024]; /* a tenant's name is short, and a ticket id has at most 128 characters of 4 bytes */
     char reply_to[16];
@@ -69,14 +70,16 @@ bool publish_event(struct gateway *gateway, const struct msg_ticket_event *event
     return publish(gateway, &record, &msg_ticket_event, event, key, done, arg, err);
 }
 
-bool publish_record(struct gateway *gateway, const char *topic, const struct msg_type *type, const void *message,
-    const char *key, const char *correlation_id, bus_delivered *done, void *arg, struct error *err)
+bool publish_record(struct gateway *gateway, const char *topic, const struct msg_type *type,
+    const void *message, const char *key, const char *correlation_id, bus_delivered *done, void *arg,
+    struct error *err)
 {
     const struct bus_header headers[] = {
         header("correlation-id", correlation_id),
         header("tenant", gateway->tenant),
         header("content-type", "application/avro-single-object"),
     };
-    struct bus_record record = {.topic = topic, .headers = headers, .header_count = sizeof headers / sizeof headers[0]};
+    struct bus_record record = {
+        .topic = topic, .headers = headers, .header_count = sizeof headers / sizeof headers[0]};
     return publish(gateway, &record, type, message, key, done, arg, err);
 }

@@ -12,8 +12,8 @@ FIELD_NAME_OF(priority)
 FIELD_NAME_OF(sentiment)
 FIELD_NAME_OF(item_type)
 
-static const char *required_token(struct field_errors *errors, const cJSON *object, const char *parent, const char *name,
-    size_t max)
+static const char *required_token(
+    struct field_errors *errors, const cJSON *object, const char *parent, const char *name, size_t max)
 {
     if (!field_require(errors, object, parent, name)) {
         return "";
@@ -22,8 +22,8 @@ static const char *required_token(struct field_errors *errors, const cJSON *obje
     return text != NULL ? text : "";
 }
 
-static unsigned required_choice(struct field_errors *errors, const cJSON *object, const char *parent, const char *name,
-    field_name_of *name_of, unsigned count)
+static unsigned required_choice(struct field_errors *errors, const cJSON *object, const char *parent,
+    const char *name, field_name_of *name_of, unsigned count)
 {
     unsigned value = 0;
     if (field_require(errors, object, parent, name)) {
@@ -32,7 +32,8 @@ static unsigned required_choice(struct field_errors *errors, const cJSON *object
     return value;
 }
 
-static const char *optional_text(struct field_errors *errors, const cJSON *object, const char *parent, const char *name)
+static const char *optional_text(
+    struct field_errors *errors, const cJSON *object, const char *parent, const char *name)
 {
     const char *text = field_string(errors, object, parent, name);
     return text != NULL ? text : "";
@@ -50,9 +51,11 @@ struct msg_classification *classification_read(struct field_errors *errors, cons
     }
     struct msg_classification *out = ARENA_NEW(errors->arena, struct msg_classification);
     out->category = required_token(errors, object, at, "category", NAME_MAX_CHARS);
-    out->priority = (enum msg_priority)required_choice(errors, object, at, "priority", priority_at, MSG_PRIORITY_COUNT);
+    out->priority =
+        (enum msg_priority)required_choice(errors, object, at, "priority", priority_at, MSG_PRIORITY_COUNT);
     out->department = required_token(errors, object, at, "department", NAME_MAX_CHARS);
-    out->sentiment = (enum msg_sentiment)required_choice(errors, object, at, "sentiment", sentiment_at, MSG_SENTIMENT_COUNT);
+    out->sentiment = (enum msg_sentiment)required_choice(
+        errors, object, at, "sentiment", sentiment_at, MSG_SENTIMENT_COUNT);
     if (field_require(errors, object, at, "confidence")) {
         field_number(errors, object, at, "confidence", 0, 1, &out->confidence);
     }
@@ -60,11 +63,13 @@ struct msg_classification *classification_read(struct field_errors *errors, cons
     return out;
 }
 
-static void read_item(struct field_errors *errors, const cJSON *object, const char *at, struct msg_context_item *item)
+static void read_item(
+    struct field_errors *errors, const cJSON *object, const char *at, struct msg_context_item *item)
 {
     item->source_id = required_token(errors, object, at, "source_id", 0);
     item->excerpt = required_token(errors, object, at, "excerpt", 0);
-    item->type = (enum msg_item_type)required_choice(errors, object, at, "type", item_type_at, MSG_ITEM_TYPE_COUNT);
+    item->type =
+        (enum msg_item_type)required_choice(errors, object, at, "type", item_type_at, MSG_ITEM_TYPE_COUNT);
     item->citation_uri = optional_text(errors, object, at, "citation_uri");
     item->title = optional_text(errors, object, at, "title");
     item->locale = optional_text(errors, object, at, "locale");
@@ -97,7 +102,8 @@ static void read_items(struct field_errors *errors, const cJSON *array, struct m
         bytes += strlen(item->excerpt);
     }
     if (bytes > EXCERPTS_MAX) {
-        field_error(errors, "/context", "context_package", "must have at most %d bytes of excerpts", EXCERPTS_MAX);
+        field_error(
+            errors, "/context", "context_package", "must have at most %d bytes of excerpts", EXCERPTS_MAX);
     }
 }
 
@@ -114,7 +120,8 @@ struct msg_context *context_read(struct field_errors *errors, const cJSON *body)
     out->customer_state = MSG_CUSTOMER_STATE_PENDING;
     const cJSON *array = field_get(object, "context_package");
     if (!cJSON_IsArray(array)) {
-        field_error(errors, "/context", "context_package", array == NULL ? "is required" : "must be an array");
+        field_error(
+            errors, "/context", "context_package", array == NULL ? "is required" : "must be an array");
     } else {
         read_items(errors, array, out);
     }

@@ -1,4 +1,5 @@
-/* What all handlers read of a request before they look at its body: readiness, content type, preferences, keys. */
+/* What all handlers read of a request before they look at its body: readiness, content type, preferences,
+ * keys. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -13,7 +14,8 @@ bool request_check_ready(struct http_request *request)
     if (gateway_ready()) {
         return true;
     }
-    http_respond_retry(request, 503, "The service is not ready. Nothing was taken; try again soon.", RETRY_AFTER_S);
+    http_respond_retry(
+        request, 503, "The service is not ready. Nothing was taken; try again soon.", RETRY_AFTER_S);
     return false;
 }
 
@@ -22,7 +24,8 @@ bool request_check_database(struct gateway *gateway, struct http_request *reques
     if (db_up(gateway->db)) {
         return true;
     }
-    http_respond_retry(request, 503, "The service cannot look this up just now; try again soon.", RETRY_AFTER_S);
+    http_respond_retry(
+        request, 503, "The service cannot look this up just now; try again soon.", RETRY_AFTER_S);
     return false;
 }
 
@@ -34,7 +37,8 @@ static const char *skip_blanks(const char *at)
     return at;
 }
 
-/* application/json, alone or with charset=utf-8 (RFC 9110 section 8.3.1: names in any case, the value may be quoted). */
+/* application/json, alone or with charset=utf-8 (RFC 9110 section 8.3.1: names in any case, the value may be
+ * quoted). */
 static bool is_json(const char *type)
 {
     static const char name[] = "application/json";
@@ -78,7 +82,8 @@ bool request_check_body(struct http_request *request, bool may_be_empty)
     const char *type = http_request_header(request, "Content-Type");
     if (type == NULL || !is_json(type) || http_request_header(request, "Content-Encoding") != NULL) {
         http_response_header(request, "Accept", "application/json");
-        http_respond_problem(request, 415, "The body must be application/json in UTF-8, without a content encoding.");
+        http_respond_problem(
+            request, 415, "The body must be application/json in UTF-8, without a content encoding.");
         return false;
     }
     return true;
@@ -96,7 +101,8 @@ bool request_read_key(struct http_request *request, const char **key)
         ok = (*key)[i] >= 0x20 && (*key)[i] < 0x7F;
     }
     if (!ok) {
-        http_respond_problem(request, 400, "The Idempotency-Key must be 1 to 255 printable ASCII characters.");
+        http_respond_problem(
+            request, 400, "The Idempotency-Key must be 1 to 255 printable ASCII characters.");
     }
     return ok;
 }
@@ -166,8 +172,10 @@ int64_t request_wait_ms(struct gateway *gateway, struct http_request *request, i
 void request_fail(struct http_request *request, const struct error *err)
 {
     if (err->disposition == ERROR_RETRY) {
-        http_respond_retry(request, 503, "The service cannot do this just now; try again soon.", RETRY_AFTER_S);
+        http_respond_retry(
+            request, 503, "The service cannot do this just now; try again soon.", RETRY_AFTER_S);
     } else {
-        http_respond_problem(request, 500, "The service failed to do this; the correlation id helps to find out why.");
+        http_respond_problem(
+            request, 500, "The service failed to do this; the correlation id helps to find out why.");
     }
 }

@@ -26,7 +26,8 @@ void sla_set(struct sla_table *table, const char *priority, const char *tier, in
     table->rules[level][column] = (struct sla_rule){response_minutes, resolution_minutes};
 }
 
-struct sla_rule sla_find(const struct sla_table *table, enum msg_priority priority, const struct msg_customer_context *customer)
+struct sla_rule sla_find(
+    const struct sla_table *table, enum msg_priority priority, const struct msg_customer_context *customer)
 {
     const struct sla_rule *row = table->rules[priority];
     if (customer != NULL && row[customer->tier].response_minutes > 0) {

@@ -23,7 +23,8 @@ void sla_defaults(struct sla_table *table);
 void sla_set(struct sla_table *table, const char *priority, const char *tier, int32_t response_minutes,
     int32_t resolution_minutes);
 /* The tier's own rule, else everyone's. `customer` may be NULL. */
-struct sla_rule sla_find(const struct sla_table *table, enum msg_priority priority, const struct msg_customer_context *customer);
+struct sla_rule sla_find(
+    const struct sla_table *table, enum msg_priority priority, const struct msg_customer_context *customer);
 /* "4 h", "1 d", "90 min". */
 const char *sla_span(struct arena *arena, int32_t minutes);
 

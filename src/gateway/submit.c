@@ -23,7 +23,10 @@ static const struct submit_endpoint context = {.route = "POST /tickets/context",
 static const struct submit_endpoint respond = {.route = "POST /tickets/respond",
     .shape = ANSWER_GENERATION,
     .kind = MSG_KIND_QUESTION,
-    .rules = {.takes_classification = true, .needs_classification = true, .needs_context = true, .takes_sonnet = true}};
+    .rules = {.takes_classification = true,
+        .needs_classification = true,
+        .needs_context = true,
+        .takes_sonnet = true}};
 static const struct submit_endpoint orchestrate = {.route = "POST /tickets/auto-orchestrate",
     .shape = ANSWER_ORCHESTRATION,
     .kind = MSG_KIND_TICKET,
@@ -72,14 +75,18 @@ static void published(void *arg, const struct error *err)
     struct publication *publication = arg;
     struct gateway *gateway = publication->gateway;
     if (err != NULL) {
-        log_warn("ticket not published", LOG_STR("correlation_id", publication->correlation_id), LOG_STR("code", err->code));
+        log_warn("ticket not published", LOG_STR("correlation_id", publication->correlation_id),
+            LOG_STR("code", err->code));
         waits_fail(gateway->waits, publication->correlation_id, err);
     } else {
-        metric_add(publication->is_ticket ? gateway->metrics.published_tickets : gateway->metrics.published_questions, 1);
+        metric_add(publication->is_ticket ? gateway->metrics.published_tickets
+                                          : gateway->metrics.published_questions,
+            1);
         waits_acknowledged(gateway->waits, publication->correlation_id);
         if (publication->claimed) {
             struct db_query query = {
-                .sql = "UPDATE runs SET published_at = now() WHERE tenant = $1 AND correlation_id = $2 AND published_at IS NULL",
+                .sql = "UPDATE runs SET published_at = now() WHERE tenant = $1 AND correlation_id = $2 AND "
+                       "published_at IS NULL",
                 .param_count = 2,
                 .params = {gateway->tenant, publication->correlation_id},
             };
@@ -94,7 +101,8 @@ void submit_publish(struct submission *s)
     struct gateway *gateway = s->gateway;
     const char *id = s->event->correlation_id;
     struct error err = {0};
-    if (!waits_open(gateway->waits, id, s->charge, gateway->embedded && s->endpoint->kind == MSG_KIND_TICKET)) {
+    if (!waits_open(
+            gateway->waits, id, s->charge, gateway->embedded && s->endpoint->kind == MSG_KIND_TICKET)) {
         return; /* another request of this gateway is publishing the same run */
     }
     s->charge = 0; /* the run's now */
@@ -122,7 +130,15 @@ static void adopt_run(struct submission *s, const char *correlation_id, const ch
     http_request_set_correlation_id(s->request, correlation_id);
 }
 
-enum { CLAIM_OUTCOME, CLAIM_CORRELATION_ID, CLAIM_EVENT_ID, CLAIM_PUBLISHED, CLAIM_STATE, CLAIM_STALE, CLAIM_RETRY_AFTER };
+enum {
+    CLAIM_OUTCOME,
+    CLAIM_CORRELATION_ID,
+    CLAIM_EVENT_ID,
+    CLAIM_PUBLISHED,
+    CLAIM_STATE,
+    CLAIM_STALE,
+    CLAIM_RETRY_AFTER
+};
 
 static void join_run(struct submission *s, const struct db_result *result)
 {
@@ -153,7 +169,8 @@ static void claim_done(void *arg, const struct db_result *result, const struct e
         struct http_request *request = s->request;
         int retry_after = (int)db_int(result, 0, CLAIM_RETRY_AFTER);
         submit_close(s);
-        http_respond_retry(request, 429, "This ticket was sent with new content too often within an hour.", retry_after);
+        http_respond_retry(
+            request, 429, "This ticket was sent with new content too often within an hour.", retry_after);
     } else if (strcmp(outcome, "joined") == 0) {
         join_run(s, result);
     } else {
@@ -167,11 +184,12 @@ static void claim_run(struct submission *s)
     char most[24];
     snprintf(most, sizeof most, "%lld", (long long)conf_int(s->gateway->conf, CONF_GATEWAY_RUNS_PER_HOUR));
     struct db_query query = {
-        .sql = "SELECT outcome, correlation_id, event_id, published_at IS NOT NULL, state, stale, retry_after_s "
-               "FROM claim_run($1, $2, $3, $4, $5, 'ticket', $6)",
+        .sql =
+            "SELECT outcome, correlation_id, event_id, published_at IS NOT NULL, state, stale, retry_after_s "
+            "FROM claim_run($1, $2, $3, $4, $5, 'ticket', $6)",
         .param_count = 6,
-        .params = {s->gateway->tenant, s->event->ticket.ticket_id, s->in.content_hash, s->event->correlation_id,
-            s->event->event_id, most},
+        .params = {s->gateway->tenant, s->event->ticket.ticket_id, s->in.content_hash,
+            s->event->correlation_id, s->event->event_id, most},
     };
     s->claimed = true;
     submit_query(s, &query, claim_done);
@@ -300,7 +318,8 @@ static void client_gone(void *arg)
     http_respond_problem(request, 499, "The client closed the connection."); /* to nobody */
 }
 
-static void submit(struct http_request *request, struct gateway *gateway, const struct submit_endpoint *endpoint)
+static void submit(
+    struct http_request *request, struct gateway *gateway, const struct submit_endpoint *endpoint)
 {
     const char *key;
     if (!request_check_body(request, false) || !request_read_key(request, &key)) {
@@ -319,13 +338,15 @@ static void submit(struct http_request *request, struct gateway *gateway, const 
     const char *body = http_request_body(request, &len);
     size_t charge = gateway_charge(gateway, len);
     if (!gateway_admit(gateway, charge)) {
-        http_respond_retry(request, 503, "Too many tickets are under way. Nothing was taken; try again soon.", 1);
+        http_respond_retry(
+            request, 503, "Too many tickets are under way. Nothing was taken; try again soon.", 1);
         return;
     }
     s->charge = charge;
     int64_t early_ms = conf_int(gateway->conf, CONF_GATEWAY_EARLY_WAIT);
     bool early = endpoint->shape == ANSWER_INTAKE;
-    s->wait_ms = request_wait_ms(gateway, request, early ? early_ms : conf_int(gateway->conf, CONF_GATEWAY_WAIT));
+    s->wait_ms =
+        request_wait_ms(gateway, request, early ? early_ms : conf_int(gateway->conf, CONF_GATEWAY_WAIT));
     if (early && s->wait_ms > early_ms) {
         s->wait_ms = early_ms;
     }
@@ -334,7 +355,8 @@ static void submit(struct http_request *request, struct gateway *gateway, const 
     if (key != NULL) {
         s->guard = xcalloc(1, sizeof *s->guard);
         s->guard->submission = s;
-        idempotency_claim(gateway, endpoint->route, key, body, len, s->event->ticket.ticket_id, key_claimed, s->guard);
+        idempotency_claim(
+            gateway, endpoint->route, key, body, len, s->event->ticket.ticket_id, key_claimed, s->guard);
     } else {
         claim_or_publish(s, s->in.ticket.ticket_id != NULL);
     }

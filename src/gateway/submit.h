@@ -15,7 +15,8 @@ struct submit_endpoint {
     struct ticket_in_rules rules;
 };
 
-/* In the request's arena: gone when the request is answered. A query that is under way then finds its guard empty. */
+/* In the request's arena: gone when the request is answered. A query that is under way then finds its guard
+ * empty. */
 struct submission {
     struct gateway *gateway;
     struct http_request *request;
@@ -27,16 +28,17 @@ struct submission {
     struct waiter *waiter;      /* NULL: not waiting yet */
     struct loop_timer *poll;    /* next look into the log; NULL: the answer comes as a reply */
     int64_t poll_ms;
-    int64_t wait_ms;            /* from arrival */
-    size_t charge;              /* admitted bytes that no run has taken over yet; 0: none */
-    bool claimed;               /* the run has a row that tells whether it was published */
+    int64_t wait_ms; /* from arrival */
+    size_t charge;   /* admitted bytes that no run has taken over yet; 0: none */
+    bool claimed;    /* the run has a row that tells whether it was published */
 };
 
 struct submit_guard {
     struct submission *submission; /* NULL: it was answered meanwhile */
 };
 
-/* A query on behalf of a submission, one at a time. `done` first calls submit_guard_take, and returns on NULL. */
+/* A query on behalf of a submission, one at a time. `done` first calls submit_guard_take, and returns on
+ * NULL. */
 void submit_query(struct submission *s, const struct db_query *query, db_done *done);
 struct submission *submit_guard_take(void *arg);
 

@@ -102,9 +102,11 @@ static void answer_failed(struct submission *s, const struct error *err)
     bool weather = err->disposition == ERROR_RETRY;
     submit_close(s);
     if (weather) {
-        http_respond_retry(request, 503, "The ticket could not be taken for sure; send it again soon.", STALE_RETRY_S);
+        http_respond_retry(
+            request, 503, "The ticket could not be taken for sure; send it again soon.", STALE_RETRY_S);
     } else {
-        http_respond_problem(request, 500, "The service failed to take the ticket; the correlation id helps to find out why.");
+        http_respond_problem(
+            request, 500, "The service failed to take the ticket; the correlation id helps to find out why.");
     }
 }
 
@@ -113,7 +115,8 @@ static void answer_failed(struct submission *s, const struct error *err)
 static bool wait_ended(void *arg, const struct wait_end *end)
 {
     struct submission *s = arg;
-    if (end->how == WAIT_REPLY && s->endpoint->shape == ANSWER_ORCHESTRATION && !wait_state_final(end->event->state)) {
+    if (end->how == WAIT_REPLY && s->endpoint->shape == ANSWER_ORCHESTRATION &&
+        !wait_state_final(end->event->state)) {
         /* The early answer of a run that another request opened: the final one goes to the log only. */
         submit_follow(s, 0);
         return false;
@@ -151,12 +154,14 @@ static bool answer_from_log(struct submission *s, const struct db_result *result
 {
     const char *text = db_value(result, 0, LOOK_RESULT);
     enum msg_state state;
-    if (text == NULL || !msg_state_parse(db_value(result, 0, LOOK_STATE), &state) || !wait_state_final(state)) {
+    if (text == NULL || !msg_state_parse(db_value(result, 0, LOOK_STATE), &state) ||
+        !wait_state_final(state)) {
         return false;
     }
     struct error err = {0};
     cJSON *json = json_parse(text, strlen(text), &err);
-    struct msg_ticket_event *event = json != NULL ? msg_from_json(&msg_ticket_event, s->arena, json, &err) : NULL;
+    struct msg_ticket_event *event =
+        json != NULL ? msg_from_json(&msg_ticket_event, s->arena, json, &err) : NULL;
     cJSON_Delete(json);
     if (event == NULL) {
         log_error("result in the log is not readable", LOG_STR("correlation_id", s->event->correlation_id),

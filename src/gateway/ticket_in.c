@@ -10,19 +10,17 @@
 #include "base/utf8.h"
 #include "gateway/hash.h"
 #include "gateway/question_in.h"
+#include "stages/ticket_check.h"
 
 #define EXTERNAL_ID_MAX 256
 #define CHANNEL_MAX 32
 #define LOCALE_MAX 35 /* RFC 5646 section 4.4.1: what a reader must at least take */
 #define METADATA_MAX (128 * 1024)
 
-static const char *const ticket_members[] = {"ticket_id", "external_ticket_id", "title", "subject", "description",
-    "customer_external_id", "channel", "priority", "priority_hints", "locale", "metadata", "created_at", "messages",
-    "auto_generated", NULL};
+static const char *const ticket_members[] = {"ticket_id", "external_ticket_id", "title", "subject",
+    "description", "customer_external_id", "channel", "priority", "priority_hints", "locale", "metadata",
+    "created_at", "messages", "auto_generated", NULL};
 static const char *const message_members[] = {"role", "text", "at", NULL};
-/* Last segments of paths under /tickets/: an id of that name could not be asked for. */
-static const char *const route_names[] = {"classify", "context", "respond", "auto-orchestrate", "feedback", ".", "..", NULL};
-
 FIELD_NAME_OF(priority)
 FIELD_NAME_OF(role)
 
@@ -36,23 +34,6 @@ struct reading {
     const char *parent; /* "/ticket" or "" */
     const cJSON *object;
 };
-
-bool ticket_id_valid(const char *id)
-{
-    size_t characters = 0;
-    for (const unsigned char *at = (const unsigned char *)id; *at != '\0'; at++) {
-        if (*at < 0x20 || *at == 0x7F || *at == '/' || (*at == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F)) {
-            return false;
-        }
-        characters += (*at & 0xC0) != 0x80;
-    }
-    for (size_t i = 0; route_names[i] != NULL; i++) {
-        if (strcmp(id, route_names[i]) == 0) {
-            return false;
-        }
-    }
-    return characters >= 1 && characters <= TICKET_ID_MAX && !utf8_blank(id);
-}
 
 /* Language, then subtags of 1-8 letters and digits: the shape of BCP 47, not its registry. */
 static bool locale_valid(const char *text)
@@ -96,7 +77,8 @@ static const char *read_alias(struct reading *r, const char *name, const char *a
     const char *value = has_name ? field_token(r->errors, r->object, r->parent, name, 0) : NULL;
     const char *other = has_alias ? field_token(r->errors, r->object, r->parent, alias, 0) : NULL;
     if (value != NULL && other != NULL && strcmp(value, other) != 0) {
-        field_error(r->errors, r->parent, alias, "differs from %s, which means the same; send one of them", name);
+        field_error(
+            r->errors, r->parent, alias, "differs from %s, which means the same; send one of them", name);
     }
     return value != NULL ? value : other;
 }
@@ -120,10 +102,12 @@ static void read_ids(struct reading *r, const struct ticket_in_rules *rules, str
     ticket->ticket_id = field_string(r->errors, r->object, r->parent, "ticket_id");
     if (ticket->ticket_id != NULL && !ticket_id_valid(ticket->ticket_id)) {
         field_error(r->errors, r->parent, "ticket_id",
-            "must be 1 to %d characters, not blank, without '/' and control characters, and not the name of a route",
-            TICKET_ID_MAX);
+            "must be 1 to %d characters, not blank, without '/' and control characters, and not the name of "
+            "a route",
+            TICKET_ID_MAX_CHARS);
     }
-    ticket->external_ticket_id = field_token(r->errors, r->object, r->parent, "external_ticket_id", EXTERNAL_ID_MAX);
+    ticket->external_ticket_id =
+        field_token(r->errors, r->object, r->parent, "external_ticket_id", EXTERNAL_ID_MAX);
     ticket->customer_external_id = read_required(r, "customer_external_id", EXTERNAL_ID_MAX);
     ticket->has_created_at = field_time(r->errors, r->object, r->parent, "created_at", &ticket->created_at);
 }
@@ -133,11 +117,13 @@ static void read_priority(struct reading *r, struct msg_ticket *ticket)
     static const char *const names[] = {"priority", "priority_hints"};
     for (size_t i = 0; i < 2; i++) {
         unsigned value;
-        if (!field_choice(r->errors, r->object, r->parent, names[i], priority_at, MSG_PRIORITY_COUNT, &value)) {
+        if (!field_choice(
+                r->errors, r->object, r->parent, names[i], priority_at, MSG_PRIORITY_COUNT, &value)) {
             continue;
         }
         if (ticket->has_priority && (unsigned)ticket->priority != value) {
-            field_error(r->errors, r->parent, names[i], "differs from priority, which means the same; send one of them");
+            field_error(r->errors, r->parent, names[i],
+                "differs from priority, which means the same; send one of them");
         }
         ticket->has_priority = true;
         ticket->priority = (enum msg_priority)value;
@@ -149,7 +135,8 @@ static void read_options(struct reading *r, struct msg_ticket *ticket)
     const char *channel = field_string(r->errors, r->object, r->parent, "channel");
     if (channel != NULL && !channel_valid(channel)) {
         field_error(r->errors, r->parent, "channel",
-            "must be email, chat, phone, web or another token of 1 to %d letters, digits, '_', '-', '.'", CHANNEL_MAX);
+            "must be email, chat, phone, web or another token of 1 to %d letters, digits, '_', '-', '.'",
+            CHANNEL_MAX);
     }
     ticket->channel = channel != NULL ? channel : "email";
     ticket->locale = field_string(r->errors, r->object, r->parent, "locale");
@@ -176,7 +163,8 @@ static void read_metadata(struct reading *r, struct msg_ticket *ticket)
     ticket->metadata = arena_strndup(r->arena, raw, raw_len);
 }
 
-static void read_message(struct reading *r, const cJSON *item, const char *pointer, struct msg_message *message)
+static void read_message(
+    struct reading *r, const cJSON *item, const char *pointer, struct msg_message *message)
 {
     unsigned role = MSG_ROLE_CUSTOMER;
     field_require(r->errors, item, pointer, "role");
@@ -209,7 +197,8 @@ static void read_messages(struct reading *r, struct msg_ticket *ticket)
         if (!cJSON_IsObject(item)) {
             field_error(r->errors, pointer, index, "must be an object with role and text");
         } else {
-            read_message(r, item, field_pointer(r->arena, pointer, index), &ticket->messages[ticket->messages_count]);
+            read_message(
+                r, item, field_pointer(r->arena, pointer, index), &ticket->messages[ticket->messages_count]);
         }
         ticket->messages_count++;
     }
@@ -281,8 +270,8 @@ static void hash_content(struct ticket_in *in, size_t body_len)
     const struct msg_ticket *t = &in->ticket;
     struct buf text;
     buf_init(&text, 4 * body_len + 4096); /* a message of {} grows by its separators only */
-    const char *const texts[] = {t->external_ticket_id, t->subject, t->description, t->customer_external_id, t->channel,
-        t->locale, t->metadata};
+    const char *const texts[] = {t->external_ticket_id, t->subject, t->description, t->customer_external_id,
+        t->channel, t->locale, t->metadata};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         hash_text(&text, texts[i]);
     }
@@ -310,7 +299,8 @@ bool ticket_in_read(struct arena *arena, const char *body, size_t len, const str
         field_error_root(errors, json == NULL ? err.text : "must be a JSON object");
         return false;
     }
-    struct reading r = {.arena = arena, .errors = errors, .body = body, .len = len, .parent = "", .object = json};
+    struct reading r = {
+        .arena = arena, .errors = errors, .body = body, .len = len, .parent = "", .object = json};
     if (field_get(json, "ticket") != NULL) {
         r.inside = "ticket";
         r.parent = "/ticket";

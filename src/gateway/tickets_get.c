@@ -9,8 +9,8 @@
 #include "gateway/answer_out.h"
 #include "gateway/internal.h"
 #include "gateway/patience.h"
-#include "gateway/ticket_in.h"
 #include "msg/codec.h"
+#include "stages/ticket_check.h"
 
 #define CLOCK_SKEW_MS 60000 /* a run minted on a machine whose clock is ahead of ours */
 
@@ -26,19 +26,27 @@ enum { CORRELATION_ID, STATE, STATUS, RECEIVED_AT, FINISHED_AT, TOTAL_MS, RESULT
 /* A run that was claimed and not published is none yet: whoever claimed it was told so. */
 #define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 static const char get_sql[] =
-    "SELECT r.correlation_id, coalesce(r.state, t.state), t.status, " UTC("coalesce(r.received_at, t.received_at)") ", "
-    UTC("r.finished_at") ", extract(epoch FROM r.finished_at - r.received_at) * 1000, r.result, "
-    "(SELECT json_agg(json_build_object('kind', CASE kind WHEN 'dead_letter' THEN 'failed' ELSE kind END, "
-    "'state', state, 'at', " UTC("at") ", 'correlation_id', correlation_id) ORDER BY at, received_at) FROM "
-    "(SELECT * FROM interactions i WHERE i.tenant = $1 AND i.ticket_id = $2 AND ($3::text IS NULL OR i.correlation_id = $3) "
-    "ORDER BY received_at DESC, at DESC LIMIT 100) i) "
-    "FROM (SELECT $1::text AS tenant, $2::text AS ticket_id) k "
-    "LEFT JOIN tickets t ON t.tenant = k.tenant AND t.ticket_id = k.ticket_id "
-    "LEFT JOIN LATERAL (SELECT * FROM runs WHERE tenant = k.tenant AND ticket_id = k.ticket_id "
-    "AND CASE WHEN $3::text IS NULL THEN kind = 'ticket' ELSE correlation_id = $3 END "
-    "AND (published_at IS NOT NULL OR state <> 'accepted' OR content_hash = '') "
-    "ORDER BY received_at DESC LIMIT 1) r ON true "
-    "WHERE r.correlation_id IS NOT NULL OR ($3::text IS NULL AND t.ticket_id IS NOT NULL)";
+    "SELECT r.correlation_id, coalesce(r.state, t.state), t.status, " UTC("coalesce(r.received_at, "
+                                                                          "t.received_at)") ", " UTC(
+        "r.finished_at") ", extract(epoch FROM r.finished_at - r.received_at) * 1000, r.result, "
+                         "(SELECT json_agg(json_build_object('kind', CASE kind WHEN 'dead_letter' THEN "
+                         "'failed' ELSE kind END, "
+                         "'state', state, 'at', " UTC(
+                             "at") ", 'correlation_id', correlation_id) ORDER BY at, received_at) FROM "
+                                   "(SELECT * FROM interactions i WHERE i.tenant = $1 AND i.ticket_id = $2 "
+                                   "AND ($3::text IS NULL OR i.correlation_id = $3) "
+                                   "ORDER BY received_at DESC, at DESC LIMIT 100) i) "
+                                   "FROM (SELECT $1::text AS tenant, $2::text AS ticket_id) k "
+                                   "LEFT JOIN tickets t ON t.tenant = k.tenant AND t.ticket_id = k.ticket_id "
+                                   "LEFT JOIN LATERAL (SELECT * FROM runs WHERE tenant = k.tenant AND "
+                                   "ticket_id = k.ticket_id "
+                                   "AND CASE WHEN $3::text IS NULL THEN kind = 'ticket' ELSE correlation_id "
+                                   "= $3 END "
+                                   "AND (published_at IS NOT NULL OR state <> 'accepted' OR content_hash = "
+                                   "'') "
+                                   "ORDER BY received_at DESC LIMIT 1) r ON true "
+                                   "WHERE r.correlation_id IS NOT NULL OR ($3::text IS NULL AND t.ticket_id "
+                                   "IS NOT NULL)";
 
 static void add_text_or_null(cJSON *object, const char *name, const char *text)
 {
@@ -46,7 +54,8 @@ static void add_text_or_null(cJSON *object, const char *name, const char *text)
 }
 
 /* The result in the shape of auto-orchestrate, or NULL when the log's is not readable (logged). */
-static cJSON *result_json(struct ticket_get *get, const struct db_result *row, const struct msg_ticket_event *event)
+static cJSON *result_json(
+    struct ticket_get *get, const struct db_result *row, const struct msg_ticket_event *event)
 {
     struct buf text;
     struct error err = {0};
@@ -171,7 +180,8 @@ void handle_ticket_get(struct http_request *request, void *arg)
     if (get->run != NULL) {
         http_request_set_correlation_id(request, get->run);
     }
-    struct db_query query = {.sql = get_sql, .param_count = 3, .params = {gateway->tenant, get->ticket_id, get->run}};
+    struct db_query query = {
+        .sql = get_sql, .param_count = 3, .params = {gateway->tenant, get->ticket_id, get->run}};
     /* An old run will not come any more. */
     bool may_come = get->run == NULL || run_is_recent(get);
     patience_query(gateway, &query, may_come ? conf_int(gateway->conf, CONF_GATEWAY_LOG_WAIT) : 0, got, get);

@@ -17,7 +17,7 @@ struct wait_run {
     struct waiter *waiters;
     int64_t since; /* monotonic */
     size_t bytes;
-    bool opened;       /* charged: `closed` is owed */
+    bool opened; /* charged: `closed` is owed */
     bool acknowledged;
     bool hold;
     unsigned busy; /* calls to waiters under way: the run must not go */
@@ -222,7 +222,8 @@ static void waiter_timeout(void *arg)
     }
 }
 
-struct waiter *waits_add(struct waits *waits, const char *correlation_id, int64_t wait_ms, wait_fn *fn, void *arg)
+struct waiter *waits_add(
+    struct waits *waits, const char *correlation_id, int64_t wait_ms, wait_fn *fn, void *arg)
 {
     struct wait_run *run = run_enter(waits, correlation_id);
     struct waiter *waiter = xcalloc(1, sizeof *waiter);
@@ -297,8 +298,8 @@ void waits_fail(struct waits *waits, const char *correlation_id, const struct er
 }
 
 /* Calls `each` for every run of now; runs may come and go meanwhile, so it works on a list of their ids. */
-static void for_each_run(struct waits *waits, void (*each)(struct waits *, struct wait_run *, const struct error *),
-    const struct error *err)
+static void for_each_run(struct waits *waits,
+    void (*each)(struct waits *, struct wait_run *, const struct error *), const struct error *err)
 {
     size_t count = 0;
     char(*ids)[UUID_TEXT_SIZE] = xcalloc(waits->runs + 1, UUID_TEXT_SIZE);

@@ -39,7 +39,9 @@ static size_t count_characters(const char *text)
 
 bool ticket_id_valid(const char *id)
 {
-    static const char *const routes[] = {"classify", "context", "respond", "auto-orchestrate", "feedback"};
+    /* Last segments of paths under /tickets/: an id of that name could not be asked for. */
+    static const char *const routes[] = {
+        "classify", "context", "respond", "auto-orchestrate", "feedback", ".", ".."};
     size_t len = strlen(id), chars = count_characters(id);
     if (chars < 1 || chars > TICKET_ID_MAX_CHARS || !utf8_valid(id, len) || utf8_blank(id) ||
         !is_plain(id, false)) {

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "gateway/feedback_in.h"
 #include "gateway/ticket_in.h"
+#include "stages/ticket_check.h"
 
 static const struct ticket_in_rules no_rules;
 static const struct ticket_in_rules intake = {.intake = true};
@@ -53,7 +54,8 @@ static bool has_error(const char *pointer)
 /* A valid body with one more member. */
 static const char *with(const char *member)
 {
-    return arena_printf(arena, "{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c1\",%s}", member);
+    return arena_printf(
+        arena, "{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c1\",%s}", member);
 }
 
 static void check_refused(const char *member, const char *pointer)
@@ -67,7 +69,8 @@ static void check_refused(const char *member, const char *pointer)
 static void test_smallest_ticket(void **state)
 {
     (void)state;
-    assert_true(read_body("{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c1\"}", &no_rules));
+    assert_true(
+        read_body("{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c1\"}", &no_rules));
     assert_string_equal(in.ticket.subject, "T");
     assert_string_equal(in.ticket.description, "D");
     assert_string_equal(in.ticket.customer_external_id, "c1");
@@ -83,11 +86,14 @@ static void test_smallest_ticket(void **state)
 static void test_whole_ticket_in_a_wrapper(void **state)
 {
     (void)state;
-    assert_true(read_body("{\"ticket\":{\"ticket_id\":\"t-1\",\"external_ticket_id\":\"e-1\",\"subject\":\"S\",\"title\":\"S\","
-                          "\"description\":\" D \",\"customer_external_id\":\"c1\",\"channel\":\"web_chat\",\"priority\":\"high\","
-                          "\"locale\":\"de-AT\",\"metadata\": { \"b\":1.0,  \"a\":[1e2] },\"created_at\":\"2026-11-22T10:00:00+01:00\","
-                          "\"messages\":[{\"role\":\"agent\",\"text\":\"hello\",\"at\":\"2026-11-22T09:00:00Z\"},"
-                          "{\"role\":\"customer\",\"text\":\"hm\"}],\"auto_generated\":true},\"use_sonnet\":true}",
+    assert_true(read_body(
+        "{\"ticket\":{\"ticket_id\":\"t-1\",\"external_ticket_id\":\"e-1\",\"subject\":\"S\",\"title\":\"S\","
+        "\"description\":\" D "
+        "\",\"customer_external_id\":\"c1\",\"channel\":\"web_chat\",\"priority\":\"high\","
+        "\"locale\":\"de-AT\",\"metadata\": { \"b\":1.0,  \"a\":[1e2] "
+        "},\"created_at\":\"2026-11-22T10:00:00+01:00\","
+        "\"messages\":[{\"role\":\"agent\",\"text\":\"hello\",\"at\":\"2026-11-22T09:00:00Z\"},"
+        "{\"role\":\"customer\",\"text\":\"hm\"}],\"auto_generated\":true},\"use_sonnet\":true}",
         &(struct ticket_in_rules){.intake = true, .takes_sonnet = true}));
     assert_string_equal(in.ticket.ticket_id, "t-1");
     assert_string_equal(in.ticket.subject, "S");
@@ -106,7 +112,9 @@ static void test_whole_ticket_in_a_wrapper(void **state)
 static void test_every_mistake_at_once(void **state)
 {
     (void)state;
-    assert_false(read_body("{\"ticket\":{\"ticket_id\":7,\"title\":\" \\u00a0\\t\",\"priority\":\"urgent\",\"created_at\":\"yesterday\"}}", &intake));
+    assert_false(read_body("{\"ticket\":{\"ticket_id\":7,\"title\":\" "
+                           "\\u00a0\\t\",\"priority\":\"urgent\",\"created_at\":\"yesterday\"}}",
+        &intake));
     const char *const pointers[] = {"/ticket/ticket_id", "/ticket/external_ticket_id", "/ticket/title",
         "/ticket/description", "/ticket/customer_external_id", "/ticket/priority", "/ticket/created_at"};
     for (size_t i = 0; i < 7; i++) {
@@ -140,7 +148,8 @@ static void test_single_mistakes(void **state)
     check_refused("\"created_at\":1", "/created_at");
     check_refused("\"messages\":{}", "/messages");
     check_refused("\"messages\":[1]", "/messages/0");
-    check_refused("\"messages\":[{\"role\":\"customer\",\"text\":\"x\"},{\"role\":\"bot\",\"text\":\"x\"}]", "/messages/1/role");
+    check_refused("\"messages\":[{\"role\":\"customer\",\"text\":\"x\"},{\"role\":\"bot\",\"text\":\"x\"}]",
+        "/messages/1/role");
     check_refused("\"messages\":[{\"role\":\"agent\",\"text\":\" \"}]", "/messages/0/text");
     check_refused("\"auto_generated\":1", "/auto_generated");
     check_refused("\"external_ticket_id\":\"\"", "/external_ticket_id");
@@ -164,7 +173,8 @@ static void test_id_lengths(void **state)
 static void test_not_an_object(void **state)
 {
     (void)state;
-    const char *const bodies[] = {"[]", "\"x\"", "{", "{\"a\":1,}", "{\"title\":\"\xff\"}", "{\"a\":1,\"a\":2}", "null"};
+    const char *const bodies[] = {
+        "[]", "\"x\"", "{", "{\"a\":1,}", "{\"title\":\"\xff\"}", "{\"a\":1,\"a\":2}", "null"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         assert_false(read_body(bodies[i], &no_rules));
         assert_true(has_error(""));
@@ -176,7 +186,9 @@ static void test_not_an_object(void **state)
 static void test_nulls_are_absent(void **state)
 {
     (void)state;
-    assert_true(read_body(with("\"ticket_id\":null,\"priority\":null,\"metadata\":null,\"messages\":null,\"locale\":null"), &no_rules));
+    assert_true(read_body(
+        with("\"ticket_id\":null,\"priority\":null,\"metadata\":null,\"messages\":null,\"locale\":null"),
+        &no_rules));
     assert_null(in.ticket.ticket_id);
     assert_string_equal(in.ticket.metadata, "{}");
     assert_false(read_body("{\"title\":null,\"description\":null,\"customer_external_id\":null}", &no_rules));
@@ -186,13 +198,16 @@ static void test_nulls_are_absent(void **state)
 static void test_unknown_members_are_named(void **state)
 {
     (void)state;
-    assert_true(read_body(with("\"mood\":1,\"use_sonnet\":true,\"x\\r\\nSet-Cookie: a\":2,\"a/b~c\":3"), &no_rules));
+    assert_true(
+        read_body(with("\"mood\":1,\"use_sonnet\":true,\"x\\r\\nSet-Cookie: a\":2,\"a/b~c\":3"), &no_rules));
     assert_non_null(strstr(in.warning, "/mood"));
     assert_non_null(strstr(in.warning, "/use_sonnet"));
     assert_non_null(strstr(in.warning, "/a~1b~0c"));
     assert_null(strpbrk(in.warning, "\r\n"));
     assert_false(in.use_sonnet);
-    assert_true(read_body("{\"ticket\":{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c\",\"z\":0},\"title\":\"stray\"}", &no_rules));
+    assert_true(read_body("{\"ticket\":{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c\","
+                          "\"z\":0},\"title\":\"stray\"}",
+        &no_rules));
     assert_non_null(strstr(in.warning, "/ticket/z"));
     assert_non_null(strstr(in.warning, "/title"));
 }
@@ -224,25 +239,32 @@ static void test_content_hash(void **state)
     (void)state;
     char first[HASH_HEX_SIZE], other[HASH_HEX_SIZE];
     hash_of(with("\"ticket_id\":\"1\",\"locale\":\"de\""), first);
-    hash_of("{ \"ticket\" : {\"locale\":\"de\",\"customer_external_id\":\"c1\",\"subject\":\"\\u0054\",\"description\":\"D\",\"channel\":\"email\"}}", other);
+    hash_of("{ \"ticket\" : "
+            "{\"locale\":\"de\",\"customer_external_id\":\"c1\",\"subject\":\"\\u0054\",\"description\":"
+            "\"D\",\"channel\":\"email\"}}",
+        other);
     assert_string_equal(first, other); /* order, spelling, wrapper and id do not count */
-    const char *const changes[] = {"\"locale\":\"en\"", "\"locale\":\"de\",\"metadata\":{\"a\":1}", "\"locale\":\"de\",\"use_sonnet\":true",
-        "\"locale\":\"de\",\"priority\":\"critical\"", "\"locale\":\"de\",\"messages\":[{\"role\":\"agent\",\"text\":\"x\"}]"};
+    const char *const changes[] = {"\"locale\":\"en\"", "\"locale\":\"de\",\"metadata\":{\"a\":1}",
+        "\"locale\":\"de\",\"use_sonnet\":true", "\"locale\":\"de\",\"priority\":\"critical\"",
+        "\"locale\":\"de\",\"messages\":[{\"role\":\"agent\",\"text\":\"x\"}]"};
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         hash_of(with(changes[i]), other);
         assert_string_not_equal(first, other);
     }
 }
 
-#define CLASSIFICATION                                                                                               \
-    "\"classification\":{\"category\":\"billing\",\"priority\":\"low\",\"department\":\"finance\",\"sentiment\":\"neutral\",\"confidence\":0.5}"
+#define CLASSIFICATION                                                                                       \
+    "\"classification\":{\"category\":\"billing\",\"priority\":\"low\",\"department\":\"finance\","          \
+    "\"sentiment\":\"neutral\",\"confidence\":0.5}"
 
 static void test_question_with_context(void **state)
 {
     (void)state;
-    assert_true(read_body(with(CLASSIFICATION ",\"context\":{\"context_package\":[{\"source_id\":\"s\",\"excerpt\":\"e\","
-                                              "\"citation_uri\":null,\"score\":1,\"type\":\"kb\"}],\"aggregate_confidence\":0.9}"),
-        &answer));
+    assert_true(
+        read_body(with(CLASSIFICATION
+                      ",\"context\":{\"context_package\":[{\"source_id\":\"s\",\"excerpt\":\"e\","
+                      "\"citation_uri\":null,\"score\":1,\"type\":\"kb\"}],\"aggregate_confidence\":0.9}"),
+            &answer));
     assert_string_equal(in.classification->category, "billing");
     assert_int_equal(in.classification->priority, MSG_PRIORITY_LOW);
     assert_string_equal(in.classification->reasoning_snippet, "");
@@ -257,10 +279,13 @@ static void test_question_mistakes(void **state)
     (void)state;
     assert_false(read_body(with("\"use_sonnet\":\"yes\""), &answer));
     assert_true(has_error("/classification") && has_error("/context") && has_error("/use_sonnet"));
-    assert_false(read_body(with("\"classification\":{\"confidence\":2},\"context\":{\"context_package\":[{\"type\":\"web\",\"score\":-1}]}"), &answer));
-    const char *const pointers[] = {"/classification/category", "/classification/priority", "/classification/department",
-        "/classification/sentiment", "/classification/confidence", "/context/context_package/0/source_id",
-        "/context/context_package/0/excerpt", "/context/context_package/0/type", "/context/context_package/0/score",
+    assert_false(read_body(with("\"classification\":{\"confidence\":2},\"context\":{\"context_package\":[{"
+                                "\"type\":\"web\",\"score\":-1}]}"),
+        &answer));
+    const char *const pointers[] = {"/classification/category", "/classification/priority",
+        "/classification/department", "/classification/sentiment", "/classification/confidence",
+        "/context/context_package/0/source_id", "/context/context_package/0/excerpt",
+        "/context/context_package/0/type", "/context/context_package/0/score",
         "/context/aggregate_confidence"};
     for (size_t i = 0; i < sizeof pointers / sizeof pointers[0]; i++) {
         if (!has_error(pointers[i])) {
@@ -296,9 +321,11 @@ static void test_feedback(void **state)
 {
     (void)state;
     struct msg_feedback f;
-    assert_true(read_feedback("{\"rating\":5,\"draft\":\"primary\",\"outcome\":\"edited\",\"ticket_status\":\"resolved\","
-                              "\"corrected\":{\"category\":\"billing\",\"priority\":\"low\",\"sentiment\":\"negative\"},\"csat\":1,"
-                              "\"final_text\":\"x\",\"comment\":\"y\",\"agent\":\"z\"}", &f));
+    assert_true(read_feedback(
+        "{\"rating\":5,\"draft\":\"primary\",\"outcome\":\"edited\",\"ticket_status\":\"resolved\","
+        "\"corrected\":{\"category\":\"billing\",\"priority\":\"low\",\"sentiment\":\"negative\"},\"csat\":1,"
+        "\"final_text\":\"x\",\"comment\":\"y\",\"agent\":\"z\"}",
+        &f));
     assert_true(f.has_rating && f.rating == 5 && f.has_csat && f.csat == 1);
     assert_int_equal(f.outcome, MSG_OUTCOME_EDITED);
     assert_int_equal(f.ticket_status, MSG_TICKET_STATUS_RESOLVED);
@@ -306,9 +333,11 @@ static void test_feedback(void **state)
     assert_null(f.corrected_department);
     assert_false(read_feedback("{}", &f));
     assert_true(has_error(""));
-    assert_false(read_feedback("{\"rating\":0,\"csat\":2.5,\"draft\":\"third\",\"corrected\":{\"priority\":\"x\"},\"comment\":1}", &f));
-    assert_true(has_error("/rating") && has_error("/csat") && has_error("/draft") && has_error("/corrected/priority") &&
-                has_error("/comment"));
+    assert_false(read_feedback(
+        "{\"rating\":0,\"csat\":2.5,\"draft\":\"third\",\"corrected\":{\"priority\":\"x\"},\"comment\":1}",
+        &f));
+    assert_true(has_error("/rating") && has_error("/csat") && has_error("/draft") &&
+                has_error("/corrected/priority") && has_error("/comment"));
 }
 
 int main(void)
