@@ -87,17 +87,6 @@ static bool check_metadata(const char *metadata, struct error *err)
     return ok || invalid(err, "metadata", "must be a JSON object");
 }
 
-static bool check_size(const struct msg_ticket *ticket, struct error *err)
-{
-    size_t bytes = strlen(ticket->subject) + strlen(ticket->description) + strlen(ticket->metadata);
-    for (size_t i = 0; i < ticket->messages_count; i++) {
-        bytes += strlen(ticket->messages[i].text);
-    }
-    return bytes <= TICKET_MAX_BYTES ||
-           error_set(err, ERROR_REJECT, "ticket_too_large",
-               "the ticket has %zu bytes of text, at most %d are taken", bytes, TICKET_MAX_BYTES);
-}
-
 static bool check_ids(const struct msg_ticket_event *event, struct error *err)
 {
     const struct msg_ticket *ticket = &event->ticket;
@@ -133,6 +122,5 @@ bool ticket_check(const struct msg_ticket_event *event, struct error *err)
     return check_ids(event, err) && check_text(ticket->subject, "subject", err) &&
            check_text(ticket->description, "description", err) &&
            check_text(ticket->customer_external_id, "customer_external_id", err) &&
-           check_channel(ticket->channel, err) && check_size(ticket, err) &&
-           check_metadata(ticket->metadata, err);
+           check_channel(ticket->channel, err) && check_metadata(ticket->metadata, err);
 }

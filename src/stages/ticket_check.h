@@ -7,14 +7,14 @@
 #include "base/error.h"
 #include "msg/codec.h"
 
-#define TICKET_MAX_BYTES (256 * 1024) /* all texts of a ticket together */
 #define TICKET_ID_MAX_CHARS 128
 
 /* 1-128 characters of valid UTF-8, no '/', no control character, not the name of a route. */
 bool ticket_id_valid(const char *id);
 bool ticket_tenant_valid(const char *tenant); /* 1-64 bytes, not blank, no '/', no control character */
 
-/* False: ERROR_REJECT "ticket_invalid" or "ticket_too_large"; the text names the field in a user's words. */
+/* The budget of a ticket in bytes is the codec's business. False: ERROR_REJECT "ticket_invalid"; the text
+ * names the field in a user's words. */
 bool ticket_check(const struct msg_ticket_event *event, struct error *err);
 
 #endif

@@ -162,9 +162,10 @@ static void describe_failure(struct arena *arena, const struct error *err, struc
     if (strcmp(err->code, "ticket_invalid") == 0) {
         failure->code = "ticket_invalid";
         failure->message = arena_printf(arena, "The ticket could not be accepted: %s.", err->text);
-    } else if (strcmp(err->code, "ticket_too_large") == 0 || strcmp(err->code, "record_too_large") == 0) {
+    } else if (strcmp(err->code, "record_too_large") == 0) {
         failure->code = "ticket_too_large";
-        failure->message = "The ticket is too large to be processed. Please shorten it.";
+        failure->message =
+            "The ticket, with what was found for it, is too large to be processed. Please shorten it.";
     } else if (strncmp(err->code, "record_", 7) == 0 || strcmp(err->code, "schema_unknown") == 0) {
         failure->code = "ticket_unreadable";
         failure->message = "The ticket could not be read.";

@@ -1,4 +1,5 @@
-/* The classify step with the offline model: categories, priority, sentiment, honesty, and the taxonomy file. */
+/* The classify step with the offline model: categories, priority, sentiment, honesty, and the taxonomy file.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +57,8 @@ static void keep(void *arg, struct msg_ticket_event *event, const struct error *
     *(struct msg_ticket_event **)arg = event;
 }
 
-static struct msg_ticket_event *ask(struct fixture *f, const char *subject, const char *description, const char *hint)
+static struct msg_ticket_event *ask(
+    struct fixture *f, const char *subject, const char *description, const char *hint)
 {
     struct msg_ticket_event *event = msg_new(&msg_ticket_event, f->arena), *done = NULL;
     event->ticket.subject = subject;
@@ -79,11 +81,13 @@ static void test_categories(void **state)
         {"Cancel subscription", "Please tell me how to cancel my subscription before renewal.", "billing"},
         {"App crashes", "The app crashes with error code 500 after the last update.", "technical"},
         {"Webhook", "Our API integration times out, the endpoint returns HTTP 500.", "technical"},
-        {"Hub offline", "The hub lost its wifi connection and does not reconnect after a restart.", "technical"},
+        {"Hub offline", "The hub lost its wifi connection and does not reconnect after a restart.",
+            "technical"},
         {"Cannot log in", "I forgot my password and the reset link never comes.", "account"},
         {"Two-factor", "I got a new phone and the authenticator codes are gone.", "account"},
         {"Delete my account", "Please delete my account and my personal data under GDPR.", "account"},
-        {"Where is my order", "The tracking number has not moved for a week, the parcel is lost?", "shipping"},
+        {"Where is my order", "The tracking number has not moved for a week, the parcel is lost?",
+            "shipping"},
         {"Arrived damaged", "The package arrived damaged, the courier left it in the rain.", "shipping"},
         {"Doppelt abgebucht", "Der Betrag wurde doppelt von meiner Kreditkarte abgebucht.", "billing"},
         {"Passwort vergessen", "Ich kann mich nicht anmelden, das Zurücksetzen geht nicht.", "account"},
@@ -95,7 +99,8 @@ static void test_categories(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct msg_classification *got = ask(f, cases[i].subject, cases[i].text, NULL)->classification;
         if (strcmp(got->category, cases[i].category) != 0) {
-            fail_msg("%s: %s (%s), expected %s", cases[i].subject, got->category, got->reasoning_snippet, cases[i].category);
+            fail_msg("%s: %s (%s), expected %s", cases[i].subject, got->category, got->reasoning_snippet,
+                cases[i].category);
         }
         assert_true(got->confidence > 0 && got->confidence <= 1);
         assert_true(got->reasoning_snippet[0] != 0);
@@ -105,12 +110,14 @@ static void test_categories(void **state)
 static void test_honest_confidence(void **state)
 {
     struct fixture *f = *state;
-    const struct msg_classification *none = ask(f, "Hello", "Could somebody write to me?", NULL)->classification;
+    const struct msg_classification *none =
+        ask(f, "Hello", "Could somebody write to me?", NULL)->classification;
     assert_string_equal(none->category, "other");
     assert_true(none->confidence < 0.4);
     double weak = ask(f, "Question", "It is about the amount.", NULL)->classification->confidence;
-    double strong = ask(f, "Charged twice", "The invoice was paid twice, I want a refund to my credit card.", NULL)
-                        ->classification->confidence;
+    double strong =
+        ask(f, "Charged twice", "The invoice was paid twice, I want a refund to my credit card.", NULL)
+            ->classification->confidence;
     double torn = ask(f, "Password and invoice", "I cannot log in with my password to pay the invoice.", NULL)
                       ->classification->confidence;
     assert_true(weak < 0.55);
@@ -138,7 +145,8 @@ static void test_sentiment(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct msg_classification *got = ask(f, "Question", cases[i].text, NULL)->classification;
         if (got->sentiment != cases[i].sentiment) {
-            fail_msg("%s: %s (%s)", cases[i].text, msg_sentiment_name(got->sentiment), got->reasoning_snippet);
+            fail_msg(
+                "%s: %s (%s)", cases[i].text, msg_sentiment_name(got->sentiment), got->reasoning_snippet);
         }
     }
 }
@@ -171,10 +179,13 @@ static void test_priority(void **state)
 static void test_hint(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(ask(f, "Question", "How do I change my address?", "high")->classification->priority, MSG_PRIORITY_HIGH);
-    assert_int_equal(ask(f, "Question", "This is urgent.", "low")->classification->priority, MSG_PRIORITY_LOW);
+    assert_int_equal(ask(f, "Question", "How do I change my address?", "high")->classification->priority,
+        MSG_PRIORITY_HIGH);
+    assert_int_equal(
+        ask(f, "Question", "This is urgent.", "low")->classification->priority, MSG_PRIORITY_LOW);
     /* surer than classifier.hint-override */
-    assert_int_equal(ask(f, "Outage", "Complete outage: production is down for everyone, data breach.", "low")->classification->priority,
+    assert_int_equal(ask(f, "Outage", "Complete outage: production is down for everyone, data breach.", "low")
+                         ->classification->priority,
         MSG_PRIORITY_CRITICAL);
 }
 
@@ -228,18 +239,24 @@ static void test_taxonomy_errors(void **state)
     assert_refused("{\"fallback\":\"x\",\"categories\":[]}", "categories");
     assert_refused("{\"fallback\":\"x\",\"categories\":[{}]}", "categories[0].category");
     assert_refused("{\"fallback\":\"x\",\"categories\":[{\"category\":\"a\"}]}", "categories[0].department");
-    assert_refused("{\"fallback\":\"x\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\"}]}", "fallback");
-    assert_refused("{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\","
-                   "\"keywords\":{\"en\":{\"refund\":0}}}]}",
+    assert_refused("{\"fallback\":\"x\",\"categories\":[{\"category\":\"a\",\"department\":\"d\","
+                   "\"description\":\"t\"}]}",
+        "fallback");
+    assert_refused(
+        "{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\","
+        "\"keywords\":{\"en\":{\"refund\":0}}}]}",
         "categories[0].keywords.en[\"refund\"]");
-    assert_refused("{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\","
-                   "\"keywords\":{\"en\":{\"!!\":1}}}]}",
+    assert_refused(
+        "{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\","
+        "\"keywords\":{\"en\":{\"!!\":1}}}]}",
         "one to six words");
-    assert_refused("{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\","
-                   "\"keywords\":{\"en\":{\"a*\":1}}}]}",
+    assert_refused(
+        "{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\","
+        "\"keywords\":{\"en\":{\"a*\":1}}}]}",
         "three letters");
-    assert_refused("{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\"},"
-                   "{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\"}]}",
+    assert_refused(
+        "{\"fallback\":\"a\",\"categories\":[{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\"},"
+        "{\"category\":\"a\",\"department\":\"d\",\"description\":\"t\"}]}",
         "named before");
     struct error err = {0};
     assert_null(taxonomy_load("/nowhere/taxonomy.json", &err));
@@ -253,8 +270,10 @@ static void test_own_taxonomy(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     FILE *file = fdopen(fd, "w");
-    fputs("{\"fallback\":\"rest\",\"categories\":[{\"category\":\"rest\",\"department\":\"D\",\"description\":\"all\"},"
-          "{\"category\":\"garden\",\"department\":\"Plants\",\"description\":\"g\",\"keywords\":{\"en\":{\"*tree\":5,\"lawn mow*\":5}}}]}",
+    fputs("{\"fallback\":\"rest\",\"categories\":[{\"category\":\"rest\",\"department\":\"D\","
+          "\"description\":\"all\"},"
+          "{\"category\":\"garden\",\"department\":\"Plants\",\"description\":\"g\",\"keywords\":{\"en\":{\"*"
+          "tree\":5,\"lawn mow*\":5}}}]}",
         file);
     fclose(file);
     struct error err = {0};
