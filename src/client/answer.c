@@ -98,14 +98,14 @@ const struct helpdesk_answer *answer_from_event(struct arena *arena, const struc
     return shown;
 }
 
-const char *helpdesk_answer_json(const struct helpdesk_answer *shown)
+const char *helpdesk_answer_json(const struct helpdesk_answer *answer)
 {
-    const struct answer *answer = (const struct answer *)shown;
+    const struct answer *whole = (const struct answer *)answer;
     struct buf text;
 
     buf_init(&text, JSON_MAX);
-    json_put_and_delete(&text, msg_to_json(&msg_ticket_event, answer->event));
-    const char *json = arena_strndup(answer->arena, buf_text(&text), text.len);
+    json_put_and_delete(&text, msg_to_json(&msg_ticket_event, whole->event));
+    const char *json = arena_strndup(whole->arena, buf_text(&text), text.len);
     buf_fini(&text);
     return json;
 }

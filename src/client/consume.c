@@ -64,6 +64,13 @@ static void drop_held(struct partition *partition)
     loop_timer_cancel(partition->retry);
 }
 
+static void free_partition(struct partition *partition)
+{
+    drop_held(partition);
+    loop_timer_free(partition->retry);
+    free(partition);
+}
+
 static void forget(struct partition *partition)
 {
     struct partition **link = &partition->consume->partitions;
@@ -71,9 +78,7 @@ static void forget(struct partition *partition)
     while (*link != partition)
         link = &(*link)->next;
     *link = partition->next;
-    drop_held(partition);
-    loop_timer_free(partition->retry);
-    free(partition);
+    free_partition(partition);
 }
 
 /* ---- committing ---- */
@@ -343,12 +348,16 @@ void consume_close(struct consume *consume)
 
 void consume_free(struct consume *consume)
 {
+    struct partition *next;
+
     if (consume == NULL)
         return;
     if (consume->committer != NULL)
         bus_committer_free(consume->committer);
-    while (consume->partitions != NULL)
-        forget(consume->partitions);
+    for (struct partition *p = consume->partitions; p != NULL; p = next) {
+        next = p->next;
+        free_partition(p);
+    }
     if (consume->consumer != NULL)
         bus_consumer_free(consume->consumer);
     free(consume);

@@ -97,7 +97,7 @@ static bool read_enum(const struct msg_enum *enumeration, const cJSON *json, int
 static bool read_value(const struct msg_field *field, struct arena *arena, const cJSON *json, void *out,
     const struct msg_path *path, struct error *err)
 {
-    int64_t integer;
+    int64_t integer = 0;
 
     switch (field->shape) {
     case MSG_SHAPE_STRING:

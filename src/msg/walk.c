@@ -53,7 +53,7 @@ static bool skip(struct walk *walk, const struct msg_path *path, int64_t bytes)
 
 static bool walk_int(struct walk *walk, const struct msg_path *path)
 {
-    int64_t value;
+    int64_t value = 0;
 
     if (!read_long(walk, path, &value))
         return false;
@@ -70,7 +70,7 @@ static bool walk_boolean(struct walk *walk, const struct msg_path *path)
 
 static bool walk_text(struct walk *walk, const struct msg_path *path, bool utf8)
 {
-    int64_t len;
+    int64_t len = 0;
 
     if (!read_long(walk, path, &len))
         return false;
@@ -83,7 +83,7 @@ static bool walk_text(struct walk *walk, const struct msg_path *path, bool utf8)
 /* An ordinal below `count`: of a symbol or of a branch. */
 static bool walk_ordinal(struct walk *walk, const struct msg_path *path, size_t count, int *out)
 {
-    int64_t value;
+    int64_t value = 0;
 
     if (!read_long(walk, path, &value))
         return false;
@@ -97,7 +97,7 @@ static bool walk_ordinal(struct walk *walk, const struct msg_path *path, size_t 
  * it does not). */
 static bool read_block(struct walk *walk, const struct msg_path *path, int64_t *count, const uint8_t **end)
 {
-    int64_t bytes;
+    int64_t bytes = 0;
 
     *end = NULL;
     if (!read_long(walk, path, count))
@@ -121,7 +121,7 @@ static bool walk_array(struct walk *walk, avro_schema_t schema, const struct msg
 {
     avro_schema_t items = avro_schema_array_items(schema);
     const uint8_t *end;
-    int64_t count;
+    int64_t count = 0;
 
     for (size_t index = 0;;) {
         if (!read_block(walk, path, &count, &end))
@@ -152,7 +152,7 @@ static bool walk_record(struct walk *walk, avro_schema_t schema, const struct ms
 /* The depth of the recursion is that of the schema, which avsc_init bounds. */
 static bool walk_value(struct walk *walk, avro_schema_t schema, const struct msg_path *path)
 {
-    int64_t number;
+    int64_t number = 0;
     int ordinal = 0;
 
     schema = avsc_resolve(schema);
