@@ -1,0 +1,336 @@
+/* Asks PostgreSQL how telling a query's words are, then for the texts that hold them, and scores what comes
+ * back. */
+#include "kb/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/parse.h"
+#include "kb/document.h"
+#include "kb/terms.h"
+#include "model/language.h"
+
+#define GROUPS_MAX 12 /* corpora times text search configurations */
+#define CANDIDATES "60"
+
+#define OTHER_LANGUAGE 0.8   /* a text that is not in the ticket's language */
+#define TOGETHER 3           /* passages of a document that may answer together */
+#define TOGETHER_DENSITY 0.6 /* of the best one's, to be one of them */
+#define SPREAD 7.0
+#define MIDDLE 0.45
+
+struct candidate {
+    struct kb_hit hit;
+    const char *document;         /* passages with the same one belong together */
+    const struct kb_terms *terms; /* of the hit's configuration */
+    uint64_t matched;             /* bit per term */
+    double density;               /* BM25 as a share of what the best imaginable text would have */
+};
+
+struct search {
+    struct db *db;
+    struct arena *arena;
+    const struct kb_query *query;
+    kb_search_done *done;
+    void *arg;
+    struct kb_unit *units;
+    size_t unit_count;
+    struct kb_terms groups[GROUPS_MAX];
+    size_t group_count;
+    int pending; /* find statements under way */
+    struct candidate *found[2];
+    size_t found_count[2];
+    struct error err;
+    struct kb_search_result result;
+};
+
+/* The statement that finds texts of one corpus. */
+struct find {
+    struct search *search;
+    enum kb_corpus corpus;
+    const struct kb_terms **group_of; /* by number of the term, from 1 */
+    size_t *index_of;
+    size_t term_count;
+};
+
+static const char *const corpus_names[] = {"kb", "ticket"};
+
+/* ---- scoring ---- */
+
+/* The terms of a hit come back as "{3,17}": numbers over all groups, of which one has the hit's
+ * configuration. */
+static const struct kb_terms *matched_terms(const struct find *find, const char *array, uint64_t *matched)
+{
+    const struct kb_terms *group = NULL;
+    *matched = 0;
+    for (const char *at = array; at && *at; at++) {
+        size_t number = 0;
+        for (; *at >= '0' && *at <= '9' && number <= find->term_count; at++)
+            number = number * 10 + (size_t)(*at - '0');
+        if (number > 0 && number <= find->term_count) {
+            group = find->group_of[number];
+            *matched |= UINT64_C(1) << find->index_of[number];
+        }
+        if (!*at)
+            break;
+    }
+    return group;
+}
+
+static double best_possible(const struct kb_terms *terms)
+{
+    double sum = 0;
+    for (size_t i = 0; i < terms->count; i++)
+        sum += terms->items[i].weight * 3.0; /* of a text that holds the word without end: see FIND */
+    return sum;
+}
+
+static void score_hit(struct search *search, struct candidate *candidate, double rank)
+{
+    double best = candidate->terms ? best_possible(candidate->terms) : 0;
+    candidate->density = best > 0 ? rank / best : 0;
+    if (!language_same(candidate->hit.locale, search->query->locale))
+        candidate->density *= OTHER_LANGUAGE;
+}
+
+static int by_density(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->density != y->density)
+        return x->density > y->density ? -1 : 1;
+    return strcmp(x->hit.source_id, y->hit.source_id);
+}
+
+/* 0..1 from how much the best texts cover together: what they match of the whole query, of its clearest
+ * question, and how much of the best text is about it. The last step spreads the sum so that 0.6 and 0.75 are
+ * where an answer becomes likely and safe; it was set on questions that a help centre answers and on others
+ * that it does not. */
+static double confidence_of(const struct search *search, const struct candidate *sorted, size_t count)
+{
+    if (count == 0 || !sorted[0].terms)
+        return 0;
+    const struct kb_terms *terms = sorted[0].terms;
+    uint64_t matched = 0;
+    size_t together = 0;
+    for (size_t i = 0; i < count && together < TOGETHER; i++) {
+        bool same = sorted[i].terms == terms && !strcmp(sorted[i].document, sorted[0].document);
+        if (!same || sorted[i].density < TOGETHER_DENSITY * sorted[0].density)
+            continue;
+        matched |= sorted[i].matched;
+        together++;
+    }
+    double about = 2 * sorted[0].density < 1 ? 2 * sorted[0].density : 1;
+    double sum = 0.35 * kb_terms_coverage(terms, matched) +
+                 0.4 * kb_terms_focus(terms, matched, search->units, search->unit_count) + 0.25 * about;
+    return 1 / (1 + exp(-SPREAD * (sum - MIDDLE)));
+}
+
+/* ---- finding ---- */
+
+static void finish(struct search *search)
+{
+    if (search->err.disposition != ERROR_NONE) {
+        search->done(search->arg, NULL, &search->err);
+        return;
+    }
+    size_t count = search->found_count[0] + search->found_count[1];
+    struct candidate *all = arena_array(search->arena, count + 1, sizeof(*all));
+    for (int corpus = 0, at = 0; corpus < 2; corpus++)
+        for (size_t i = 0; i < search->found_count[corpus]; i++)
+            all[at++] = search->found[corpus][i];
+    if (count > 1)
+        qsort(all, count, sizeof(*all), by_density);
+    struct kb_search_result *result = &search->result;
+    result->hits = arena_array(search->arena, count + 1, sizeof(*result->hits));
+    result->count = count;
+    result->confidence = confidence_of(search, all, count);
+    for (size_t i = 0; i < count; i++) {
+        result->hits[i] = all[i].hit;
+        result->hits[i].score = result->confidence * all[i].density / all[0].density;
+    }
+    search->done(search->arg, result, NULL);
+}
+
+static const char *copy(struct search *search, const struct db_result *result, int row, int column)
+{
+    const char *value = db_value(result, row, column);
+    return value ? arena_strdup(search->arena, value) : "";
+}
+
+static void on_found(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct find *find = arg;
+    struct search *search = find->search;
+    if (err && search->err.disposition == ERROR_NONE)
+        search->err = *err;
+    int rows = result ? db_rows(result) : 0;
+    struct candidate *found = arena_array(search->arena, (size_t)rows + 1, sizeof(*found));
+    for (int row = 0; row < rows; row++) {
+        found[row].hit = (struct kb_hit){
+            .corpus = find->corpus,
+            .source_id = copy(search, result, row, 0),
+            .title = copy(search, result, row, 1),
+            .uri = copy(search, result, row, 2),
+            .locale = copy(search, result, row, 3),
+            .text = copy(search, result, row, 4),
+        };
+        found[row].document = copy(search, result, row, 7);
+        found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
+        score_hit(search, &found[row], db_number(result, row, 5));
+    }
+    if (rows > 1)
+        qsort(found, (size_t)rows, sizeof(*found), by_density);
+    size_t most = search->query->max_hits[find->corpus];
+    search->found[find->corpus] = found;
+    search->found_count[find->corpus] = (size_t)rows < most ? (size_t)rows : most;
+    if (--search->pending == 0)
+        finish(search);
+}
+
+/* Terms come in as arrays. `candidates` are the texts with the most weight of sought terms; their score is
+ * BM25 with words of titles and headings counting more. */
+#define FIND(candidates, columns, document, tables)                                                          \
+    "WITH terms AS MATERIALIZED (SELECT * FROM unnest($2::regconfig[], $3::text[], $4::float8[], "           \
+    "$5::boolean[]) "                                                                                        \
+    "WITH ORDINALITY AS t (config, lexeme, weight, sought, n)), "                                            \
+    "candidates AS (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES ") "                              \
+    "SELECT " columns ", s.score, s.matched, " document " FROM candidates h " tables                         \
+    " JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, p.config) "                             \
+    "CROSS JOIN LATERAL (SELECT array_agg(t.n) AS matched, sum(t.weight * f.tf * 3.0 / "                     \
+    "(f.tf + 2.0 * (0.25 + 0.75 * length(p.tsv) * c.texts / greatest(c.words, 1)))) AS score "               \
+    "FROM unnest(p.tsv) u JOIN terms t ON t.lexeme = u.lexeme AND t.config = p.config "                      \
+    "CROSS JOIN LATERAL (SELECT sum(CASE w WHEN 'A' THEN 5.0 WHEN 'B' THEN 3.0 ELSE 1.0 END) AS tf "         \
+    "FROM unnest(u.weights) w) f) s"
+
+static const char *const find_sql[] = {
+    [KB_CORPUS_KB] = FIND("SELECT p.source, p.object_key, p.ordinal, sum(t.weight) AS weight FROM terms t "
+                          "JOIN kb_passages p ON p.tsv @@ kb_term(t.lexeme) AND p.config = t.config "
+                          "WHERE p.tenant = $1 AND t.sought GROUP BY 1, 2, 3",
+        "p.source || '/' || p.object_key || '#' || p.ordinal, "
+        "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "
+        "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text",
+        "p.object_key",
+        "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, h.source, h.object_key, "
+        "h.ordinal) "
+        "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, h.source, h.object_key)"),
+    [KB_CORPUS_TICKET] = FIND("SELECT p.ticket_id, sum(t.weight) AS weight FROM terms t "
+                              "JOIN resolutions p ON p.tsv @@ kb_term(t.lexeme) AND p.config = t.config "
+                              "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $7 GROUP BY 1",
+        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer", "p.ticket_id",
+        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, h.ticket_id)"),
+};
+
+static struct find *find_new(struct search *search, enum kb_corpus corpus)
+{
+    struct find *find = ARENA_NEW(search->arena, struct find);
+    *find = (struct find){.search = search, .corpus = corpus};
+    size_t most = GROUPS_MAX * TERMS_MAX + 1;
+    find->group_of = arena_array(search->arena, most, sizeof(*find->group_of));
+    find->index_of = arena_array(search->arena, most, sizeof(*find->index_of));
+    return find;
+}
+
+static void start_find(struct search *search, enum kb_corpus corpus)
+{
+    struct find *find = find_new(search, corpus);
+    struct arena *arena = search->arena;
+    const size_t most = GROUPS_MAX * TERMS_MAX;
+    const char **configs = arena_array(arena, most, sizeof(*configs));
+    const char **lexemes = arena_array(arena, most, sizeof(*lexemes));
+    const char **weights = arena_array(arena, most, sizeof(*weights));
+    const char **sought = arena_array(arena, most, sizeof(*sought));
+    size_t count = 0;
+    for (size_t g = 0; g < search->group_count; g++) {
+        const struct kb_terms *terms = &search->groups[g];
+        for (size_t i = 0; i < terms->count && !strcmp(terms->corpus, corpus_names[corpus]); i++) {
+            if (terms->items[i].texts == 0)
+                continue;
+            configs[count] = terms->config;
+            lexemes[count] = terms->items[i].lexeme;
+            weights[count] = arena_printf(arena, "%.6f", terms->items[i].weight);
+            sought[count++] = terms->items[i].sought ? "true" : "false";
+            find->group_of[count] = terms;
+            find->index_of[count] = i;
+        }
+    }
+    find->term_count = count;
+    if (count == 0)
+        return;
+    struct db_query query = {
+        .sql = find_sql[corpus],
+        .param_count = corpus == KB_CORPUS_TICKET ? 7 : 6,
+        .params = {search->query->tenant, db_text_array(arena, configs, count),
+            db_text_array(arena, lexemes, count), db_text_array(arena, weights, count),
+            db_text_array(arena, sought, count), corpus_names[corpus], search->query->not_ticket},
+    };
+    search->pending++;
+    db_query(search->db, &query, on_found, find);
+}
+
+/* ---- the terms ---- */
+
+static struct kb_terms *group_for(
+    struct search *search, const char *corpus, const char *config, int64_t texts)
+{
+    for (size_t i = 0; i < search->group_count; i++)
+        if (!strcmp(search->groups[i].corpus, corpus) && !strcmp(search->groups[i].config, config))
+            return &search->groups[i];
+    if (search->group_count == GROUPS_MAX)
+        return NULL;
+    struct kb_terms *group = &search->groups[search->group_count++];
+    *group = (struct kb_terms){.corpus = arena_strdup(search->arena, corpus),
+        .config = arena_strdup(search->arena, config),
+        .texts = texts};
+    return group;
+}
+
+static void on_terms(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct search *search = arg;
+    if (err) {
+        search->done(search->arg, NULL, err);
+        return;
+    }
+    for (int row = 0; row < db_rows(result); row++) {
+        search->result.revision = db_int(result, row, 6);
+        struct kb_terms *group = db_value(result, row, 0)
+                                     ? group_for(search, db_value(result, row, 0), db_value(result, row, 1),
+                                           db_int(result, row, 2))
+                                     : NULL;
+        int64_t unit = db_int(result, row, 3) - 1;
+        if (group && unit >= 0 && unit < TERMS_UNITS)
+            kb_terms_add(
+                search->arena, group, db_value(result, row, 4), (size_t)unit, db_int(result, row, 5));
+    }
+    for (size_t i = 0; i < search->group_count; i++)
+        kb_terms_weigh(&search->groups[i], search->units, search->unit_count);
+    search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
+    start_find(search, KB_CORPUS_KB);
+    start_find(search, KB_CORPUS_TICKET);
+    if (--search->pending == 0)
+        finish(search);
+}
+
+void kb_search(
+    struct db *db, struct arena *arena, const struct kb_query *query, kb_search_done *done, void *arg)
+{
+    struct search *search = ARENA_NEW(arena, struct search);
+    *search = (struct search){.db = db, .arena = arena, .query = query, .done = done, .arg = arg};
+    search->units = kb_units(arena, query->subject, query->body, &search->unit_count);
+    const char *texts[TERMS_UNITS];
+    for (size_t i = 0; i < search->unit_count; i++)
+        texts[i] = search->units[i].text;
+    struct db_query statement = {
+        .sql = "SELECT w.corpus, w.config, w.texts, w.unit, w.lexeme, w.found, coalesce(r.revision, 0) "
+               "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 LEFT JOIN ("
+               "SELECT c.corpus, c.config::text AS config, c.texts, q.unit, l.lexeme, coalesce(t.texts, 0) "
+               "AS found "
+               "FROM kb_corpora c CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS q (text, unit) "
+               "CROSS JOIN LATERAL unnest(to_tsvector(c.config, q.text)) l "
+               "LEFT JOIN kb_terms t ON (t.tenant, t.corpus, t.config, t.lexeme) "
+               "= (c.tenant, c.corpus, c.config, l.lexeme) WHERE c.tenant = $1 AND c.texts > 0) w ON true",
+        .param_count = 2,
+        .params = {query->tenant, db_text_array(arena, texts, search->unit_count)},
+    };
+    db_query(db, &statement, on_terms, search);
+}

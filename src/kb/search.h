@@ -1,0 +1,45 @@
+/* Full text search for a ticket: which passages and which accepted answers speak of what it asks, and how
+ * much of it they cover. Two statements: one asks how common the ticket's words are, one finds the texts that
+ * hold the rare ones. */
+#ifndef HELPDESK_KB_SEARCH_H
+#define HELPDESK_KB_SEARCH_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "db/db.h"
+
+enum kb_corpus { KB_CORPUS_KB, KB_CORPUS_TICKET };
+
+struct kb_query { /* borrowed until `done` */
+    const char *tenant;
+    const char *subject;
+    const char *body;       /* everything else the customer wrote; "" for nothing */
+    const char *locale;     /* of the ticket; texts in its language come first */
+    const char *not_ticket; /* its own id: no accepted answer of it */
+    size_t max_hits[2];     /* by corpus */
+};
+
+struct kb_hit {
+    enum kb_corpus corpus;
+    const char *source_id; /* "default/billing/refunds.md#2", "ticket/T-17" */
+    const char *title;     /* "Refunds > How long it takes"; the past ticket's subject */
+    const char *uri;
+    const char *locale;
+    const char *text;
+    double score; /* relevance 0..1, the same scale for both corpora */
+};
+
+struct kb_search_result {
+    struct kb_hit *hits; /* best first, both corpora */
+    size_t count;
+    double confidence; /* 0..1: how likely the best of them answer the query */
+    int64_t revision;  /* of the base */
+};
+
+/* In the arena, which lives until `done`. Loop thread, never inside the call. Exactly one of both is not
+ * NULL. */
+typedef void kb_search_done(void *arg, const struct kb_search_result *result, const struct error *err);
+void kb_search(
+    struct db *db, struct arena *arena, const struct kb_query *query, kb_search_done *done, void *arg);
+
+#endif
