@@ -1,0 +1,265 @@
+/* The retrieve step: passages, accepted answers, the customer, orders and the service level, all asked for at
+ * once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "kb/customer.h"
+#include "kb/search.h"
+#include "stages/retriever_items.h"
+#include "stages/stage.h"
+
+#define MODEL "postgresql-fts/1"
+#define KB_ITEMS 6
+#define TICKET_ITEMS 3
+#define RESERVE_MS 3000 /* of the deadline, for the steps after this one */
+
+enum part { PART_SEARCH, PART_ORDERS, PART_RULE, PART_CUSTOMER, PART_COUNT };
+
+static const char *const missing[PART_COUNT] = {
+    [PART_SEARCH] = "no knowledge base",
+    [PART_ORDERS] = "no orders",
+    [PART_RULE] = "no service level",
+    [PART_CUSTOMER] = "no customer context",
+};
+
+struct retriever {
+    struct loop *loop;
+    struct db *db;
+    size_t excerpt_bytes;
+    int under_way;
+    bool closing; /* the last retrieval frees it */
+};
+
+/* One ticket's retrieval. It may outlive its job: what comes after the deadline is dropped. */
+struct retrieval {
+    struct retriever *retriever;
+    struct ticket_job *job; /* NULL: over */
+    struct arena *arena;
+    struct loop_timer *deadline;
+    struct kb_query search;
+    struct item_query items;
+    int pending;
+    bool arrived[PART_COUNT];
+    struct item_list lists[PART_CUSTOMER]; /* of the parts before */
+    double confidence;
+    bool has_revision;
+    int64_t revision;
+    struct msg_customer_context *customer;
+    struct error err; /* why to try again, or why nothing can go on */
+};
+
+static void *retriever_open(const struct stage_env *env, struct error *err)
+{
+    (void)err;
+    struct retriever *retriever = xcalloc(1, sizeof(*retriever));
+    retriever->loop = env->loop;
+    retriever->db = env->db;
+    retriever->excerpt_bytes = (size_t)conf_int(env->conf, CONF_RETRIEVER_EXCERPT_BYTES);
+    return retriever;
+}
+
+static void retriever_close(void *state)
+{
+    struct retriever *retriever = state;
+    retriever->closing = true;
+    if (retriever->under_way == 0)
+        free(retriever);
+}
+
+/* ---- the end of a retrieval ---- */
+
+static void put_context(struct retrieval *retrieval)
+{
+    struct ticket_job *job = retrieval->job;
+    struct item_list merged =
+        items_merge(retrieval->arena, retrieval->lists, PART_CUSTOMER, retrieval->retriever->excerpt_bytes);
+    struct msg_context context = {
+        .items = merged.items,
+        .items_count = merged.count,
+        .aggregate_confidence = retrieval->confidence,
+        .customer_state = MSG_CUSTOMER_STATE_UNAVAILABLE,
+        .customer = retrieval->customer,
+    };
+    if (retrieval->arrived[PART_CUSTOMER])
+        context.customer_state =
+            retrieval->customer ? MSG_CUSTOMER_STATE_READY : MSG_CUSTOMER_STATE_UNKNOWN_CUSTOMER;
+    job->event->context = msg_copy(&msg_context, job->arena, &context);
+    job->trace->model = MODEL;
+    job->trace->has_kb_revision = retrieval->has_revision;
+    job->trace->kb_revision = retrieval->revision;
+}
+
+/* Ends the job with what has arrived, and says what has not. */
+static void finish(struct retrieval *retrieval)
+{
+    struct ticket_job *job = retrieval->job;
+    put_context(retrieval);
+    for (int part = 0; part < PART_COUNT; part++)
+        if (!retrieval->arrived[part])
+            ticket_job_degraded(job, arena_printf(job->arena, "database unavailable: %s", missing[part]));
+    retrieval->job = NULL;
+    ticket_job_done(job);
+}
+
+static void fail(struct retrieval *retrieval)
+{
+    struct ticket_job *job = retrieval->job;
+    retrieval->job = NULL;
+    ticket_job_fail(job, &retrieval->err);
+}
+
+static void retrieval_free(struct retrieval *retrieval)
+{
+    struct retriever *retriever = retrieval->retriever;
+    loop_timer_free(retrieval->deadline);
+    arena_free(retrieval->arena);
+    free(retrieval);
+    if (--retriever->under_way == 0 && retriever->closing)
+        free(retriever);
+}
+
+/* A part is there, or will not come. Weather is the engine's to try again while there is time; what no
+ * repetition heals leaves its part out. */
+static void part_ended(struct retrieval *retrieval, enum part part, const struct error *err)
+{
+    retrieval->arrived[part] = !err;
+    if (err && err->disposition != ERROR_REJECT && retrieval->err.disposition != ERROR_FATAL)
+        retrieval->err = *err;
+    if (--retrieval->pending > 0)
+        return;
+    if (retrieval->job && !retrieval->retriever->closing) {
+        if (retrieval->err.disposition != ERROR_NONE)
+            fail(retrieval);
+        else
+            finish(retrieval);
+    }
+    retrieval_free(retrieval);
+}
+
+/* Nobody waits much longer: better less now than all too late. */
+static void on_deadline(void *arg)
+{
+    struct retrieval *retrieval = arg;
+    if (retrieval->job && !retrieval->retriever->closing)
+        finish(retrieval);
+}
+
+/* ---- the parts ---- */
+
+static void on_search(void *arg, const struct kb_search_result *result, const struct error *err)
+{
+    struct retrieval *retrieval = arg;
+    if (result) {
+        retrieval->lists[PART_SEARCH] = items_from_hits(retrieval->arena, result);
+        retrieval->confidence = result->confidence;
+        retrieval->has_revision = true;
+        retrieval->revision = result->revision;
+    }
+    part_ended(retrieval, PART_SEARCH, err);
+}
+
+static void on_orders(void *arg, const struct item_list *list, const struct error *err)
+{
+    struct retrieval *retrieval = arg;
+    if (list)
+        retrieval->lists[PART_ORDERS] = *list;
+    part_ended(retrieval, PART_ORDERS, err);
+}
+
+static void on_rule(void *arg, const struct item_list *list, const struct error *err)
+{
+    struct retrieval *retrieval = arg;
+    if (list)
+        retrieval->lists[PART_RULE] = *list;
+    part_ended(retrieval, PART_RULE, err);
+}
+
+static void on_customer(void *arg, struct msg_customer_context *customer, const struct error *err)
+{
+    struct retrieval *retrieval = arg;
+    retrieval->customer = customer;
+    part_ended(retrieval, PART_CUSTOMER, err);
+}
+
+/* ---- the start ---- */
+
+/* The description, and what the customer wrote last when the conversation went on. */
+static const char *body_of(struct arena *arena, const struct msg_ticket *ticket)
+{
+    for (size_t i = ticket->messages_count; i > 0; i--) {
+        const struct msg_message *message = &ticket->messages[i - 1];
+        if (message->role == MSG_ROLE_CUSTOMER && strcmp(message->text, ticket->description))
+            return arena_printf(arena, "%s\n%s", message->text, ticket->description);
+        if (message->role == MSG_ROLE_CUSTOMER)
+            break;
+    }
+    return arena_strdup(arena, ticket->description);
+}
+
+static void copy_query(struct retrieval *retrieval, const struct msg_ticket_event *event)
+{
+    struct arena *arena = retrieval->arena;
+    const struct msg_ticket *ticket = &event->ticket;
+    const struct msg_classification *classification = event->classification;
+    const char *subject = arena_strdup(arena, ticket->subject), *body = body_of(arena, ticket);
+    retrieval->search = (struct kb_query){
+        .tenant = arena_strdup(arena, event->tenant),
+        .subject = subject,
+        .body = body,
+        .locale = arena_strdup(arena, ticket->locale ? ticket->locale : ""),
+        .not_ticket = arena_strdup(arena, ticket->ticket_id ? ticket->ticket_id : ""),
+        .max_hits = {KB_ITEMS, TICKET_ITEMS},
+    };
+    retrieval->items = (struct item_query){
+        .tenant = retrieval->search.tenant,
+        .customer = arena_strdup(arena, ticket->customer_external_id),
+        .subject = subject,
+        .body = body,
+        .category = arena_strdup(arena, classification ? classification->category : ""),
+        .priority = classification         ? classification->priority
+                    : ticket->has_priority ? ticket->priority
+                                           : MSG_PRIORITY_MEDIUM,
+        .priority_confidence = classification ? classification->confidence : 0.5,
+    };
+}
+
+static void arm_deadline(struct retrieval *retrieval)
+{
+    int64_t deadline = retrieval->job->deadline_mono_ms;
+    if (deadline == INT64_MAX)
+        return;
+    int64_t left = deadline - clock_mono_ms();
+    left = left > 0 ? left : 0;
+    int64_t wait = left > 2 * RESERVE_MS ? left - RESERVE_MS : left / 2;
+    retrieval->deadline = loop_timer_new(retrieval->retriever->loop, on_deadline, retrieval);
+    loop_timer_arm(retrieval->deadline, wait);
+}
+
+static void retriever_process(struct ticket_job *job, void *state)
+{
+    struct retriever *retriever = state;
+    struct retrieval *retrieval = xcalloc(1, sizeof(*retrieval));
+    retrieval->retriever = retriever;
+    retrieval->job = job;
+    retrieval->arena = arena_new(0);
+    retrieval->pending = PART_COUNT;
+    retriever->under_way++;
+    copy_query(retrieval, job->event);
+    arm_deadline(retrieval);
+    struct arena *arena = retrieval->arena;
+    const struct item_query *items = &retrieval->items;
+    kb_search(retriever->db, arena, &retrieval->search, on_search, retrieval);
+    items_load_orders(retriever->db, arena, items, on_orders, retrieval);
+    items_load_rule(retriever->db, arena, items, on_rule, retrieval);
+    customer_context_load(retriever->db, items->tenant, items->customer, arena, on_customer, retrieval);
+}
+
+const struct ticket_step retriever_step = {
+    .name = "retriever",
+    .step = MSG_STEP_RETRIEVE,
+    .open = retriever_open,
+    .close = retriever_close,
+    .process = retriever_process,
+};
