@@ -290,7 +290,7 @@ static double draft_confidence(const struct drafting *d)
 {
     double context = d->request->context->aggregate_confidence;
     double best = d->quotes[0].relevance;
-    double sure = context * (0.75 + 0.35 * best) * (d->foreign ? FOREIGN_FACTOR : 1);
+    double sure = context * (0.7 + 0.3 * best) * (d->foreign ? FOREIGN_FACTOR : 1);
     return sure < 0 ? 0 : sure > MAX_CONFIDENCE ? MAX_CONFIDENCE : sure;
 }
 
