@@ -32,9 +32,7 @@ static bool make_topics(struct broker *broker, const struct conf *conf, struct e
 struct broker *broker_new(const struct conf *conf, char *address, size_t size, struct error *err)
 {
     struct broker *broker = xcalloc(1, sizeof(*broker));
-    rd_kafka_conf_t *kconf = rd_kafka_conf_new();
-    kafka_conf_set(kconf, "client.id", "helpdesk-broker");
-    broker->kafka = kafka_new(RD_KAFKA_PRODUCER, kconf, err);
+    broker->kafka = kafka_new(RD_KAFKA_PRODUCER, kafka_conf_bare("helpdesk-broker"), err);
     if (broker->kafka)
         broker->cluster = rd_kafka_mock_cluster_new(broker->kafka, 1);
     if (!broker->cluster) {

@@ -37,6 +37,14 @@ void kafka_conf_set_if_known(rd_kafka_conf_t *kconf, const char *name, const cha
         kafka_conf_set(kconf, name, value); /* says so and aborts */
 }
 
+rd_kafka_conf_t *kafka_conf_bare(const char *client_id)
+{
+    rd_kafka_conf_t *kconf = rd_kafka_conf_new();
+    kafka_conf_set(kconf, "client.id", client_id);
+    rd_kafka_conf_set_log_cb(kconf, log_line);
+    return kconf;
+}
+
 rd_kafka_conf_t *kafka_conf_new(const struct conf *conf, struct error *err)
 {
     const char *brokers = conf_text(conf, CONF_KAFKA_BROKERS);
@@ -45,8 +53,7 @@ rd_kafka_conf_t *kafka_conf_new(const struct conf *conf, struct error *err)
             err, ERROR_FATAL, "no_brokers", "kafka.brokers is not set: there is no broker to connect to");
         return NULL;
     }
-    rd_kafka_conf_t *kconf = rd_kafka_conf_new();
-    kafka_conf_set(kconf, "client.id", "helpdesk");
+    rd_kafka_conf_t *kconf = kafka_conf_bare("helpdesk");
     kafka_conf_set(kconf, "bootstrap.servers", brokers);
     kafka_conf_set(kconf, "socket.nagle.disable", "true");
     kafka_conf_set(kconf, "socket.keepalive.enable", "true");
@@ -54,7 +61,6 @@ rd_kafka_conf_t *kafka_conf_new(const struct conf *conf, struct error *err)
     kafka_conf_set(kconf, "reconnect.backoff.max.ms", "2000");
     /* A topic that is made later is found within this time. */
     kafka_conf_set(kconf, "topic.metadata.refresh.interval.ms", "10000");
-    rd_kafka_conf_set_log_cb(kconf, log_line);
     return kconf;
 }
 

@@ -17,6 +17,8 @@
 
 /* ---- config.c ---- */
 
+/* Only a name, and librdkafka's lines into our log. */
+rd_kafka_conf_t *kafka_conf_bare(const char *client_id);
 /* What every client needs. NULL and ERROR_FATAL when kafka.brokers is not set. */
 rd_kafka_conf_t *kafka_conf_new(const struct conf *conf, struct error *err);
 /* Sets a property of ours; a name or value that librdkafka refuses is a bug and aborts. */

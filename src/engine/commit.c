@@ -143,8 +143,7 @@ static void free_sealed(struct engine *engine, bool refused)
 {
     struct engine_job *job;
     while ((job = TAILQ_FIRST(&engine->sealed)) != NULL) {
-        if (refused && !job->partition->leaving)
-            job->partition->dirty = true;
+        job->partition->dirty |= refused;
         TAILQ_REMOVE(&engine->sealed, job, link);
         job_free(job);
     }
@@ -162,10 +161,12 @@ static void batch_committed(void *arg, const struct error *err, struct bus_batch
         return;
     }
     free_sealed(engine, err != NULL);
+    engine->refused = err != NULL;
     if (err) {
         log_warn("offsets were not taken", LOG_STR("code", err->code), LOG_STR("text", err->text));
         engine->turn_armed = true;
         loop_timer_arm(engine->turn, REFUSED_PAUSE_MS);
+        drain_give_up_leaving(engine);
         return;
     }
     engine_kick(engine);
@@ -173,11 +174,8 @@ static void batch_committed(void *arg, const struct error *err, struct bus_batch
 
 /* ---- sealing ---- */
 
-void commit_seal(struct engine *engine)
+static void seal_finished(struct engine *engine, struct bus_batch *batch)
 {
-    if (engine->stopped || bus_committer_busy(engine->committer) || !commit_pending(engine))
-        return;
-    struct bus_batch *batch = bus_batch_new();
     struct engine_job *job;
     while ((job = TAILQ_FIRST(&engine->finished)) != NULL) {
         TAILQ_REMOVE(&engine->finished, job, link);
@@ -186,6 +184,15 @@ void commit_seal(struct engine *engine)
         window_set_done(&job->node, true);
         add_outputs(batch, job);
     }
+}
+
+void commit_seal(struct engine *engine)
+{
+    if (engine->stopped || bus_committer_busy(engine->committer) || !commit_pending(engine))
+        return;
+    struct bus_batch *batch = bus_batch_new();
+    if (!engine->refused) /* else only ask whether offsets are taken again */
+        seal_finished(engine, batch);
     struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {

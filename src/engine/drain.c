@@ -38,8 +38,9 @@ static void cancel_running(struct engine_partition *partition)
 static void drop_finished(struct engine_partition *partition)
 {
     struct engine_job *job;
-    TAILQ_FOREACH(job, &partition->jobs, of_partition)
-    {
+    struct engine_job *next;
+    for (job = TAILQ_FIRST(&partition->jobs); job; job = next) {
+        next = TAILQ_NEXT(job, of_partition);
         if (job->state == JOB_FINISHED)
             job_drop(job);
     }
@@ -69,6 +70,14 @@ void drain_lose(struct engine *engine, struct engine_partition *partition)
     engine_kick(engine);
 }
 
+static void let_go(struct engine *engine, struct engine_partition *partition)
+{
+    const char *topic = partition->topic;
+    int32_t id = partition->id;
+    drain_lose(engine, partition);
+    bus_consumer_release(engine->consumer, topic, id);
+}
+
 void drain_revoked(void *arg, const char *topic, int32_t id, bool lost)
 {
     struct engine *engine = arg;
@@ -80,14 +89,25 @@ void drain_revoked(void *arg, const char *topic, int32_t id, bool lost)
     }
     if (!partition)
         return;
-    if (lost) {
-        drain_lose(engine, partition);
+    if (lost || engine->refused) { /* then nothing of it can be committed */
+        let_go(engine, partition);
         return;
     }
     partition->leaving = true;
     drop_unstarted(partition);
     loop_timer_arm(engine->revoke_timer, engine->revoke_bound_ms);
     engine_kick(engine);
+}
+
+void drain_give_up_leaving(struct engine *engine)
+{
+    struct engine_partition *partition = LIST_FIRST(&engine->partitions);
+    while (partition) {
+        struct engine_partition *next = LIST_NEXT(partition, link);
+        if (partition->leaving)
+            let_go(engine, partition);
+        partition = next;
+    }
 }
 
 /* What still runs is done again by the next owner; the rest is committed now. */

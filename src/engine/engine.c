@@ -30,7 +30,7 @@ static void take_turn(void *arg)
     struct engine *engine = arg;
     engine->turn_armed = false;
     struct engine_job *job;
-    while (!engine->stopped && engine->running < engine->max_running &&
+    while (!engine->stopped && !engine->refused && engine->running < engine->max_running &&
            (job = TAILQ_FIRST(&engine->ready)) != NULL) {
         TAILQ_REMOVE(&engine->ready, job, link);
         job_start(job);

@@ -15,6 +15,7 @@ void intake_assigned(void *arg, const char *topic, int32_t partition, int64_t of
         log_warn("the map of finished records is unreadable; starting at the offset", LOG_STR("topic", topic),
             LOG_INT("partition", partition), LOG_INT("offset", offset));
     LIST_INSERT_HEAD(&engine->partitions, added, link);
+    engine->refused = false;
     intake_update(engine);
 }
 

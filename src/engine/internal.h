@@ -100,6 +100,8 @@ struct engine {
     bool draining;
     bool drain_overdue; /* running jobs are given up */
     bool closing;       /* the consumer leaves the group */
+    bool refused;       /* the group did not take offsets: nothing new is started or sent until it does, or
+                           partitions leave */
     bool stopped;       /* after a fatal error: nothing is started or committed */
     bool freed;         /* waits for jobs that still run */
     void (*drained)(void *arg);
@@ -152,6 +154,7 @@ void drain_revoked(void *arg, const char *topic, int32_t partition, bool lost);
 void drain_step(struct engine *engine); /* releases what is finished, closes when all is */
 void drain_revoke_overdue(void *arg);
 void drain_timed_out(void *arg);
+void drain_give_up_leaving(struct engine *engine); /* nothing of what leaves can be committed any more */
 /* It is somebody else's from now on: nothing of it is committed any more. */
 void drain_lose(struct engine *engine, struct engine_partition *partition);
 void drain_forget(struct engine_partition *partition); /* frees it when it is gone and its last job too */
