@@ -7,6 +7,7 @@
 
 #define MAX_SENTENCES 400
 #define MAX_WORDS 20000
+#define MAX_SENTENCE_WORDS 500
 #define SUPPORT 0.7          /* share of a cited sentence's words that its sources must have */
 #define COURTESY_SUPPORT 0.8 /* of one without a source: courtesy, or the ticket's own words */
 #define MIN_WORDS 3
@@ -39,12 +40,25 @@ static const char courtesy_words[] = "thank thanks message question request cont
                                      "erwartet stattdessen passiert bestellnummer fehlermeldung personlich "
                                      "kummert sich unseren support mussen sowie zur";
 
+/* One sentence of a source. */
+struct said {
+    const struct text_word *words;
+    size_t count;
+    bool negated;
+};
+
+struct source {
+    struct text_set *stems; /* NULL until first needed */
+    struct said *said;
+    size_t said_count;
+};
+
 struct sources {
     struct arena *arena;
     const struct msg_context *context;
     const struct msg_draft *draft;
     struct text_set *courtesy; /* and the ticket's words */
-    struct text_set **stems;   /* per context item, made when first needed */
+    struct source *items;      /* per context item */
     struct text_set *allowed;  /* numbers of the ticket and the greeting */
 };
 
@@ -60,14 +74,46 @@ static struct text_set *stems_of(struct arena *arena, const char *text, struct t
     return set;
 }
 
-static const struct text_set *item_stems(struct sources *sources, size_t index)
+static bool is_negation(const char *plain)
+{
+    static const char *const words[] = {
+        "not", "no", "never", "cannot", "none", "nicht", "kein", "keine", "keinen", "keiner", "nie"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(plain, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_negation(const struct text_word *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_negation(words[i].plain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct source *read_source(struct sources *sources, size_t index)
 {
     const struct msg_context_item *item = &sources->context->items[index];
-    if (sources->stems[index] == NULL) {
-        const char *text = arena_printf(sources->arena, "%s\n%s", item->title, item->excerpt);
-        sources->stems[index] = stems_of(sources->arena, text, NULL);
+    struct source *source = &sources->items[index];
+    struct arena *arena = sources->arena;
+    if (source->stems != NULL) {
+        return source;
     }
-    return sources->stems[index];
+    source->stems = stems_of(arena, arena_printf(arena, "%s\n%s", item->title, item->excerpt), NULL);
+    struct text_sentence *list = text_sentences(arena, item->excerpt, MAX_SENTENCES, &source->said_count);
+    source->said = arena_array(arena, source->said_count, sizeof *source->said);
+    for (size_t i = 0; i < source->said_count; i++) {
+        struct said *said = &source->said[i];
+        const char *text = arena_strndup(arena, item->excerpt + list[i].start, list[i].end - list[i].start);
+        said->words = text_words(arena, text, MAX_SENTENCE_WORDS, &said->count);
+        said->negated = has_negation(said->words, said->count);
+    }
+    return source;
 }
 
 /* Index of the context item that marker `n` names, or -1. */
@@ -119,7 +165,7 @@ static void read_markers(const struct sources *sources, const char *text, struct
 static bool has_stem(struct sources *sources, const struct sentence *sentence, const char *stem)
 {
     for (size_t i = 0; i < sentence->item_count; i++) {
-        if (text_set_has(item_stems(sources, (size_t)sentence->items[i]), stem)) {
+        if (text_set_has(read_source(sources, (size_t)sentence->items[i])->stems, stem)) {
             return true;
         }
     }
@@ -131,53 +177,37 @@ static bool has_digit(const char *word)
     return strpbrk(word, "0123456789") != NULL;
 }
 
-static bool is_negation(const char *plain)
+static double overlap(const struct text_set *own, size_t own_count, const struct said *said)
 {
-    static const char *const words[] = {
-        "not", "no", "never", "cannot", "none", "nicht", "kein", "keine", "keinen", "keiner", "nie"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(plain, words[i]) == 0) {
-            return true;
-        }
+    size_t shared = 0;
+    for (size_t w = 0; w < said->count; w++) {
+        shared += text_set_has(own, said->words[w].stem);
     }
-    return false;
+    return (double)shared / (double)(said->count + own_count - (shared < own_count ? shared : own_count) + 1);
 }
 
-/* A cited sentence that says "not" needs a source that does, and one without must not leave out the only
- * "not" of the source sentence it repeats. */
+/* Whether the source's sentence that this one repeats says "not" where this one does not, or the other way
+ * round. */
 static bool negation_differs(
     struct sources *sources, const struct sentence *sentence, const struct text_word *words, size_t count)
 {
-    bool here = false;
     struct text_set *own = text_set_new(sources->arena, count);
     for (size_t i = 0; i < count; i++) {
-        here = here || is_negation(words[i].plain);
         text_set_add(own, words[i].stem);
     }
-    double best = 0;
-    bool there = here;
+    const struct said *nearest = NULL;
+    double best = 0.5;
     for (size_t s = 0; s < sentence->item_count; s++) {
-        const char *excerpt = sources->context->items[sentence->items[s]].excerpt;
-        size_t sentence_count, word_count;
-        struct text_sentence *list = text_sentences(sources->arena, excerpt, MAX_SENTENCES, &sentence_count);
-        for (size_t i = 0; i < sentence_count; i++) {
-            const char *text =
-                arena_strndup(sources->arena, excerpt + list[i].start, list[i].end - list[i].start);
-            struct text_word *other = text_words(sources->arena, text, 500, &word_count);
-            size_t shared = 0;
-            bool negated = false;
-            for (size_t w = 0; w < word_count; w++) {
-                shared += text_set_has(own, other[w].stem);
-                negated = negated || is_negation(other[w].plain);
-            }
-            double overlap = (double)shared / (double)(word_count + count - shared + 1);
-            if (overlap > best) {
-                best = overlap;
-                there = negated;
+        const struct source *source = read_source(sources, (size_t)sentence->items[s]);
+        for (size_t i = 0; i < source->said_count; i++) {
+            double shared = overlap(own, count, &source->said[i]);
+            if (shared > best) {
+                best = shared;
+                nearest = &source->said[i];
             }
         }
     }
-    return best > 0.5 && here != there;
+    return nearest != NULL && nearest->negated != has_negation(words, count);
 }
 
 static void check_cited(struct sources *sources, const struct sentence *sentence, struct span_list *out)
@@ -238,7 +268,7 @@ static void gather_sources(struct sources *sources, const struct msg_ticket *tic
         stems_of(sources->arena, sources->context->customer->name, sources->courtesy);
     }
     if (sources->context != NULL) {
-        sources->stems = arena_array(sources->arena, sources->context->items_count, sizeof *sources->stems);
+        sources->items = arena_array(sources->arena, sources->context->items_count, sizeof *sources->items);
     }
 }
 

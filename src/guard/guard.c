@@ -12,6 +12,8 @@
 #include "guard/tone.h"
 
 #define MAX_DETAILS 100
+#define SCRATCH_MAX ((size_t)256 << 20) /* words of the largest ticket, context and draft, many times over   \
+                                         */
 
 struct guard {
     struct phrase_table *injection;
@@ -39,7 +41,8 @@ void guard_free(struct guard *guard)
 }
 
 struct verdict {
-    struct arena *arena;
+    struct arena *arena;   /* what stays in the draft */
+    struct arena *scratch; /* what a single check needs */
     struct msg_draft *draft;
 };
 
@@ -86,11 +89,11 @@ static void add_spans(
 static void check_ticket_text(
     const struct guard *guard, struct verdict *verdict, const char *prefix, const char *text)
 {
-    struct span_list found = {.arena = verdict->arena};
+    struct span_list found = {.arena = verdict->scratch};
     injection_find(guard->injection, text, &found);
     add_spans(verdict, MSG_FLAG_PROMPT_INJECTION, prefix, &found);
     size_t count;
-    struct pii_span *pii = pii_find(verdict->arena, text, &count);
+    struct pii_span *pii = pii_find(verdict->scratch, text, &count);
     for (size_t i = 0; i < count; i++) {
         add_detail(verdict, MSG_FLAG_PII_DETECTED,
             arena_printf(verdict->arena, "%spii.%s", prefix, pii_name(pii[i].kind)), pii[i].start, pii[i].end,
@@ -130,7 +133,7 @@ static void check_draft_pii(struct verdict *verdict, const struct msg_context *c
 {
     size_t count;
     const char *text = verdict->draft->text;
-    struct pii_span *pii = pii_find(verdict->arena, text, &count);
+    struct pii_span *pii = pii_find(verdict->scratch, text, &count);
     for (size_t i = 0; i < count; i++) {
         if (!is_published(context, text + pii[i].start, pii[i].end - pii[i].start)) {
             add_detail(verdict, MSG_FLAG_PII_DETECTED,
@@ -144,7 +147,7 @@ static void check_draft(const struct guard *guard, struct verdict *verdict, cons
 {
     const char *text = verdict->draft->text;
     check_draft_pii(verdict, input->context);
-    struct span_list brand = {.arena = verdict->arena}, unsafe = brand, promise = brand, injected = brand,
+    struct span_list brand = {.arena = verdict->scratch}, unsafe = brand, promise = brand, injected = brand,
                      loose = brand;
     tone_find_off_brand(guard->tone, text, &brand);
     add_spans(verdict, MSG_FLAG_OFF_BRAND, "", &brand);
@@ -169,7 +172,7 @@ bool guard_check(const struct guard *guard, struct arena *arena, const struct gu
     if (!utf8_valid(draft->text, len) || utf8_blank(draft->text)) {
         return error_set(err, ERROR_REJECT, "draft_unreadable", "the draft is blank or not valid UTF-8");
     }
-    struct verdict verdict = {.arena = arena, .draft = draft};
+    struct verdict verdict = {.arena = arena, .scratch = arena_new(SCRATCH_MAX), .draft = draft};
     draft->safety_flags = arena_array(arena, MSG_FLAG_COUNT, sizeof *draft->safety_flags);
     draft->safety_flags_count = 0;
     draft->flag_details = arena_array(arena, MAX_DETAILS, sizeof *draft->flag_details);
@@ -180,6 +183,7 @@ bool guard_check(const struct guard *guard, struct arena *arena, const struct gu
         add_detail(&verdict, MSG_FLAG_LOW_CONTEXT_CONFIDENCE, "context.confidence", 0, 0,
             "what was found hardly answers the question");
     }
+    arena_free(verdict.scratch);
     return true;
 }
 
@@ -229,6 +233,15 @@ static enum finding judge_quote(const struct guard *guard, struct arena *arena, 
     return found.count > 0 ? FINDING_OTHER : FINDING_NONE;
 }
 
+static enum finding judge_in_scratch(
+    const struct guard *guard, judge_sentence *judge, const char *text, size_t len)
+{
+    struct arena *scratch = arena_new(SCRATCH_MAX);
+    enum finding finding = judge(guard, scratch, arena_strndup(scratch, text, len));
+    arena_free(scratch);
+    return finding;
+}
+
 /* The text with only the sentences that pass, its lines kept. Counts the injections. */
 static char *clean_text(const struct guard *guard, struct arena *arena, const char *text,
     judge_sentence *judge, size_t *injections)
@@ -237,14 +250,13 @@ static char *clean_text(const struct guard *guard, struct arena *arena, const ch
     struct text_sentence *sentences = text_sentences(arena, text, len + 1, &count);
     char *copy = arena_alloc(arena, len + 1);
     for (size_t i = 0; i < count; i++) {
-        const char *sentence =
-            arena_strndup(arena, text + sentences[i].start, sentences[i].end - sentences[i].start);
-        enum finding finding = judge(guard, arena, sentence);
-        size_t keep_to = finding == FINDING_NONE ? sentences[i].end : sentences[i].start;
+        size_t start = sentences[i].start, end = sentences[i].end;
+        enum finding finding = judge_in_scratch(guard, judge, text + start, end - start);
+        size_t keep_to = finding == FINDING_NONE ? end : start;
         *injections += finding == FINDING_INJECTION;
         memcpy(copy + out, text + from, keep_to - from);
         out += keep_to - from;
-        from = sentences[i].end;
+        from = end;
     }
     return copy;
 }

@@ -29,6 +29,7 @@ struct classify_result {
 /* `err` NULL: `result` is good. Loop thread; may be called inside classify_start. */
 typedef void classify_done(void *arg, const struct classify_result *result, const struct error *err);
 
+/* `request` is borrowed until `done`. */
 void classify_start(
     struct classify_model *model, const struct classify_request *request, classify_done *done, void *arg);
 void classify_free(struct classify_model *model); /* no request is under way; NULL is fine */

@@ -151,22 +151,47 @@ static bool match_from(
     return token->optional && match_from(phrase, t + 1, words, w, count, end);
 }
 
+/* Whether an earlier hit of the phrase's rule reaches word `w`. */
+static bool is_taken(const struct phrase_hit *hits, size_t count, const struct phrase_rule *rule, size_t w)
+{
+    for (size_t i = count; i > 0; i--) {
+        if (hits[i - 1].rule == rule) {
+            return hits[i - 1].last >= w;
+        }
+    }
+    return false;
+}
+
+static struct phrase_hit *grow(
+    struct arena *arena, const struct phrase_hit *hits, size_t count, size_t *capacity)
+{
+    *capacity = *capacity > 0 ? *capacity * 2 : 4;
+    struct phrase_hit *more = arena_array(arena, *capacity, sizeof *more);
+    if (count > 0) {
+        memcpy(more, hits, count * sizeof *more);
+    }
+    return more;
+}
+
 struct phrase_hit *phrase_find(const struct phrase_table *table, struct arena *arena,
     const struct text_word *words, size_t word_count, size_t max, size_t *count)
 {
-    struct phrase_hit *hits = arena_array(arena, max, sizeof *hits);
-    size_t *busy =
-        arena_array(arena, table->count, sizeof *busy); /* per phrase: first word not in an earlier hit */
+    struct phrase_hit *hits = NULL;
+    size_t capacity = 0;
     *count = 0;
     for (size_t w = 0; w < word_count && *count < max; w++) {
         size_t b = (unsigned char)words[w].plain[0] % BUCKETS;
         for (size_t i = 0; i < table->bucket_counts[b] && *count < max; i++) {
-            size_t index = table->buckets[b][i];
+            const struct phrase *phrase = &table->phrases[table->buckets[b][i]];
             size_t end;
-            if (busy[index] <= w && match_from(&table->phrases[index], 0, words, w, word_count, &end)) {
-                busy[index] = end;
-                hits[(*count)++] = (struct phrase_hit){table->phrases[index].rule, w, end - 1};
+            if (is_taken(hits, *count, phrase->rule, w) ||
+                !match_from(phrase, 0, words, w, word_count, &end)) {
+                continue;
             }
+            if (*count == capacity) {
+                hits = grow(arena, hits, *count, &capacity);
+            }
+            hits[(*count)++] = (struct phrase_hit){phrase->rule, w, end - 1};
         }
     }
     return hits;

@@ -226,26 +226,28 @@ static int by_relevance(const void *a, const void *b)
 struct quote *quote_find(struct arena *arena, const struct msg_ticket *ticket,
     const struct msg_context *context, size_t max, size_t *count)
 {
-    struct question *question = ARENA_NEW(arena, struct question);
-    add_terms(arena, question, ticket->subject, SUBJECT_WEIGHT);
+    struct arena *scratch = arena_new(0); /* a quote points into the context only */
+    struct question *question = ARENA_NEW(scratch, struct question);
+    add_terms(scratch, question, ticket->subject, SUBJECT_WEIGHT);
     for (size_t i = ticket->messages_count; i > 0; i--) {
         if (ticket->messages[i - 1].role == MSG_ROLE_CUSTOMER) {
-            add_terms(arena, question, ticket->messages[i - 1].text, 1);
+            add_terms(scratch, question, ticket->messages[i - 1].text, 1);
             break; /* the newest word of the customer */
         }
     }
-    add_terms(arena, question, ticket->description, 1);
-    weigh_terms(arena, question, context);
+    add_terms(scratch, question, ticket->description, 1);
+    weigh_terms(scratch, question, context);
     struct quote *quotes = arena_array(arena, context->items_count, sizeof *quotes);
     size_t found = 0;
     for (size_t i = 0; i < context->items_count && i < MAX_ITEMS; i++) {
         const struct msg_context_item *item = &context->items[i];
         if (is_quotable(item) && item->score >= MIN_SCORE &&
-            quote_item(arena, question, item, &quotes[found])) {
+            quote_item(scratch, question, item, &quotes[found])) {
             found++;
         }
     }
     qsort(quotes, found, sizeof *quotes, by_relevance);
     *count = found < max ? found : max;
+    arena_free(scratch);
     return quotes;
 }

@@ -32,6 +32,7 @@ static void classifier_close(void *state)
 struct asked {
     struct ticket_job *job;
     const struct classifier *classifier;
+    struct classify_request request;
 };
 
 /* The caller's hint wins unless the model is surer than the setting. */
@@ -72,10 +73,10 @@ static void classifier_process(struct ticket_job *job, void *state)
 {
     struct asked *asked = ARENA_NEW(job->arena, struct asked);
     *asked = (struct asked){.job = job, .classifier = state};
-    const struct classify_request request = {
+    asked->request = (struct classify_request){
         .arena = job->arena, .ticket = &job->event->ticket, .deadline_mono_ms = job->deadline_mono_ms};
     struct classifier *classifier = state;
-    classify_start(classifier->model, &request, classifier_answered, asked);
+    classify_start(classifier->model, &asked->request, classifier_answered, asked);
 }
 
 const struct ticket_step classifier_step = {.name = "classifier",

@@ -15,20 +15,25 @@ struct generator {
     struct draft_model *model;
     struct guard *guard;
     struct generator_policy policy;
+    struct loop *loop; /* NULL: everything runs inside the call */
     struct metric *fallbacks;
 };
 
 struct asked {
     struct ticket_job *job;
     const struct generator *generator;
+    const struct msg_ticket *question; /* without orders to the model */
     const struct msg_context *quotable;
+    struct draft_request request;
+    const struct draft_result *result;
     size_t injections; /* sentences of the context that give orders to the model */
 };
 
-void *generator_new(struct draft_model *model, struct guard *guard, const struct generator_policy *policy)
+void *generator_new(
+    struct draft_model *model, struct guard *guard, const struct generator_policy *policy, struct loop *loop)
 {
     struct generator *generator = xcalloc(1, sizeof *generator);
-    *generator = (struct generator){.model = model, .guard = guard, .policy = *policy};
+    *generator = (struct generator){.model = model, .guard = guard, .policy = *policy, .loop = loop};
     generator->fallbacks = metrics_counter(
         "helpdesk_guard_fallbacks_total", "Answers replaced because they could not be judged", NULL);
     return generator;
@@ -40,7 +45,8 @@ static void *generator_open(const struct stage_env *env, struct error *err)
     const struct generator_policy policy = {
         .ready_confidence = conf_number(env->conf, CONF_GENERATOR_READY_CONFIDENCE),
         .escalate_below = conf_number(env->conf, CONF_GENERATOR_ESCALATE_BELOW)};
-    return generator_new(draft_offline_new(), guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy);
+    return generator_new(
+        draft_offline_new(), guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
 }
 
 static void generator_close(void *state)
@@ -210,6 +216,31 @@ static void put_generation(const struct asked *asked, const struct draft_result 
     }
 }
 
+/* ---- the way of a job: guards read every word of ticket, sources and drafts, which is work for the pool
+ * ---- */
+
+static void run_in_pool(struct asked *asked, loop_fn *work, loop_fn *done)
+{
+    if (asked->generator->loop != NULL) {
+        loop_offload(asked->generator->loop, work, done, asked);
+    } else {
+        work(asked);
+        done(asked);
+    }
+}
+
+static void judge_work(void *arg)
+{
+    struct asked *asked = arg;
+    put_generation(asked, asked->result);
+}
+
+static void judge_done(void *arg)
+{
+    struct asked *asked = arg;
+    ticket_job_done(asked->job);
+}
+
 static void generator_answered(void *arg, const struct draft_result *result, const struct error *err)
 {
     struct asked *asked = arg;
@@ -218,6 +249,7 @@ static void generator_answered(void *arg, const struct draft_result *result, con
         ticket_job_fail(job, err);
         return;
     }
+    asked->result = result;
     job->trace->model = result->model;
     job->trace->prompt_version = result->prompt_version;
     job->trace->policy_version = GUARD_VERSION;
@@ -227,24 +259,37 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
     }
-    put_generation(asked, result);
-    ticket_job_done(job);
+    run_in_pool(asked, judge_work, judge_done);
+}
+
+static void clean_work(void *arg)
+{
+    struct asked *asked = arg;
+    struct ticket_job *job = asked->job;
+    const struct guard *guard = asked->generator->guard;
+    asked->quotable = guard_quotable(guard, job->arena, job->event->context, &asked->injections);
+    asked->question = guard_question(guard, job->arena, &job->event->ticket);
+}
+
+static void clean_done(void *arg)
+{
+    struct asked *asked = arg;
+    struct ticket_job *job = asked->job;
+    asked->request = (struct draft_request){.arena = job->arena,
+        .ticket = asked->question,
+        .classification = job->event->classification,
+        .context = asked->quotable,
+        .strong = job->event->use_sonnet,
+        .escalate_below = asked->generator->policy.escalate_below,
+        .deadline_mono_ms = job->deadline_mono_ms};
+    draft_start(asked->generator->model, &asked->request, generator_answered, asked);
 }
 
 static void generator_process(struct ticket_job *job, void *state)
 {
-    struct generator *generator = state;
     struct asked *asked = ARENA_NEW(job->arena, struct asked);
-    *asked = (struct asked){.job = job, .generator = generator};
-    asked->quotable = guard_quotable(generator->guard, job->arena, job->event->context, &asked->injections);
-    const struct draft_request request = {.arena = job->arena,
-        .ticket = guard_question(generator->guard, job->arena, &job->event->ticket),
-        .classification = job->event->classification,
-        .context = asked->quotable,
-        .strong = job->event->use_sonnet,
-        .escalate_below = generator->policy.escalate_below,
-        .deadline_mono_ms = job->deadline_mono_ms};
-    draft_start(generator->model, &request, generator_answered, asked);
+    *asked = (struct asked){.job = job, .generator = state};
+    run_in_pool(asked, clean_work, clean_done);
 }
 
 const struct ticket_step generator_step = {.name = "generator",

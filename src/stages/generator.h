@@ -11,7 +11,9 @@ struct generator_policy {
     double escalate_below;   /* confidence of the context under which a person is asked */
 };
 
-/* State of generator_step; owns `model` and `guard`. generator_step.close frees it. */
-void *generator_new(struct draft_model *model, struct guard *guard, const struct generator_policy *policy);
+/* State of generator_step; owns `model` and `guard`. The guard works on the pool of `loop`; NULL: inside the
+ * call. generator_step.close frees it. */
+void *generator_new(
+    struct draft_model *model, struct guard *guard, const struct generator_policy *policy, struct loop *loop);
 
 #endif

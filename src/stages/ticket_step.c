@@ -2,6 +2,7 @@
  * result. */
 #include "stages/ticket_step.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"

@@ -61,7 +61,7 @@ static int setup_with(void **state, struct draft_model *model)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->arena = arena_new(0);
-    f->state = generator_new(model, guard_new(""), &policy);
+    f->state = generator_new(model, guard_new(""), &policy, NULL);
     f->event = msg_new(&msg_ticket_event, f->arena);
     f->event->ticket.subject = "How long does my refund take?";
     f->event->ticket.description = "I sent the parcel back. When does the refund reach my card?";
@@ -386,6 +386,34 @@ static void test_invention_is_caught(void **state)
     assert_int_equal(f->event->state, MSG_STATE_COMPLETED_WITH_FLAGS);
 }
 
+struct looped {
+    struct loop *loop;
+    bool done;
+};
+
+static void stop(void *arg, struct msg_ticket_event *event, const struct error *err)
+{
+    struct looped *looped = arg;
+    looped->done = err == NULL && event->generation != NULL;
+    loop_stop(looped->loop, 0);
+}
+
+static void test_on_the_pool(void **state)
+{
+    struct fixture *f = *state;
+    struct looped looped = {.loop = loop_new(2)};
+    add_items(f, 0.9, ITEMS(&refunds));
+    generator_step.close(f->state);
+    f->state = generator_new(draft_offline_new(), guard_new(""), &policy, looped.loop);
+    ticket_step_try(&generator_step, f->state, f->arena, f->event, stop, &looped);
+    assert_false(looped.done);
+    loop_run(looped.loop);
+    assert_true(looped.done);
+    assert_true(f->event->generation->primary_draft.ready);
+    assert_true(f->event->steps[0].latency_ms > 0);
+    loop_free(looped.loop);
+}
+
 static void failed(void *arg, struct msg_ticket_event *event, const struct error *err)
 {
     (void)event;
@@ -415,6 +443,7 @@ int main(void)
         TEST(test_nothing_found),
         TEST(test_not_ready),
         TEST(test_injection),
+        TEST(test_on_the_pool),
         cmocka_unit_test_setup_teardown(test_guard_fails, setup_broken, teardown),
         cmocka_unit_test_setup_teardown(test_invention_is_caught, setup_inventing, teardown),
         cmocka_unit_test_setup_teardown(test_model_fails, setup_failing, teardown),
