@@ -3,13 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "base/alloc.h"
 #include "gateway/hash.h"
 
 struct entry {
-    TAILQ_ENTRY(entry) link;
+    struct entry *next;
     uint32_t hash; /* of the customer's id: most comparisons end here */
     char *tenant;
     char *external_id;
@@ -17,10 +16,8 @@ struct entry {
     int64_t at;
 };
 
-TAILQ_HEAD(entry_list, entry);
-
 struct customer_cache {
-    struct entry_list entries; /* most recently used first */
+    struct entry *first; /* most recently used */
     size_t count;
     size_t max;
     int64_t keep_ms;
@@ -29,20 +26,26 @@ struct customer_cache {
 struct customer_cache *customer_cache_new(size_t max, int64_t keep_ms)
 {
     struct customer_cache *cache = xcalloc(1, sizeof *cache);
-    TAILQ_INIT(&cache->entries);
     cache->max = max;
     cache->keep_ms = keep_ms;
     return cache;
 }
 
-static void entry_drop(struct customer_cache *cache, struct entry *entry)
+static void entry_free(struct entry *entry)
 {
-    TAILQ_REMOVE(&cache->entries, entry, link);
-    cache->count--;
-    free(entry->tenant);
-    free(entry->external_id);
-    free(entry->json);
-    free(entry);
+    if (entry != NULL) {
+        free(entry->tenant);
+        free(entry->external_id);
+        free(entry->json);
+        free(entry);
+    }
+}
+
+static void entry_put_first(struct customer_cache *cache, struct entry *entry)
+{
+    entry->next = cache->first;
+    cache->first = entry;
+    cache->count++;
 }
 
 void customer_cache_free(struct customer_cache *cache)
@@ -50,55 +53,67 @@ void customer_cache_free(struct customer_cache *cache)
     if (cache == NULL) {
         return;
     }
-    while (!TAILQ_EMPTY(&cache->entries)) {
-        entry_drop(cache, TAILQ_FIRST(&cache->entries));
+    struct entry *next;
+    for (struct entry *entry = cache->first; entry != NULL; entry = next) {
+        next = entry->next;
+        entry_free(entry);
     }
     free(cache);
 }
 
-static struct entry *find(struct customer_cache *cache, const char *tenant, const char *external_id)
+/* Takes the entry out of the list; NULL when there is none. */
+static struct entry *entry_take(struct customer_cache *cache, const char *tenant, const char *external_id)
 {
     uint32_t hash = hash_fnv(external_id);
-    struct entry *entry;
-    TAILQ_FOREACH(entry, &cache->entries, link)
-    {
+    for (struct entry **slot = &cache->first; *slot != NULL; slot = &(*slot)->next) {
+        struct entry *entry = *slot;
         if (entry->hash == hash && strcmp(entry->external_id, external_id) == 0 &&
             strcmp(entry->tenant, tenant) == 0) {
+            *slot = entry->next;
+            cache->count--;
             return entry;
         }
     }
     return NULL;
 }
 
+static struct entry *entry_take_last(struct customer_cache *cache)
+{
+    struct entry **slot = &cache->first;
+    while (*slot != NULL && (*slot)->next != NULL) {
+        slot = &(*slot)->next;
+    }
+    struct entry *entry = *slot;
+    *slot = NULL;
+    cache->count -= entry != NULL;
+    return entry;
+}
+
 const char *customer_cache_get(
     struct customer_cache *cache, const char *tenant, const char *external_id, int64_t now, int64_t *age_ms)
 {
-    struct entry *entry = find(cache, tenant, external_id);
+    struct entry *entry = entry_take(cache, tenant, external_id);
     if (entry == NULL) {
         return NULL;
     }
     *age_ms = now - entry->at;
     if (*age_ms >= cache->keep_ms) {
-        entry_drop(cache, entry);
+        entry_free(entry);
         return NULL;
     }
-    TAILQ_REMOVE(&cache->entries, entry, link);
-    TAILQ_INSERT_HEAD(&cache->entries, entry, link);
+    entry_put_first(cache, entry);
     return entry->json;
 }
 
 void customer_cache_put(
     struct customer_cache *cache, const char *tenant, const char *external_id, const char *json, int64_t now)
 {
-    struct entry *old = find(cache, tenant, external_id);
-    if (old != NULL) {
-        entry_drop(cache, old);
-    }
+    entry_free(entry_take(cache, tenant, external_id));
     if (cache->max == 0) {
         return;
     }
     if (cache->count == cache->max) {
-        entry_drop(cache, TAILQ_LAST(&cache->entries, entry_list));
+        entry_free(entry_take_last(cache));
     }
     struct entry *entry = xcalloc(1, sizeof *entry);
     entry->hash = hash_fnv(external_id);
@@ -106,6 +121,5 @@ void customer_cache_put(
     entry->external_id = xstrdup(external_id);
     entry->json = xstrdup(json);
     entry->at = now;
-    TAILQ_INSERT_HEAD(&cache->entries, entry, link);
-    cache->count++;
+    entry_put_first(cache, entry);
 }

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 
-#define NAME_CHARS 128
+#define NAME_BYTES 128
 
 FIELD_NAME_OF(draft_choice)
 FIELD_NAME_OF(outcome)
@@ -38,8 +38,8 @@ static void read_corrected(struct field_errors *errors, const cJSON *corrected, 
 {
     const char *at = "/corrected";
     unsigned value;
-    feedback->corrected_category = field_token(errors, corrected, at, "category", NAME_CHARS);
-    feedback->corrected_department = field_token(errors, corrected, at, "department", NAME_CHARS);
+    feedback->corrected_category = field_token(errors, corrected, at, "category", NAME_BYTES);
+    feedback->corrected_department = field_token(errors, corrected, at, "department", NAME_BYTES);
     if (field_choice(errors, corrected, at, "priority", priority_at, MSG_PRIORITY_COUNT, &value)) {
         feedback->corrected_priority = msg_priority_name((enum msg_priority)value);
     }
@@ -79,7 +79,7 @@ bool feedback_in_read(struct arena *arena, const char *body, size_t len, struct 
     }
     feedback->final_text = field_string(errors, json, "", "final_text");
     feedback->comment = field_string(errors, json, "", "comment");
-    feedback->agent = field_token(errors, json, "", "agent", NAME_CHARS);
+    feedback->agent = field_token(errors, json, "", "agent", NAME_BYTES);
     *warning = field_warning(&unknown, arena);
     cJSON_Delete(json);
     if (errors->count == 0 && says_nothing(feedback)) {

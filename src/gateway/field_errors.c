@@ -88,15 +88,6 @@ const char *field_string(
     return arena_strdup(errors->arena, member->valuestring);
 }
 
-static size_t count_characters(const char *text)
-{
-    size_t count = 0;
-    for (; *text != '\0'; text++) {
-        count += ((unsigned char)*text & 0xC0) != 0x80;
-    }
-    return count;
-}
-
 /* C0, DEL and C1: what a terminal or a log could take as a command. */
 static bool has_control(const char *text)
 {
@@ -119,9 +110,8 @@ const char *field_token(
         field_error(errors, parent, name, "must not be blank");
         return NULL;
     }
-    if (max != 0 && (count_characters(text) > max || has_control(text))) {
-        field_error(
-            errors, parent, name, "must be 1 to %zu characters, none of them a control character", max);
+    if (max != 0 && (strlen(text) > max || has_control(text))) {
+        field_error(errors, parent, name, "must be 1 to %zu bytes without control characters", max);
         return NULL;
     }
     return text;

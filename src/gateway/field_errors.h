@@ -36,7 +36,7 @@ const cJSON *field_get(const cJSON *object, const char *name);
  * mistake. Strings are copied to the arena. */
 const char *field_string(
     struct field_errors *errors, const cJSON *object, const char *parent, const char *name);
-/* The same, not blank, at most `max` characters (0: any number), no control characters when `max` is given.
+/* The same, not blank, at most `max` bytes (0: any number), no control characters when `max` is given.
  */
 const char *field_token(
     struct field_errors *errors, const cJSON *object, const char *parent, const char *name, size_t max);

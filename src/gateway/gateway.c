@@ -13,6 +13,7 @@
 #include "gateway/hash.h"
 #include "gateway/internal.h"
 #include "msg/codec.h"
+#include "stages/ticket_check.h"
 
 #define TICK_MS 200
 #define DRAIN_LOOK_MS 20
@@ -88,8 +89,13 @@ static int32_t choose_partition(const struct conf *conf)
     return (int32_t)(wanted % partitions);
 }
 
-static bool check_body_limit(const struct conf *conf, struct error *err)
+/* What no single setting can say of itself. */
+static bool check_settings(const struct conf *conf, struct error *err)
 {
+    if (!ticket_tenant_valid(conf_text(conf, CONF_TENANT))) {
+        return error_set(err, ERROR_FATAL, "setting_invalid",
+            "%s must be 1 to 64 bytes without '/' and control characters", conf_name(CONF_TENANT));
+    }
     int64_t body = conf_int(conf, CONF_GATEWAY_MAX_BODY);
     int64_t record = bus_topic_find(TOPIC_SUBMITTED)->max_bytes;
     if (body * 4 <= record) {
@@ -130,7 +136,7 @@ static bool open_parts(struct gateway *gateway, struct error *err)
 
 struct gateway *gateway_new(struct loop *loop, const struct conf *conf, struct db *db, struct error *err)
 {
-    if (!check_body_limit(conf, err)) {
+    if (!check_settings(conf, err)) {
         return NULL;
     }
     struct gateway *gateway = xcalloc(1, sizeof *gateway);

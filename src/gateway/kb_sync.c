@@ -11,7 +11,7 @@
 #include "gateway/publish.h"
 
 #define ROUTE "POST /kb/sync"
-#define SOURCE_CHARS 128
+#define SOURCE_BYTES 128
 
 /* ---- starting a job ---- */
 
@@ -88,7 +88,7 @@ static void read_members(struct kb_sync *sync, const cJSON *json, struct field_e
 {
     static const char *const members[] = {"source", "full", NULL};
     struct field_unknown unknown = {0};
-    const char *source = field_token(errors, json, "", "source", SOURCE_CHARS);
+    const char *source = field_token(errors, json, "", "source", SOURCE_BYTES);
     sync->record.source = source != NULL ? source : "";
     sync->record.full = field_bool(errors, json, "", "full");
     field_find_unknown(&unknown, sync->arena, json, "", members);
@@ -159,6 +159,50 @@ struct kb_job {
     struct http_request *request;
 };
 
+enum {
+    JOB_ID,
+    JOB_STATE,
+    JOB_SOURCE,
+    JOB_FULL,
+    JOB_WHY,
+    JOB_STARTED_AT,
+    JOB_FINISHED_AT,
+    JOB_COUNTS, /* and the columns after it, as job_counts names them */
+};
+
+static const char *const job_counts[] = {"found", "read", "changed", "failed", "removed"};
+
+static void add_time(cJSON *object, const char *name, const struct db_result *row, int column)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    if (db_value(row, 0, column) == NULL) {
+        cJSON_AddNullToObject(object, name);
+        return;
+    }
+    clock_format(db_int(row, 0, column), text);
+    cJSON_AddStringToObject(object, name, text);
+}
+
+static void answer_job(struct kb_job *job, const struct db_result *row)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "job_id", db_value(row, 0, JOB_ID));
+    cJSON_AddStringToObject(object, "status", db_value(row, 0, JOB_STATE));
+    cJSON_AddStringToObject(object, "source", db_value(row, 0, JOB_SOURCE));
+    cJSON_AddBoolToObject(object, "full", db_bool(row, 0, JOB_FULL));
+    for (size_t i = 0; i < sizeof job_counts / sizeof job_counts[0]; i++) {
+        cJSON_AddNumberToObject(object, job_counts[i], (double)db_int(row, 0, JOB_COUNTS + (int)i));
+    }
+    cJSON_AddStringToObject(object, "why", db_value(row, 0, JOB_WHY));
+    add_time(object, "started_at", row, JOB_STARTED_AT);
+    add_time(object, "finished_at", row, JOB_FINISHED_AT);
+    struct buf body;
+    buf_init(&body, 64 * 1024);
+    json_put_and_delete(&body, object);
+    http_respond_json(job->request, 200, buf_text(&body));
+    buf_fini(&body);
+}
+
 static void job_read(void *arg, const struct db_result *result, const struct error *err)
 {
     struct kb_job *job = arg;
@@ -167,11 +211,9 @@ static void job_read(void *arg, const struct db_result *result, const struct err
     } else if (db_rows(result) == 0) {
         http_respond_problem(job->request, 404, "There is no such job.");
     } else {
-        http_respond_json(job->request, 200, db_value(result, 0, 0));
+        answer_job(job, result);
     }
 }
-
-#define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 
 void handle_kb_job_get(struct http_request *request, void *arg)
 {
@@ -187,13 +229,10 @@ void handle_kb_job_get(struct http_request *request, void *arg)
     struct kb_job *job = ARENA_NEW(http_request_arena(request), struct kb_job);
     job->request = request;
     struct db_query query = {
-        .sql = "SELECT json_build_object('job_id', job_id, 'status', state, 'source', source, 'full', "
-               "full_read, "
-               "'found', found, 'read', read, 'changed', changed, 'failed', failed, 'removed', removed, "
-               "'why', why, "
-               "'started_at', " UTC("started_at") ", 'finished_at', " UTC(
-                   "finished_at") ") "
-                                  "FROM kb_jobs WHERE tenant = $1 AND job_id = $2",
+        .sql =
+            "SELECT job_id, state, source, full_read, why, (extract(epoch FROM started_at) * 1000)::bigint, "
+            "(extract(epoch FROM finished_at) * 1000)::bigint, found, read, changed, failed, removed "
+            "FROM kb_jobs WHERE tenant = $1 AND job_id = $2",
         .param_count = 2,
         .params = {gateway->tenant, job_id},
     };

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_MAX_CHARS 128
+#define NAME_BYTES 128
 #define ITEMS_MAX 200
 #define EXCERPTS_MAX (128 * 1024) /* bytes of all excerpts: the budget of a record's context */
 
@@ -50,10 +50,10 @@ struct msg_classification *classification_read(struct field_errors *errors, cons
         return NULL;
     }
     struct msg_classification *out = ARENA_NEW(errors->arena, struct msg_classification);
-    out->category = required_token(errors, object, at, "category", NAME_MAX_CHARS);
+    out->category = required_token(errors, object, at, "category", NAME_BYTES);
     out->priority =
         (enum msg_priority)required_choice(errors, object, at, "priority", priority_at, MSG_PRIORITY_COUNT);
-    out->department = required_token(errors, object, at, "department", NAME_MAX_CHARS);
+    out->department = required_token(errors, object, at, "department", NAME_BYTES);
     out->sentiment = (enum msg_sentiment)required_choice(
         errors, object, at, "sentiment", sentiment_at, MSG_SENTIMENT_COUNT);
     if (field_require(errors, object, at, "confidence")) {

@@ -1,7 +1,6 @@
 /* A request body to a ticket: reads, checks, and says every mistake at once. */
 #include "gateway/ticket_in.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,17 +9,18 @@
 #include "base/utf8.h"
 #include "gateway/hash.h"
 #include "gateway/question_in.h"
+#include "model/language.h"
 #include "stages/ticket_check.h"
 
-#define EXTERNAL_ID_MAX 256
+#define EXTERNAL_ID_MAX 256 /* bytes */
 #define CHANNEL_MAX 32
-#define LOCALE_MAX 35 /* RFC 5646 section 4.4.1: what a reader must at least take */
 #define METADATA_MAX (128 * 1024)
 
 static const char *const ticket_members[] = {"ticket_id", "external_ticket_id", "title", "subject",
     "description", "customer_external_id", "channel", "priority", "priority_hints", "locale", "metadata",
     "created_at", "messages", "auto_generated", NULL};
 static const char *const message_members[] = {"role", "text", "at", NULL};
+
 FIELD_NAME_OF(priority)
 FIELD_NAME_OF(role)
 
@@ -34,28 +34,6 @@ struct reading {
     const char *parent; /* "/ticket" or "" */
     const cJSON *object;
 };
-
-/* Language, then subtags of 1-8 letters and digits: the shape of BCP 47, not its registry. */
-static bool locale_valid(const char *text)
-{
-    size_t len = strlen(text);
-    size_t part = 0;
-    bool first = true;
-    for (size_t i = 0; i <= len && len <= LOCALE_MAX; i++) {
-        if (i == len || text[i] == '-') {
-            if (part < (first ? 2u : 1u) || part > 8) {
-                return false;
-            }
-            part = 0;
-            first = false;
-        } else if (first ? !isalpha((unsigned char)text[i]) : !isalnum((unsigned char)text[i])) {
-            return false;
-        } else {
-            part++;
-        }
-    }
-    return len >= 2 && len <= LOCALE_MAX;
-}
 
 static bool channel_valid(const char *text)
 {
@@ -140,7 +118,7 @@ static void read_options(struct reading *r, struct msg_ticket *ticket)
     }
     ticket->channel = channel != NULL ? channel : "email";
     ticket->locale = field_string(r->errors, r->object, r->parent, "locale");
-    if (ticket->locale != NULL && !locale_valid(ticket->locale)) {
+    if (ticket->locale != NULL && !language_tag_valid(ticket->locale)) {
         field_error(r->errors, r->parent, "locale", "must be a BCP 47 language tag, such as en-US or de");
     }
     ticket->auto_generated = field_bool(r->errors, r->object, r->parent, "auto_generated");

@@ -11,7 +11,6 @@
 #include "gateway/hash.h"
 #include "msg/messages.h"
 
-
 /* What an endpoint takes besides the ticket's own members. */
 struct ticket_in_rules {
     bool intake;       /* POST /tickets: ticket_id, external_ticket_id and created_at are required */

@@ -23,34 +23,58 @@ struct ticket_get {
 
 enum { CORRELATION_ID, STATE, STATUS, RECEIVED_AT, FINISHED_AT, TOTAL_MS, RESULT, HISTORY };
 
-/* A run that was claimed and not published is none yet: whoever claimed it was told so. */
-#define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+/* Times in milliseconds. A run that was claimed and not published is none yet: whoever claimed it was told
+ * so. */
 static const char get_sql[] =
-    "SELECT r.correlation_id, coalesce(r.state, t.state), t.status, " UTC("coalesce(r.received_at, "
-                                                                          "t.received_at)") ", " UTC(
-        "r.finished_at") ", extract(epoch FROM r.finished_at - r.received_at) * 1000, r.result, "
-                         "(SELECT json_agg(json_build_object('kind', CASE kind WHEN 'dead_letter' THEN "
-                         "'failed' ELSE kind END, "
-                         "'state', state, 'at', " UTC(
-                             "at") ", 'correlation_id', correlation_id) ORDER BY at, received_at) FROM "
-                                   "(SELECT * FROM interactions i WHERE i.tenant = $1 AND i.ticket_id = $2 "
-                                   "AND ($3::text IS NULL OR i.correlation_id = $3) "
-                                   "ORDER BY received_at DESC, at DESC LIMIT 100) i) "
-                                   "FROM (SELECT $1::text AS tenant, $2::text AS ticket_id) k "
-                                   "LEFT JOIN tickets t ON t.tenant = k.tenant AND t.ticket_id = k.ticket_id "
-                                   "LEFT JOIN LATERAL (SELECT * FROM runs WHERE tenant = k.tenant AND "
-                                   "ticket_id = k.ticket_id "
-                                   "AND CASE WHEN $3::text IS NULL THEN kind = 'ticket' ELSE correlation_id "
-                                   "= $3 END "
-                                   "AND (published_at IS NOT NULL OR state <> 'accepted' OR content_hash = "
-                                   "'') "
-                                   "ORDER BY received_at DESC LIMIT 1) r ON true "
-                                   "WHERE r.correlation_id IS NOT NULL OR ($3::text IS NULL AND t.ticket_id "
-                                   "IS NOT NULL)";
+    "SELECT r.correlation_id, coalesce(r.state, t.state), t.status, "
+    "(extract(epoch FROM coalesce(r.received_at, t.received_at)) * 1000)::bigint, "
+    "(extract(epoch FROM r.finished_at) * 1000)::bigint, "
+    "extract(epoch FROM r.finished_at - r.received_at) * 1000, r.result, "
+    "(SELECT json_agg(json_build_object("
+    "'kind', CASE kind WHEN 'dead_letter' THEN 'failed' ELSE kind END, 'state', state, "
+    "'at', (extract(epoch FROM at) * 1000)::bigint, 'correlation_id', correlation_id) "
+    "ORDER BY at, received_at) "
+    "FROM (SELECT * FROM interactions i WHERE i.tenant = $1 AND i.ticket_id = $2 "
+    "AND ($3::text IS NULL OR i.correlation_id = $3) ORDER BY received_at DESC, at DESC LIMIT 100) i) "
+    "FROM (SELECT $1::text AS tenant, $2::text AS ticket_id) k "
+    "LEFT JOIN tickets t ON t.tenant = k.tenant AND t.ticket_id = k.ticket_id "
+    "LEFT JOIN LATERAL (SELECT * FROM runs WHERE tenant = k.tenant AND ticket_id = k.ticket_id "
+    "AND CASE WHEN $3::text IS NULL THEN kind = 'ticket' ELSE correlation_id = $3 END "
+    "AND (published_at IS NOT NULL OR state <> 'accepted' OR content_hash = '') "
+    "ORDER BY received_at DESC LIMIT 1) r ON true "
+    "WHERE r.correlation_id IS NOT NULL OR ($3::text IS NULL AND t.ticket_id IS NOT NULL)";
 
 static void add_text_or_null(cJSON *object, const char *name, const char *text)
 {
     cJSON_AddItemToObject(object, name, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static cJSON *time_json(bool has, int64_t wall_ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    if (!has) {
+        return cJSON_CreateNull();
+    }
+    clock_format(wall_ms, text);
+    return cJSON_CreateString(text);
+}
+
+static void add_time(cJSON *object, const char *name, const struct db_result *row, int column)
+{
+    bool has = db_value(row, 0, column) != NULL;
+    cJSON_AddItemToObject(object, name, time_json(has, db_int(row, 0, column)));
+}
+
+static void add_history(cJSON *object, const char *text)
+{
+    struct error err = {0};
+    cJSON *list = text != NULL ? json_parse(text, strlen(text), &err) : NULL;
+    cJSON *entry;
+    cJSON_ArrayForEach(entry, list)
+    {
+        cJSON_ReplaceItemInObject(entry, "at", time_json(true, (int64_t)json_num(entry, "at", 0)));
+    }
+    cJSON_AddItemToObject(object, "history", list != NULL ? list : cJSON_CreateArray());
 }
 
 /* The result in the shape of auto-orchestrate, or NULL when the log's is not readable (logged). */
@@ -104,17 +128,14 @@ static void add_result(struct ticket_get *get, const struct db_result *row, cJSO
 
 static void answer_ticket(struct ticket_get *get, const struct db_result *row)
 {
-    struct error err = {0};
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "ticket_id", get->ticket_id);
     add_text_or_null(object, "correlation_id", db_value(row, 0, CORRELATION_ID));
     add_text_or_null(object, "state", db_value(row, 0, STATE));
     add_text_or_null(object, "status", db_value(row, 0, STATUS));
-    add_text_or_null(object, "received_at", db_value(row, 0, RECEIVED_AT));
-    add_text_or_null(object, "finished_at", db_value(row, 0, FINISHED_AT));
-    const char *history = db_value(row, 0, HISTORY);
-    cJSON *list = history != NULL ? json_parse(history, strlen(history), &err) : NULL;
-    cJSON_AddItemToObject(object, "history", list != NULL ? list : cJSON_CreateArray());
+    add_time(object, "received_at", row, RECEIVED_AT);
+    add_time(object, "finished_at", row, FINISHED_AT);
+    add_history(object, db_value(row, 0, HISTORY));
     add_result(get, row, object);
     struct buf body;
     buf_init(&body, 2 * ANSWER_MAX_BYTES);
