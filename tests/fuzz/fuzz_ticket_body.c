@@ -1,5 +1,5 @@
-/* Fuzz target: a request body as every kind of ticket, and as a feedback. What is taken must be a valid record, and
- * reading it again must give the same hash. */
+/* Fuzz target: a request body as every kind of ticket, and as a feedback. What is taken must be a valid
+ * record, and reading it again must give the same hash. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_ticket(struct arena *arena, const char *body, size_t len, const struct ticket_in_rules *rules)
+static void check_ticket(
+    struct arena *arena, const char *body, size_t len, const struct ticket_in_rules *rules)
 {
     struct ticket_in in, again;
     struct field_errors *errors = ARENA_NEW(arena, struct field_errors);
@@ -22,7 +23,8 @@ static void check_ticket(struct arena *arena, const char *body, size_t len, cons
         }
         return;
     }
-    if (!ticket_in_read(arena, body, len, rules, &again, errors) || strcmp(in.content_hash, again.content_hash) != 0) {
+    if (!ticket_in_read(arena, body, len, rules, &again, errors) ||
+        strcmp(in.content_hash, again.content_hash) != 0) {
         abort();
     }
     struct msg_ticket_event *event = msg_new(&msg_ticket_event, arena);
@@ -43,7 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct ticket_in_rules kinds[] = {
         {.intake = true},
         {.takes_sonnet = true},
-        {.takes_sonnet = true, .takes_classification = true, .needs_classification = true, .needs_context = true},
+        {.takes_sonnet = true,
+            .takes_classification = true,
+            .needs_classification = true,
+            .needs_context = true},
     };
     struct arena *arena = arena_new(0);
     char *body = malloc(size + 1); /* its end is where a reader that goes too far is caught */

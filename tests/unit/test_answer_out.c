@@ -13,25 +13,37 @@
 static struct arena *arena;
 static struct sla_table sla;
 
-static const char whole[] =
-    "{\"ticket\":{\"ticket_id\":\"t/1\",\"subject\":\"S\",\"description\":\"D\",\"customer_external_id\":\"c\"},"
-    "\"event_id\":\"e\",\"correlation_id\":\"0190a000-0000-7000-8000-000000000001\",\"received_at\":1763805600123,"
-    "\"state\":\"completed_with_flags\","
-    "\"classification\":{\"category\":\"billing\",\"priority\":\"high\",\"department\":\"finance\",\"sentiment\":\"negative\","
-    "\"confidence\":0.8125,\"reasoning_snippet\":\"refund\"},"
-    "\"context\":{\"items\":[{\"source_id\":\"kb:1\",\"excerpt\":\"quote \\\" and \\n\",\"citation_uri\":\"https://x/1\",\"score\":0.5,"
-    "\"type\":\"kb\",\"title\":\"Refunds\",\"locale\":\"en\"},{\"source_id\":\"order:9\",\"excerpt\":\"o\",\"score\":0.25,\"type\":\"order\"}],"
-    "\"aggregate_confidence\":0.5,\"customer_state\":\"ready\",\"customer\":{\"customer_id\":\"1\",\"external_id\":\"c\",\"name\":\"N\","
-    "\"email\":\"n@example.com\",\"tier\":\"enterprise\",\"lifetime_value\":10000.5,\"total_orders\":7,\"recent_orders\":"
-    "[{\"order_id\":\"9\",\"status\":\"sent\",\"total\":1.5,\"ordered_at\":1763805600000}],\"open_tickets\":1,\"avg_sentiment\":-0.5,"
-    "\"is_high_value\":true,\"churn_risk\":\"high\"}},"
-    "\"generation\":{\"primary_draft\":{\"text\":\"Hello\",\"citations\":[\"kb:1\"],\"confidence\":0.7,\"safety_flags\":[\"overpromise\"],"
-    "\"ready\":false,\"not_ready_because\":[\"flag\"],\"flag_details\":[{\"flag\":\"overpromise\",\"rule\":\"r\",\"start\":0,\"end\":5,\"why\":\"w\"}]},"
-    "\"suggested_next_steps\":[\"step\"],\"guardrail_triggered\":true},"
-    "\"steps\":[{\"step\":\"classify\",\"event_id\":\"a\",\"started_at\":1,\"latency_ms\":1.5,\"model\":\"rules\"},"
-    "{\"step\":\"retrieve\",\"event_id\":\"b\",\"started_at\":2,\"latency_ms\":2.25,\"model\":\"fts\",\"kb_revision\":12},"
-    "{\"step\":\"generate\",\"event_id\":\"c\",\"started_at\":3,\"latency_ms\":3,\"model\":\"m\",\"degraded\":[\"no model\"],"
-    "\"input_tokens\":100,\"cost_usd\":0.25,\"cache_hit\":true}]}";
+static const char whole[] = "{\"ticket\":{\"ticket_id\":\"t/"
+                            "1\",\"subject\":\"S\",\"description\":\"D\",\"customer_external_id\":\"c\"},"
+                            "\"event_id\":\"e\",\"correlation_id\":\"0190a000-0000-7000-8000-000000000001\","
+                            "\"received_at\":1763805600123,"
+                            "\"state\":\"completed_with_flags\","
+                            "\"classification\":{\"category\":\"billing\",\"priority\":\"high\","
+                            "\"department\":\"finance\",\"sentiment\":\"negative\","
+                            "\"confidence\":0.8125,\"reasoning_snippet\":\"refund\"},"
+                            "\"context\":{\"items\":[{\"source_id\":\"kb:1\",\"excerpt\":\"quote \\\" and "
+                            "\\n\",\"citation_uri\":\"https://x/1\",\"score\":0.5,"
+                            "\"type\":\"kb\",\"title\":\"Refunds\",\"locale\":\"en\"},{\"source_id\":\"order:"
+                            "9\",\"excerpt\":\"o\",\"score\":0.25,\"type\":\"order\"}],"
+                            "\"aggregate_confidence\":0.5,\"customer_state\":\"ready\",\"customer\":{"
+                            "\"customer_id\":\"1\",\"external_id\":\"c\",\"name\":\"N\","
+                            "\"email\":\"n@example.com\",\"tier\":\"enterprise\",\"lifetime_value\":10000.5,"
+                            "\"total_orders\":7,\"recent_orders\":"
+                            "[{\"order_id\":\"9\",\"status\":\"sent\",\"total\":1.5,\"ordered_at\":"
+                            "1763805600000}],\"open_tickets\":1,\"avg_sentiment\":-0.5,"
+                            "\"is_high_value\":true,\"churn_risk\":\"high\"}},"
+                            "\"generation\":{\"primary_draft\":{\"text\":\"Hello\",\"citations\":[\"kb:1\"],"
+                            "\"confidence\":0.7,\"safety_flags\":[\"overpromise\"],"
+                            "\"ready\":false,\"not_ready_because\":[\"flag\"],\"flag_details\":[{\"flag\":"
+                            "\"overpromise\",\"rule\":\"r\",\"start\":0,\"end\":5,\"why\":\"w\"}]},"
+                            "\"suggested_next_steps\":[\"step\"],\"guardrail_triggered\":true},"
+                            "\"steps\":[{\"step\":\"classify\",\"event_id\":\"a\",\"started_at\":1,\"latency_"
+                            "ms\":1.5,\"model\":\"rules\"},"
+                            "{\"step\":\"retrieve\",\"event_id\":\"b\",\"started_at\":2,\"latency_ms\":2.25,"
+                            "\"model\":\"fts\",\"kb_revision\":12},"
+                            "{\"step\":\"generate\",\"event_id\":\"c\",\"started_at\":3,\"latency_ms\":3,"
+                            "\"model\":\"m\",\"degraded\":[\"no model\"],"
+                            "\"input_tokens\":100,\"cost_usd\":0.25,\"cache_hit\":true}]}";
 
 static int setup(void **state)
 {
@@ -65,7 +77,8 @@ static cJSON *render(enum answer_shape shape, const struct msg_ticket_event *eve
 {
     struct buf out;
     struct error err = {0};
-    struct answer_facts facts = {.arena = arena, .event = event, .sla = &sla, .total_ms = 12.3456, .processing_ms = 4};
+    struct answer_facts facts = {
+        .arena = arena, .event = event, .sla = &sla, .total_ms = 12.3456, .processing_ms = 4};
     buf_init(&out, ANSWER_MAX_BYTES);
     assert_true(answer_complete(shape, event));
     answer_render(&out, shape, &facts);
@@ -248,7 +261,8 @@ static void test_service_levels(void **state)
 {
     (void)state;
     struct msg_customer_context customer = {.tier = MSG_TIER_PREMIUM};
-    static const int32_t minutes[MSG_PRIORITY_COUNT][2] = {{60, 240}, {240, 1440}, {1440, 2880}, {2880, 7200}};
+    static const int32_t minutes[MSG_PRIORITY_COUNT][2] = {
+        {60, 240}, {240, 1440}, {1440, 2880}, {2880, 7200}};
     for (unsigned i = 0; i < MSG_PRIORITY_COUNT; i++) {
         struct sla_rule rule = sla_find(&sla, (enum msg_priority)i, &customer);
         assert_int_equal(rule.response_minutes, minutes[i][0]);

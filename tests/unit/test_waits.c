@@ -1,4 +1,5 @@
-/* Waiting requests: several on one run, replies before and after the acknowledgement, time-outs, aborts, holds. */
+/* Waiting requests: several on one run, replies before and after the acknowledgement, time-outs, aborts,
+ * holds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -302,7 +303,8 @@ static void test_churn_risk(void **state)
         {-1, -1, MSG_TIER_ENTERPRISE, MSG_CHURN_RISK_HIGH},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(customer_churn_risk(cases[i].sentiment, cases[i].days, cases[i].tier), cases[i].risk);
+        assert_int_equal(
+            customer_churn_risk(cases[i].sentiment, cases[i].days, cases[i].tier), cases[i].risk);
     }
 }
 
