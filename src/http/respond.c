@@ -191,7 +191,9 @@ void http_respond_problem(struct http_request *request, int status, const char *
 void http_respond_invalid(struct http_request *request, const struct http_field_error *errors, size_t count)
 {
     const char *detail = "The request is not valid.";
-    if (count > 0)
+    if (count > 0 && errors[0].pointer[0] == '\0') /* the body as a whole */
+        detail = errors[0].detail;
+    else if (count > 0)
         detail = arena_printf(request->arena, "%s: %s", errors[0].pointer, errors[0].detail);
     respond_problem(request, 400, detail, errors, count);
 }
