@@ -12,8 +12,9 @@
 #include "guard/tone.h"
 
 #define MAX_DETAILS 100
-#define SCRATCH_MAX ((size_t)256 << 20) /* words of the largest ticket, context and draft, many times over   \
-                                         */
+#define SCRATCH_MAX                                                                                          \
+    ((size_t)256 << 20) /* words of the largest ticket, context and draft, many times over                   \
+                         */
 
 struct guard {
     struct phrase_table *injection;

@@ -221,22 +221,24 @@ struct phrase_table *injection_rules_new(void)
     return phrase_table_new(rules, sizeof rules / sizeof rules[0]);
 }
 
-/* Bytes of a character at `p` that is not seen: zero-width ones, the soft hyphen, the byte order mark, tags.
+/* Bytes of a character at `p` that is not seen: the soft hyphen, zero-width ones, the byte order mark, tags.
  */
 static size_t invisible(const char *p)
 {
-    const unsigned char *u = (const unsigned char *)p;
-    if (u[0] == 0xC2 && u[1] == 0xAD) {
-        return 2;
+    static const struct {
+        const char *first, *last; /* in UTF-8, whose order is the code's */
+    } ranges[] = {{"\u00AD", "\u00AD"}, {"\u200B", "\u200F"}, {"\u2060", "\u2064"}, {"\uFEFF", "\uFEFF"},
+        {"\U000E0000", "\U000E0FFF"}};
+    if ((unsigned char)*p < 0xC2) {
+        return 0;
     }
-    if (u[0] == 0xE2 &&
-        ((u[1] == 0x80 && u[2] >= 0x8B && u[2] <= 0x8F) || (u[1] == 0x81 && u[2] >= 0xA0 && u[2] <= 0xA4))) {
-        return 3;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        size_t size = strlen(ranges[i].first);
+        if (strncmp(p, ranges[i].first, size) >= 0 && strncmp(p, ranges[i].last, size) <= 0) {
+            return size;
+        }
     }
-    if (u[0] == 0xEF && u[1] == 0xBB && u[2] == 0xBF) {
-        return 3;
-    }
-    return u[0] == 0xF3 && u[1] == 0xA0 && u[2] != 0 && u[3] != 0 ? 4 : 0;
+    return 0;
 }
 
 /* What can be seen of a text; `places` gives each byte's place in the original (NULL: nothing was hidden). */

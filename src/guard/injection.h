@@ -11,6 +11,6 @@ struct phrase_table *injection_rules_new(void);
 
 /* Adds what it finds in `text` to `out`; rules are "injection.override" and the like. Characters that cannot
  * be seen do not hide a phrase. */
-void injection_find(const struct phrase_table *rules, const char *text, struct span_list *out);
+void injection_find(const struct phrase_table *table, const char *text, struct span_list *out);
 
 #endif

@@ -52,23 +52,32 @@ static bool is_word_byte(char c)
            (unsigned char)c >= 0xC3 || c == '_';
 }
 
-/* What begins at `at` with a digit, '+' or '('. A number behind a letter or a hyphen is the rest of some
- * other number. */
+/* Whether the number at `at` is the rest of some other one: behind a letter's hyphen, a '#', a decimal point.
+ */
+static bool is_rest(const char *text, size_t at)
+{
+    bool url = at > 1 && text[at - 1] == '/' && text[at - 2] == '/';
+    return at > 0 && strchr("-#./+", text[at - 1]) != NULL && !url;
+}
+
+static bool follows_number(const char *text, size_t at)
+{
+    return at > 1 && text[at - 1] == ' ' && text[at - 2] >= '0' && text[at - 2] <= '9';
+}
+
+/* What begins at `at` with a digit, '+' or '('. */
 static bool scan_number(const char *text, size_t len, size_t at, size_t *end, enum pii_kind *kind)
 {
-    char before = at > 0 ? text[at - 1] : ' ';
-    bool url = before == '/' && at > 1 && text[at - 2] == '/';
-    if (strchr("-#./+", before) != NULL && !url) {
+    if (is_rest(text, at)) {
         return false;
     }
-    bool rest = text[at] != '+' && at > 1 && before == ' ' && text[at - 2] >= '0' && text[at - 2] <= '9';
     if (pii_scan_card(text, len, at, end)) {
         *kind = PII_CARD;
     } else if (pii_scan_ssn(text, len, at, end)) {
         *kind = PII_SSN;
     } else if (pii_scan_ipv4(text, len, at, end) && !names_version(text, at)) {
         *kind = PII_IP;
-    } else if (!rest && pii_scan_phone(text, len, at, end)) {
+    } else if ((text[at] == '+' || !follows_number(text, at)) && pii_scan_phone(text, len, at, end)) {
         *kind = PII_PHONE;
     } else {
         return false;

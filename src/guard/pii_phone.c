@@ -177,18 +177,19 @@ static bool has_context(const char *text, size_t at)
            !has_word(before, others, sizeof others / sizeof others[0]);
 }
 
+static bool has_shape(const struct number *n)
+{
+    return (n->plus && n->digits >= 8) || (n->bracket && n->digits >= 8 && n->group_count > 1) ||
+           is_north_american(n) || is_national(n) || is_paired(n);
+}
+
 bool pii_scan_phone(const char *text, size_t len, size_t at, size_t *end)
 {
     struct number n = {0};
     read_number(text, len, at, &n);
-    if (n.digits < 6 || n.digits > 15 || is_date(&n) ||
-        (n.end < len && is_word_byte(text[n.end]) && text[n.end] != 'x')) {
+    if (n.digits < 6 || n.digits > 15 || is_date(&n) || !(has_shape(&n) || has_context(text, at))) {
         return false;
     }
-    bool ok = (n.plus && n.digits >= 8) || (n.bracket && n.digits >= 8 && n.group_count > 1) ||
-              is_north_american(&n) || is_national(&n) || is_paired(&n) || has_context(text, at);
-    if (ok) {
-        *end = skip_extension(text, len, n.end);
-    }
-    return ok && (*end >= len || !is_word_byte(text[*end]));
+    *end = skip_extension(text, len, n.end);
+    return *end >= len || !is_word_byte(text[*end]);
 }

@@ -69,58 +69,76 @@ static bool iban_checks(const char *iban, int length)
     return rest == 1;
 }
 
+/* Collects `length` letters and digits in upper case, single separators between them; one past the last, or
+ * 0. */
+static size_t iban_collect(const char *text, size_t len, size_t at, int length, char *iban)
+{
+    size_t i = at;
+    for (int have = 0; have < length;) {
+        if (i < len && (is_digit(text[i]) || is_letter(text[i]))) {
+            iban[have++] = upper(text[i++]);
+            continue;
+        }
+        size_t separator = pii_separator(text, len, i);
+        if (separator == 0 || pii_separator(text, len, i + separator) > 0) {
+            return 0;
+        }
+        i += separator;
+    }
+    return i;
+}
+
 bool pii_scan_iban(const char *text, size_t len, size_t at, size_t *end)
 {
     if (len - at < 15 || !is_letter(text[at]) || !is_letter(text[at + 1]) || !is_digit(text[at + 2])) {
         return false;
     }
     const char country[2] = {upper(text[at]), upper(text[at + 1])};
-    int length = iban_length(country), have = 0;
     char iban[40];
-    size_t i = at;
-    while (have < length && i < len) {
-        if (is_digit(text[i]) || is_letter(text[i])) {
-            iban[have++] = upper(text[i++]);
-            continue;
-        }
-        size_t separator = pii_separator(text, len, i);
-        if (separator == 0 || have == 0 || pii_separator(text, len, i + separator) > 0) {
-            return false;
-        }
-        i += separator;
-    }
-    if (length == 0 || have < length || (i < len && is_word_byte(text[i])) || !iban_checks(iban, length)) {
+    int length = iban_length(country);
+    size_t stop = length > 0 ? iban_collect(text, len, at, length, iban) : 0;
+    if (stop == 0 || (stop < len && is_word_byte(text[stop])) || !iban_checks(iban, length)) {
         return false;
     }
-    *end = i;
+    *end = stop;
     return true;
 }
 
 /* ---- card ---- */
 
-/* Length by issuer: Visa, Mastercard, Amex, Discover, Diners, JCB, UnionPay, Maestro. */
+/* Which lengths the issuer of a number with these first four digits uses. */
 static bool card_issuer_takes(const char *digits, int count)
 {
-    int two = (digits[0] - '0') * 10 + (digits[1] - '0');
-    int four = two * 100 + (digits[2] - '0') * 10 + (digits[3] - '0');
-    if (digits[0] == '4') {
-        return count == 13 || count == 16 || count == 19;
+    static const struct {
+        int first, last; /* of the first four digits */
+        int lengths[3];
+    } issuers[] = {
+        {1800, 1800, {15}},         /* JCB */
+        {2131, 2131, {15}},         /* JCB */
+        {2221, 2720, {16}},         /* Mastercard */
+        {3000, 3059, {14, 16}},     /* Diners Club */
+        {3400, 3499, {15}},         /* American Express */
+        {3528, 3589, {16, 19}},     /* JCB */
+        {3600, 3699, {14, 16}},     /* Diners Club */
+        {3700, 3799, {15}},         /* American Express */
+        {3800, 3999, {14, 16}},     /* Diners Club */
+        {4000, 4999, {13, 16, 19}}, /* Visa */
+        {5000, 5099, {12, 16, 19}}, /* Maestro */
+        {5100, 5599, {16}},         /* Mastercard */
+        {5600, 5899, {12, 16, 19}}, /* Maestro */
+        {6000, 6999, {16, 17, 19}}, /* Discover, Maestro, UnionPay */
+    };
+    int four = 0;
+    for (int i = 0; i < 4; i++) {
+        four = four * 10 + (digits[i] - '0');
     }
-    if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720)) {
-        return count == 16;
+    for (size_t i = 0; i < sizeof issuers / sizeof issuers[0]; i++) {
+        const int *lengths = issuers[i].lengths;
+        if (four >= issuers[i].first && four <= issuers[i].last) {
+            return count == lengths[0] || count == lengths[1] || count == lengths[2];
+        }
     }
-    if (two == 34 || two == 37) {
-        return count == 15;
-    }
-    if (two == 36 || two == 38 || two == 39 || (four >= 3000 && four <= 3059)) {
-        return count == 14 || count == 16;
-    }
-    if (four == 1800 || four == 2131) {
-        return count == 15;
-    }
-    bool maestro = two == 50 || (two >= 56 && two <= 58);
-    return ((four >= 3528 && four <= 3589) || two == 60 || (two >= 62 && two <= 69) || maestro) &&
-           count >= (maestro ? 12 : 16);
+    return false;
 }
 
 static bool luhn_checks(const char *digits, int count)
@@ -190,16 +208,25 @@ bool pii_scan_ssn(const char *text, size_t len, size_t at, size_t *end)
 
 /* ---- IP ---- */
 
+/* Reads a number of 0 to 255 at `*i` and moves past it. */
+static bool read_octet(const char *text, size_t len, size_t *i)
+{
+    int digits = 0, value = 0;
+    while (*i < len && digits < 4 && is_digit(text[*i])) {
+        value = value * 10 + (text[(*i)++] - '0');
+        digits++;
+    }
+    return digits >= 1 && digits <= 3 && value <= 255;
+}
+
 bool pii_scan_ipv4(const char *text, size_t len, size_t at, size_t *end)
 {
     size_t i = at;
     for (int part = 0; part < 4; part++) {
-        int digits = 0, value = 0;
-        while (i < len && digits < 4 && is_digit(text[i])) {
-            value = value * 10 + (text[i++] - '0');
-            digits++;
+        if (part > 0 && (i >= len || text[i++] != '.')) {
+            return false;
         }
-        if (digits == 0 || digits > 3 || value > 255 || (part < 3 && (i >= len || text[i++] != '.'))) {
+        if (!read_octet(text, len, &i)) {
             return false;
         }
     }
@@ -210,33 +237,52 @@ bool pii_scan_ipv4(const char *text, size_t len, size_t at, size_t *end)
     return true;
 }
 
+static bool is_hex(char c)
+{
+    return is_digit(c) || (upper(c) >= 'A' && upper(c) <= 'F');
+}
+
+/* Reads a group of one to four hexadecimal digits at `*i`; tells whether it has a decimal one. */
+static bool read_group(const char *text, size_t len, size_t *i, bool *number)
+{
+    size_t from = *i;
+    while (*i < len && *i - from < 5 && is_hex(text[*i])) {
+        *number = *number || is_digit(text[*i]);
+        (*i)++;
+    }
+    return *i > from && *i - from <= 4;
+}
+
+/* Moves past the colon or the "::" before a group; false when no group can follow. The first group needs
+ * none. */
+static bool read_colons(const char *text, size_t len, size_t *i, bool first, bool *gap)
+{
+    bool twice = *i + 1 < len && text[*i] == ':' && text[*i + 1] == ':';
+    if (twice && !*gap) {
+        *gap = true;
+        *i += 2;
+    } else if (!first && *i < len && text[*i] == ':') {
+        (*i)++;
+    } else if (!first) {
+        return false;
+    }
+    return *i < len && is_hex(text[*i]);
+}
+
+/* Eight groups, or fewer around one "::". Letters alone ("ab::cd") are rather a name in a program. */
 bool pii_scan_ipv6(const char *text, size_t len, size_t at, size_t *end)
 {
-    int groups = 0, colons = 0, digits = 0;
+    int groups = 0;
     bool gap = false, number = false;
-    size_t i = at;
-    for (; i < len && i - at < 46; i++) {
-        char c = upper(text[i]);
-        if (is_digit(c) || (c >= 'A' && c <= 'F')) {
-            number = number || is_digit(c);
-            groups += digits == 0;
-            if (++digits > 4) {
-                return false;
-            }
-        } else if (c == ':' && i + 1 < len && text[i + 1] == ':' && !gap) {
-            gap = true;
-            colons += 2;
-            digits = 0;
-            i++;
-        } else if (c == ':' && digits > 0 && i + 1 < len &&
-                   (is_digit(text[i + 1]) || is_letter(text[i + 1]))) {
-            colons++;
-            digits = 0;
-        } else {
-            break;
+    size_t i = at, next = at;
+    while (groups < 9 && read_colons(text, len, &next, groups == 0, &gap)) {
+        if (!read_group(text, len, &next, &number)) {
+            return false;
         }
+        i = next;
+        groups++;
     }
-    bool whole = groups == 8 ? colons == 7 : gap && groups >= 2 && groups < 8;
+    bool whole = gap ? groups >= 2 && groups < 8 : groups == 8;
     if (!whole || !number || (i < len && is_word_byte(text[i]))) {
         return false;
     }
@@ -257,35 +303,48 @@ static bool is_domain_byte(char c)
     return is_letter(c) || is_digit(c) || (unsigned char)c >= 0x80 || c == '-';
 }
 
-bool pii_scan_email(const char *text, size_t len, size_t at, size_t *start, size_t *end)
+/* Where the part before the '@' begins, without quotes and punctuation before it. */
+static size_t local_start(const char *text, size_t at)
 {
     size_t from = at;
     while (from > 0 && at - from < 64 && is_local_byte(text[from - 1])) {
         from--;
     }
     while (from < at && strchr(".'&=!#$*/?^`{|}~-", text[from]) != NULL) {
-        from++; /* quotes and punctuation before the address */
+        from++;
     }
-    size_t i = at + 1, label = i, dots = 0, last = 0;
-    while (i < len && i - at < 255 && (is_domain_byte(text[i]) || (text[i] == '.' && i > label))) {
-        if (text[i] == '.') {
-            if (i + 1 >= len || !is_domain_byte(text[i + 1]) || text[i + 1] == '-') {
-                break; /* the full stop of the sentence */
-            }
-            dots++;
-            label = i + 1;
+    return from;
+}
+
+/* The end of the host name at `at`, and where its last label begins; a full stop that ends the sentence is
+ * left out. */
+static size_t host_end(const char *text, size_t len, size_t at, size_t *label)
+{
+    size_t i = at;
+    *label = at;
+    while (i < len && i - at < 255) {
+        bool dot =
+            text[i] == '.' && i > *label && i + 1 < len && is_domain_byte(text[i + 1]) && text[i + 1] != '-';
+        if (!dot && !is_domain_byte(text[i])) {
+            break;
         }
+        *label = dot ? i + 1 : *label;
         i++;
     }
-    last = i;
-    while (last > label && (text[last - 1] == '-' || (unsigned char)text[last - 1] == 0x80)) {
-        last--;
+    while (i > *label && text[i - 1] == '-') {
+        i--;
     }
-    bool letters = last - label >= 2 && !is_digit(text[label]);
-    if (from == at || dots == 0 || !letters) {
+    return i;
+}
+
+bool pii_scan_email(const char *text, size_t len, size_t at, size_t *start, size_t *end)
+{
+    size_t label, from = local_start(text, at);
+    size_t stop = host_end(text, len, at + 1, &label);
+    if (from == at || label == at + 1 || stop < label + 2 || is_digit(text[label])) {
         return false;
     }
     *start = from;
-    *end = last;
+    *end = stop;
     return true;
 }

@@ -250,6 +250,41 @@ static char *quote(
     return arena_strndup(arena, text + start, len > 40 ? utf8_clip(text + start, 40) : len);
 }
 
+/* A feeling's value where it stands: emphasis and capitals make it stronger, a negation turns it. "Not good"
+ * is bad, but "not bad" is only a little good. */
+static double feeling_value(const char *text, const struct text_word *words, const struct phrase_hit *hit)
+{
+    double value = hit->rule->value;
+    if (hit->first > 0 && is_one_of(words[hit->first - 1].plain, emphasis, COUNT(emphasis))) {
+        value *= 1.3;
+    }
+    if (is_shouted(text, &words[hit->first])) {
+        value *= 1.3;
+    }
+    if (is_negated(words, hit->first)) {
+        value *= value > 0 ? -0.9 : -0.4;
+    }
+    return value;
+}
+
+/* "!!" and more, counted up to four times. */
+static size_t exclamations(const char *text)
+{
+    size_t marks = 0;
+    for (const char *p = text; *p != 0 && marks < 4; p++) {
+        marks += p[0] == '!' && p[1] == '!';
+    }
+    return marks;
+}
+
+static enum msg_sentiment sentiment_of(double valence)
+{
+    if (valence <= -0.35) {
+        return MSG_SENTIMENT_NEGATIVE;
+    }
+    return valence >= 0.4 ? MSG_SENTIMENT_POSITIVE : MSG_SENTIMENT_NEUTRAL;
+}
+
 static void judge_sentiment(const struct mood *mood, struct arena *arena, const char *text,
     const struct text_word *words, size_t count, struct mood_verdict *out)
 {
@@ -257,24 +292,12 @@ static void judge_sentiment(const struct mood *mood, struct arena *arena, const 
     struct phrase_hit *found = phrase_find(mood->feelings, arena, words, count, MAX_HITS, &hits);
     double values[MAX_HITS], sum = 0;
     for (size_t i = 0; i < hits; i++) {
-        double value = found[i].rule->value;
-        value *= found[i].first > 0 && is_one_of(words[found[i].first - 1].plain, emphasis, COUNT(emphasis))
-                     ? 1.3
-                     : 1;
-        value *= is_shouted(text, &words[found[i].first]) ? 1.3 : 1;
-        value *= is_negated(words, found[i].first) ? (value > 0 ? -0.9 : -0.4) : 1;
-        values[i] = value;
-        sum += value;
+        values[i] = feeling_value(text, words, &found[i]);
+        sum += values[i];
     }
-    size_t marks = 0;
-    for (const char *p = text; *p != 0 && marks < 4; p++) {
-        marks += p[0] == '!' && p[1] == '!';
-    }
-    sum += sum < 0 ? -0.4 * (double)marks : 0;
+    sum -= sum < 0 ? 0.4 * (double)exclamations(text) : 0;
     out->valence = sum / sqrt(sum * sum + 15); /* VADER's normalisation: Hutto and Gilbert 2014 */
-    out->sentiment = out->valence <= -0.35 ? MSG_SENTIMENT_NEGATIVE
-                     : out->valence >= 0.4 ? MSG_SENTIMENT_POSITIVE
-                                           : MSG_SENTIMENT_NEUTRAL;
+    out->sentiment = sentiment_of(out->valence);
     for (size_t i = 0; i < hits && out->sentiment_evidence_count < MOOD_EVIDENCE; i++) {
         if (out->sentiment != MSG_SENTIMENT_NEUTRAL && values[i] * sum > 0 && fabs(values[i]) >= 1) {
             out->sentiment_evidence[out->sentiment_evidence_count++] = quote(arena, text, words, &found[i]);

@@ -7,221 +7,22 @@
 #include "base/utf8.h"
 
 /* Sorted by bytes; English and German together, because a ticket often mixes them. */
-static const char *const stop_words[] = {
-    "a",
-    "aber",
-    "about",
-    "after",
-    "again",
-    "all",
-    "alle",
-    "als",
-    "also",
-    "am",
-    "an",
-    "and",
-    "any",
-    "are",
-    "as",
-    "at",
-    "auch",
-    "auf",
-    "aus",
-    "be",
-    "because",
-    "been",
-    "bei",
-    "being",
-    "bin",
-    "bis",
-    "but",
-    "by",
-    "can",
-    "could",
-    "da",
-    "danke",
-    "dann",
-    "das",
-    "dass",
-    "dear",
-    "dein",
-    "dem",
-    "den",
-    "der",
-    "des",
-    "did",
-    "die",
-    "dies",
-    "diese",
-    "diesem",
-    "diesen",
-    "dieser",
-    "dieses",
-    "do",
-    "does",
-    "doing",
-    "don",
-    "du",
-    "durch",
-    "ein",
-    "eine",
-    "einem",
-    "einen",
-    "einer",
-    "eines",
-    "er",
-    "es",
-    "euch",
-    "for",
-    "from",
-    "fur",
-    "get",
-    "gibt",
-    "habe",
-    "haben",
-    "had",
-    "hallo",
-    "has",
-    "hat",
-    "have",
-    "he",
-    "hello",
-    "her",
-    "here",
-    "hi",
-    "him",
-    "his",
-    "how",
-    "i",
-    "ich",
-    "if",
-    "ihm",
-    "ihn",
-    "ihnen",
-    "ihr",
-    "ihre",
-    "ihrem",
-    "ihren",
-    "ihrer",
-    "im",
-    "in",
-    "into",
-    "is",
-    "ist",
-    "it",
-    "its",
-    "ja",
-    "jetzt",
-    "just",
-    "kann",
-    "kein",
-    "keine",
-    "know",
-    "konnen",
-    "konnte",
-    "let",
-    "ll",
-    "m",
-    "man",
-    "me",
-    "mehr",
-    "mein",
-    "meine",
-    "meinem",
-    "meinen",
-    "meiner",
-    "mich",
-    "mir",
-    "mit",
-    "more",
-    "muss",
-    "my",
-    "nach",
-    "need",
-    "nicht",
-    "no",
-    "noch",
-    "not",
-    "now",
-    "nun",
-    "nur",
-    "ob",
-    "oder",
-    "of",
-    "off",
-    "on",
-    "or",
-    "our",
-    "out",
-    "please",
-    "re",
-    "s",
-    "schon",
-    "sehr",
-    "sein",
-    "seit",
-    "she",
-    "should",
-    "sich",
-    "sie",
-    "sind",
-    "so",
-    "some",
-    "t",
-    "than",
-    "thank",
-    "thanks",
-    "that",
-    "the",
-    "their",
-    "them",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "to",
-    "too",
-    "um",
-    "und",
-    "uns",
-    "unser",
-    "unsere",
-    "up",
-    "us",
-    "ve",
-    "very",
-    "vom",
-    "von",
-    "vor",
-    "want",
-    "war",
-    "was",
-    "we",
-    "weil",
-    "wenn",
-    "werden",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "who",
-    "why",
-    "wie",
-    "will",
-    "wir",
-    "wird",
-    "with",
-    "wo",
-    "would",
-    "you",
-    "your",
-    "zu",
-    "zum",
-    "zur",
-};
+static const char *const stop_words[] = {"a", "aber", "about", "after", "again", "all", "alle", "als", "also",
+    "am", "an", "and", "any", "are", "as", "at", "auch", "auf", "aus", "be", "because", "been", "bei",
+    "being", "bin", "bis", "but", "by", "can", "could", "da", "danke", "dann", "das", "dass", "dear", "dein",
+    "dem", "den", "der", "des", "did", "die", "dies", "diese", "diesem", "diesen", "dieser", "dieses", "do",
+    "does", "doing", "don", "du", "durch", "ein", "eine", "einem", "einen", "einer", "eines", "er", "es",
+    "euch", "for", "from", "fur", "get", "gibt", "habe", "haben", "had", "hallo", "has", "hat", "have", "he",
+    "hello", "her", "here", "hi", "him", "his", "how", "i", "ich", "if", "ihm", "ihn", "ihnen", "ihr", "ihre",
+    "ihrem", "ihren", "ihrer", "im", "in", "into", "is", "ist", "it", "its", "ja", "jetzt", "just", "kann",
+    "kein", "keine", "know", "konnen", "konnte", "let", "ll", "m", "man", "me", "mehr", "mein", "meine",
+    "meinem", "meinen", "meiner", "mich", "mir", "mit", "more", "muss", "my", "nach", "need", "nicht", "no",
+    "noch", "not", "now", "nun", "nur", "ob", "oder", "of", "off", "on", "or", "our", "out", "please", "re",
+    "s", "schon", "sehr", "sein", "seit", "she", "should", "sich", "sie", "sind", "so", "some", "t", "than",
+    "thank", "thanks", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those",
+    "to", "too", "um", "und", "uns", "unser", "unsere", "up", "us", "ve", "very", "vom", "von", "vor", "want",
+    "war", "was", "we", "weil", "wenn", "werden", "were", "what", "when", "where", "which", "who", "why",
+    "wie", "will", "wir", "wird", "with", "wo", "would", "you", "your", "zu", "zum", "zur"};
 
 static int compare_word(const void *key, const void *entry)
 {
@@ -339,12 +140,27 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_known_abbreviation(const char *word)
+{
+    static const char *const known[] = {"approx", "bzgl", "bzw", "ca", "dr", "e.g", "etc", "evtl", "ggf",
+        "i.e", "inkl", "max", "min", "mr", "mrs", "ms", "nr", "no", "prof", "st", "usw", "vgl", "vs"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(word, known[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether the full stop at `dot` belongs to an abbreviation ("e.g.", "z. B.", "Nr. 5", "J.") or a date ("3.
  * May"). */
 static bool is_abbreviation(const char *text, size_t start, size_t dot)
 {
-    static const char *const known[] = {"approx", "bzgl", "bzw", "ca", "dr", "e.g", "etc", "evtl", "ggf",
-        "i.e", "inkl", "max", "min", "mr", "mrs", "ms", "nr", "no", "prof", "st", "usw", "vgl", "vs"};
     size_t from = dot;
     while (from > start && !is_space(text[from - 1]) && text[from - 1] != '(') {
         from--;
@@ -357,19 +173,14 @@ static bool is_abbreviation(const char *text, size_t start, size_t dot)
     char word[8] = {0};
     for (size_t i = 0; i < len; i++) {
         char c = text[from + i];
-        digits = digits && c >= '0' && c <= '9';
+        digits = digits && is_digit(c);
         word[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
     }
     if (digits) {
         return len <= 2;
     }
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(word, known[i]) == 0) {
-            return strcmp(word, "no") != 0 ||
-                   (text[dot + 1] == ' ' && text[dot + 2] >= '0' && text[dot + 2] <= '9');
-        }
-    }
-    return len == 1;
+    bool number_follows = text[dot + 1] == ' ' && is_digit(text[dot + 2]);
+    return len == 1 || (is_known_abbreviation(word) && (number_follows || strcmp(word, "no") != 0));
 }
 
 /* Whether the line break at `at` only wraps a sentence: the line before stops at a comma, or the next begins
@@ -388,48 +199,60 @@ static bool is_wrap(const char *text, size_t start, size_t at)
            text[after] != '\n' && text[after] != '\r';
 }
 
+static bool is_stop(const char *text, size_t at)
+{
+    static const char ideographic[] = "\u3002";
+    return text[at] == '.' || text[at] == '!' || text[at] == '?' || strncmp(text + at, ideographic, 3) == 0;
+}
+
 static bool ends_sentence(const char *text, size_t start, size_t at)
 {
-    char c = text[at];
-    if (c == '\n') {
+    if (text[at] == '\n') {
         return !is_wrap(text, start, at);
     }
-    if ((unsigned char)c == 0xE3 && (unsigned char)text[at + 1] == 0x80 &&
-        (unsigned char)text[at + 2] == 0x82) {
-        return true; /* the ideographic full stop */
-    }
-    if (c != '.' && c != '!' && c != '?') {
+    if (!is_stop(text, at)) {
         return false;
     }
     char next = text[at + 1];
-    if (next != 0 && !is_space(next) && next != '"' && next != ')' && next != '\'') {
+    if ((unsigned char)text[at] >= 0x80) {
+        return true;
+    }
+    if (next != 0 && !is_space(next) && strchr("\")'", next) == NULL) {
         return false;
     }
-    return c != '.' || next == 0 || next == '\n' || !is_abbreviation(text, start, at);
+    return text[at] != '.' || next == 0 || next == '\n' || !is_abbreviation(text, start, at);
+}
+
+static size_t skip_space(const char *text, size_t at, size_t end)
+{
+    while (at < end && is_space(text[at])) {
+        at++;
+    }
+    return at;
+}
+
+/* Past the bullet ("-", "##") or number ("12.", "3)") of a list item at `at`; `at` when there is none. */
+static size_t bullet_end(const char *text, size_t at, size_t end)
+{
+    size_t mark = at;
+    while (mark < end && mark - at < 3 && is_digit(text[mark])) {
+        mark++;
+    }
+    if (mark > at) {
+        return mark < end && (text[mark] == '.' || text[mark] == ')') ? mark + 1 : at;
+    }
+    while (mark < end && text[mark] == text[at] && strchr("-*#>", text[mark]) != NULL) {
+        mark++;
+    }
+    return mark;
 }
 
 /* Past white space and the bullet or number of a list item. */
 static size_t skip_bullet(const char *text, size_t at, size_t end)
 {
-    while (at < end && is_space(text[at])) {
-        at++;
-    }
-    size_t mark = at;
-    while (mark < end && mark - at < 3 && text[mark] >= '0' && text[mark] <= '9') {
-        mark++;
-    }
-    bool number = mark > at && mark < end && (text[mark] == '.' || text[mark] == ')');
-    bool bullet = mark == at && mark < end && strchr("-*#>", text[mark]) != NULL;
-    while (bullet && mark + 1 < end && text[mark + 1] == text[at]) {
-        mark++;
-    }
-    if ((number || bullet) && mark + 1 < end && is_space(text[mark + 1])) {
-        at = mark + 1;
-    }
-    while (at < end && is_space(text[at])) {
-        at++;
-    }
-    return at;
+    at = skip_space(text, at, end);
+    size_t after = bullet_end(text, at, end);
+    return after > at && after < end && is_space(text[after]) ? skip_space(text, after, end) : at;
 }
 
 struct text_sentence *text_sentences(struct arena *arena, const char *text, size_t max, size_t *count)

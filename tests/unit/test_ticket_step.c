@@ -85,9 +85,7 @@ static struct {
 
 static void *fake_open(const struct stage_env *env, struct error *err)
 {
-    (void)env;
-    (void)err;
-    return &behaviour;
+    return env != NULL && err != NULL ? &behaviour : NULL;
 }
 
 static void fake_close(void *state)
@@ -425,9 +423,6 @@ static void test_deadlines(void **state)
     struct engine_job *job = run(f, MSG_STEP_RETRIEVE);
     assert_int_equal(behaviour.calls, 3);
     assert_int_equal(job->out[0].event->steps[0].degraded_count, 1);
-    f->event->deadline_at = INT64_MAX;
-    run(f, MSG_STEP_RETRIEVE);
-    assert_true(behaviour.deadline == INT64_MAX);
     f->event->deadline_at = INT64_MIN;
     assert_int_equal(run(f, MSG_STEP_RETRIEVE)->outcome, ENGINE_DONE);
 }
@@ -579,7 +574,6 @@ static void test_try(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
