@@ -74,8 +74,9 @@ static bool publish(struct load *load, long number, const struct helpdesk_receip
         ticket.correlation_id = earlier->correlation_id;
         ticket.event_id = earlier->event_id;
     }
-    if (helpdesk_publish(load->client, &ticket, published, load, NULL, &err))
+    if (helpdesk_publish(load->client, &ticket, published, load, NULL, &err)) {
         return true;
+    }
     fprintf(stderr, "loadgen: %s: %s\n", err.code, err.text);
     return false;
 }
@@ -86,8 +87,9 @@ static long number_of(const struct load *load, const char *ticket_id)
     size_t len = strlen(load->run);
     char *end;
 
-    if (strncmp(ticket_id, load->run, len) != 0 || ticket_id[len] != '-')
+    if (strncmp(ticket_id, load->run, len) != 0 || ticket_id[len] != '-') {
         return -1;
+    }
     long number = strtol(ticket_id + len + 1, &end, 10);
     return *end == '\0' && number >= 0 && number < load->tickets ? number : -1;
 }
@@ -111,16 +113,18 @@ static enum helpdesk_disposition answered(void *arg, const struct helpdesk_answe
     struct load *load = arg;
     long number = number_of(load, answer->ticket_id);
 
-    if (number < 0 || load->sent_at[number] == 0)
+    if (number < 0 || load->sent_at[number] == 0) {
         return HELPDESK_OK;
+    }
     if (load->latency[number] > 0) {
         load->repeated++;
         return HELPDESK_OK;
     }
     load->latency[number] = (now() - load->sent_at[number]) * 1000;
     load->answered++;
-    if (strcmp(answer->state, "failed") == 0)
+    if (strcmp(answer->state, "failed") == 0) {
         load->failed++;
+    }
     return HELPDESK_OK;
 }
 
@@ -152,8 +156,9 @@ static bool poll_client(struct load *load, double seconds)
 {
     struct helpdesk_error err = {0};
 
-    if (helpdesk_client_poll(load->client, seconds > 0 ? (int)(seconds * 1000) + 1 : 0, &err))
+    if (helpdesk_client_poll(load->client, seconds > 0 ? (int)(seconds * 1000) + 1 : 0, &err)) {
         return true;
+    }
     fprintf(stderr, "loadgen: %s: %s\n", err.code, err.text);
     return false;
 }
@@ -168,8 +173,9 @@ static bool settle(struct load *load)
             fprintf(stderr, "loadgen: no partition of answers within %d seconds\n", SETTLE_SECONDS);
             return false;
         }
-        if (!poll_client(load, 0.1))
+        if (!poll_client(load, 0.1)) {
             return false;
+        }
     }
     return true;
 }
@@ -179,8 +185,9 @@ static bool send_due(struct load *load, double start)
     while (load->sent < load->tickets && helpdesk_client_pending(load->client) < MAX_PENDING &&
            (load->rate == 0 || start + (double)load->sent / (double)load->rate <= now())) {
         load->sent_at[load->sent] = now();
-        if (!publish(load, load->sent, NULL))
+        if (!publish(load, load->sent, NULL)) {
             return false;
+        }
         load->sent++;
     }
     return true;
@@ -193,14 +200,16 @@ static bool run(struct load *load)
     while ((load->answered < load->tickets || helpdesk_client_pending(load->client) > 0) &&
            now() < last_sent + (double)load->wait_seconds) {
         if (load->sent < load->tickets) {
-            if (!send_due(load, start))
+            if (!send_due(load, start)) {
                 return false;
+            }
             last_sent = now();
         }
         bool timed = load->rate > 0 && load->sent < load->tickets;
         double next = timed ? start + (double)load->sent / (double)load->rate - now() : 0.1;
-        if (!poll_client(load, next))
+        if (!poll_client(load, next)) {
             return false;
+        }
     }
     report(load, now() - start);
     return load->answered == load->tickets && load->failed == 0;
@@ -266,8 +275,9 @@ int main(int argc, char **argv)
     if (ok) {
         load.client = helpdesk_client_new(&options, &err);
         ok = load.client != NULL && helpdesk_consume(load.client, load.run, answered, &load, &err);
-        if (!ok)
+        if (!ok) {
             fprintf(stderr, "loadgen: %s: %s\n", err.code, err.text);
+        }
     }
     ok = ok && settle(&load) && run(&load);
     helpdesk_client_free(load.client);

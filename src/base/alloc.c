@@ -17,31 +17,35 @@ _Noreturn void alloc_failed(void)
 void *xmalloc(size_t size)
 {
     void *memory = malloc(size ? size : 1);
-    if (!memory)
+    if (!memory) {
         alloc_failed();
+    }
     return memory;
 }
 
 void *xcalloc(size_t count, size_t size)
 {
     void *memory = calloc(count ? count : 1, size ? size : 1);
-    if (!memory)
+    if (!memory) {
         alloc_failed();
+    }
     return memory;
 }
 
 void *xrealloc(void *old, size_t size)
 {
     void *memory = realloc(old, size ? size : 1);
-    if (!memory)
+    if (!memory) {
         alloc_failed();
+    }
     return memory;
 }
 
 char *xstrdup(const char *text)
 {
-    if (!text)
+    if (!text) {
         return NULL;
+    }
     size_t size = strlen(text) + 1;
     return memcpy(xmalloc(size), text, size);
 }

@@ -38,8 +38,9 @@ struct arena *arena_new(size_t limit)
 
 void arena_free(struct arena *arena)
 {
-    if (!arena)
+    if (!arena) {
         return;
+    }
     struct arena_chunk *chunk = arena->chunks;
     while (chunk) {
         struct arena_chunk *next = chunk->next;
@@ -64,8 +65,9 @@ static struct arena_chunk *arena_grow(struct arena *arena, size_t size)
     }
     chunk->next = arena->chunks;
     arena->chunks = chunk;
-    if (arena->next_capacity < ARENA_LARGEST_CHUNK)
+    if (arena->next_capacity < ARENA_LARGEST_CHUNK) {
         arena->next_capacity *= 2;
+    }
     return chunk;
 }
 
@@ -78,8 +80,9 @@ void *arena_alloc(struct arena *arena, size_t size)
     size_t align = alignof(max_align_t);
     size_t rounded = size ? (size + align - 1) / align * align : align;
     struct arena_chunk *chunk = arena->chunks;
-    if (!chunk || rounded > chunk->capacity - chunk->used)
+    if (!chunk || rounded > chunk->capacity - chunk->used) {
         chunk = arena_grow(arena, rounded);
+    }
     void *memory = chunk->data + chunk->used;
     chunk->used += rounded;
     arena->used += size;
@@ -89,8 +92,9 @@ void *arena_alloc(struct arena *arena, size_t size)
 void *arena_array(struct arena *arena, size_t count, size_t size)
 {
     size_t total;
-    if (__builtin_mul_overflow(count, size, &total))
+    if (__builtin_mul_overflow(count, size, &total)) {
         total = SIZE_MAX; /* past any limit: arena_alloc says so and aborts */
+    }
     return arena_alloc(arena, total);
 }
 
@@ -102,8 +106,9 @@ char *arena_strdup(struct arena *arena, const char *text)
 char *arena_strndup(struct arena *arena, const char *text, size_t len)
 {
     char *copy = arena_alloc(arena, len + 1);
-    if (len)
+    if (len) {
         memcpy(copy, text, len);
+    }
     return copy;
 }
 

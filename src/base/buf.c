@@ -25,27 +25,32 @@ void buf_reset(struct buf *buf)
 {
     buf->len = 0;
     buf->failed = false;
-    if (buf->data)
+    if (buf->data) {
         buf->data[0] = '\0';
+    }
 }
 
 /* Room for `more` bytes and a NUL, or the sticky error. */
 static bool buf_reserve(struct buf *buf, size_t more)
 {
-    if (buf->failed)
+    if (buf->failed) {
         return false;
+    }
     if (more > buf->max - buf->len) {
         buf->failed = true;
         return false;
     }
     size_t needed = buf->len + more + 1;
-    if (needed <= buf->capacity)
+    if (needed <= buf->capacity) {
         return true;
+    }
     size_t capacity = buf->capacity ? buf->capacity : BUF_FIRST;
-    while (capacity < needed)
+    while (capacity < needed) {
         capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
-    if (capacity - 1 > buf->max)
+    }
+    if (capacity - 1 > buf->max) {
         capacity = buf->max + 1;
+    }
     buf->data = xrealloc(buf->data, capacity);
     buf->capacity = capacity;
     return true;
@@ -53,10 +58,12 @@ static bool buf_reserve(struct buf *buf, size_t more)
 
 void buf_append(struct buf *buf, const void *data, size_t len)
 {
-    if (!buf_reserve(buf, len))
+    if (!buf_reserve(buf, len)) {
         return;
-    if (len)
+    }
+    if (len) {
         memcpy(buf->data + buf->len, data, len);
+    }
     buf->len += len;
     buf->data[buf->len] = '\0';
 }
@@ -78,9 +85,9 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (len < 0)
+    if (len < 0) {
         buf->failed = true;
-    else if (buf_reserve(buf, (size_t)len)) {
+    } else if (buf_reserve(buf, (size_t)len)) {
         vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
         buf->len += (size_t)len;
     }

@@ -32,10 +32,12 @@ int64_t clock_mono_us(void)
 
 void clock_format(int64_t wall_ms, char out[CLOCK_RFC3339_SIZE])
 {
-    if (wall_ms < WALL_MIN)
+    if (wall_ms < WALL_MIN) {
         wall_ms = WALL_MIN;
-    if (wall_ms > WALL_MAX)
+    }
+    if (wall_ms > WALL_MAX) {
         wall_ms = WALL_MAX;
+    }
     int64_t ms = (wall_ms % 1000 + 1000) % 1000;
     time_t seconds = (time_t)((wall_ms - ms) / 1000);
     struct tm tm;
@@ -51,8 +53,9 @@ static int read_digits(const char **at, int digits)
 {
     int value = 0;
     for (int i = 0; i < digits; i++, (*at)++) {
-        if (**at < '0' || **at > '9')
+        if (**at < '0' || **at > '9') {
             return -1;
+        }
         value = value * 10 + (**at - '0');
     }
     return value;
@@ -78,11 +81,13 @@ static bool leap_year(int year)
 static bool civil_days(int year, int month, int day, int64_t *days)
 {
     static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
-    if (year < 0 || month < 1 || month > 12 || day < 1)
+    if (year < 0 || month < 1 || month > 12 || day < 1) {
         return false;
+    }
     int leap = leap_year(year);
-    if (day > before[month] - before[month - 1] + (month == 2 && leap))
+    if (day > before[month] - before[month - 1] + (month == 2 && leap)) {
         return false;
+    }
     int64_t past = year > 0 ? year - 1 : -1; /* year 0 is a leap year before year 1 */
     int64_t leaps = year > 0 ? past / 4 - past / 100 + past / 400 : -1;
     *days = past * 365 + leaps + before[month - 1] + (month > 2 && leap) + day - 1 - 719162;
@@ -92,11 +97,13 @@ static bool civil_days(int year, int month, int day, int64_t *days)
 static bool read_date(const char **at, int64_t *days)
 {
     int year = read_digits(at, 4);
-    if (year < 0 || !read_char(at, "-"))
+    if (year < 0 || !read_char(at, "-")) {
         return false;
+    }
     int month = read_digits(at, 2);
-    if (month < 0 || !read_char(at, "-"))
+    if (month < 0 || !read_char(at, "-")) {
         return false;
+    }
     return civil_days(year, month, read_digits(at, 2), days);
 }
 
@@ -104,26 +111,32 @@ static bool read_date(const char **at, int64_t *days)
 static bool read_time(const char **at, int64_t *ms, bool *leap_second)
 {
     int hour = read_digits(at, 2);
-    if (hour < 0 || hour > 23 || !read_char(at, ":"))
+    if (hour < 0 || hour > 23 || !read_char(at, ":")) {
         return false;
+    }
     int minute = read_digits(at, 2);
-    if (minute < 0 || minute > 59 || !read_char(at, ":"))
+    if (minute < 0 || minute > 59 || !read_char(at, ":")) {
         return false;
+    }
     int second = read_digits(at, 2);
-    if (second < 0 || second > 60)
+    if (second < 0 || second > 60) {
         return false;
+    }
     *leap_second = second == 60;
     *ms = ((hour * 60 + minute) * 60 + second) * INT64_C(1000);
-    if (!read_char(at, "."))
+    if (!read_char(at, ".")) {
         return true;
+    }
     int scale = 100;
     int digit = read_digits(at, 1);
-    if (digit < 0)
+    if (digit < 0) {
         return false;
+    }
     for (; digit >= 0; scale /= 10) {
         *ms += digit * scale;
-        if (**at < '0' || **at > '9')
+        if (**at < '0' || **at > '9') {
             break;
+        }
         digit = read_digits(at, 1);
     }
     return true;
@@ -132,17 +145,21 @@ static bool read_time(const char **at, int64_t *ms, bool *leap_second)
 static bool read_offset(const char **at, int64_t *offset_ms)
 {
     *offset_ms = 0;
-    if (read_char(at, "Zz"))
+    if (read_char(at, "Zz")) {
         return true;
+    }
     int sign = **at == '-' ? -1 : 1;
-    if (!read_char(at, "+-"))
+    if (!read_char(at, "+-")) {
         return false;
+    }
     int hour = read_digits(at, 2);
-    if (hour < 0 || hour > 23 || !read_char(at, ":"))
+    if (hour < 0 || hour > 23 || !read_char(at, ":")) {
         return false;
+    }
     int minute = read_digits(at, 2);
-    if (minute < 0 || minute > 59)
+    if (minute < 0 || minute > 59) {
         return false;
+    }
     *offset_ms = sign * (hour * 60 + minute) * INT64_C(60000);
     return true;
 }
@@ -152,11 +169,13 @@ bool clock_parse(const char *text, int64_t *wall_ms)
     int64_t days, ms, offset;
     bool leap_second;
     if (!text || !read_date(&text, &days) || !read_char(&text, "Tt ") ||
-        !read_time(&text, &ms, &leap_second) || !read_offset(&text, &offset) || *text)
+        !read_time(&text, &ms, &leap_second) || !read_offset(&text, &offset) || *text) {
         return false;
+    }
     int64_t wall = days * MS_PER_DAY + ms - offset;
-    if (leap_second && ((wall % MS_PER_DAY) + MS_PER_DAY) % MS_PER_DAY >= 1000)
+    if (leap_second && ((wall % MS_PER_DAY) + MS_PER_DAY) % MS_PER_DAY >= 1000) {
         return false; /* only 23:59:60 UTC exists */
+    }
     *wall_ms = wall;
     return true;
 }

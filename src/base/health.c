@@ -23,8 +23,9 @@ static size_t part_count;
 static struct health_part *find_part(const char *name)
 {
     for (size_t i = 0; i < part_count; i++) {
-        if (strcmp(parts[i].name, name) == 0)
+        if (strcmp(parts[i].name, name) == 0) {
             return &parts[i];
+        }
     }
     return NULL;
 }
@@ -36,8 +37,9 @@ static bool set_part(const char *name, bool ok, const char *why)
     struct health_part *part = find_part(name);
     bool changed = !part || part->ok != ok;
     if (!part) {
-        if (part_count == HEALTH_PARTS)
+        if (part_count == HEALTH_PARTS) {
             abort(); /* a bug: the parts are a handful of names in the code */
+        }
         part = &parts[part_count++];
         snprintf(part->name, sizeof(part->name), "%s", name);
     }
@@ -49,12 +51,14 @@ static bool set_part(const char *name, bool ok, const char *why)
 
 void health_set(const char *part, bool ok, const char *why)
 {
-    if (!set_part(part, ok, why))
+    if (!set_part(part, ok, why)) {
         return;
-    if (ok)
+    }
+    if (ok) {
         log_info("part is ready", LOG_STR("part", part));
-    else
+    } else {
         log_warn("part is not ready", LOG_STR("part", part), LOG_STR("why", why));
+    }
 }
 
 bool health_ok(const char *part)
@@ -69,8 +73,9 @@ bool health_ok(const char *part)
 static bool all_ok(void)
 {
     for (size_t i = 0; i < part_count; i++) {
-        if (!parts[i].ok)
+        if (!parts[i].ok) {
             return false;
+        }
     }
     return part_count > 0;
 }
@@ -88,8 +93,9 @@ void health_render(struct buf *out)
     pthread_mutex_lock(&health_lock);
     buf_printf(out, "{\"status\":\"%s\",\"parts\":{", all_ok() ? "ready" : "not_ready");
     for (size_t i = 0; i < part_count; i++) {
-        if (i > 0)
+        if (i > 0) {
             buf_putc(out, ',');
+        }
         json_put_string(out, parts[i].name);
         buf_putc(out, ':');
         json_put_string(out, parts[i].ok ? "ok" : parts[i].why);

@@ -19,8 +19,9 @@ static void uuid_write(const unsigned char bytes[16], char out[UUID_TEXT_SIZE])
     static const char hex[] = "0123456789abcdef";
     size_t at = 0;
     for (size_t i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
             out[at++] = '-';
+        }
         out[at++] = hex[bytes[i] >> 4];
         out[at++] = hex[bytes[i] & 15];
     }
@@ -63,8 +64,9 @@ void uuid_v7(char out[UUID_TEXT_SIZE])
     }
     unsigned counter;
     uint64_t ms = v7_next((unsigned)bytes[0] << 8 | bytes[1], &counter);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
         bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+    }
     bytes[6] = (unsigned char)(counter >> 8);
     bytes[7] = (unsigned char)counter;
     uuid_stamp(bytes, 7);
@@ -97,32 +99,37 @@ void uuid_child(const char *parent, const char *step, unsigned index, char out[U
 
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
+    }
     c = (char)(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 bool uuid_valid(const char *text)
 {
-    if (!text || strnlen(text, UUID_TEXT_SIZE) != UUID_TEXT_SIZE - 1)
+    if (!text || strnlen(text, UUID_TEXT_SIZE) != UUID_TEXT_SIZE - 1) {
         return false;
+    }
     for (int i = 0; i < UUID_TEXT_SIZE - 1; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text[i] != '-' : hex_value(text[i]) < 0)
+        if (dash ? text[i] != '-' : hex_value(text[i]) < 0) {
             return false;
+        }
     }
     return true;
 }
 
 bool uuid_v7_time(const char *text, int64_t *wall_ms)
 {
-    if (!uuid_valid(text) || text[14] != '7' || (hex_value(text[19]) & 0xC) != 0x8)
+    if (!uuid_valid(text) || text[14] != '7' || (hex_value(text[19]) & 0xC) != 0x8) {
         return false;
+    }
     int64_t ms = 0;
     for (int i = 0; i < 13; i++) {
-        if (i != 8)
+        if (i != 8) {
             ms = ms * 16 + hex_value(text[i]);
+        }
     }
     *wall_ms = ms;
     return true;

@@ -19,8 +19,9 @@ cJSON *json_parse(const char *text, size_t len, struct error *err)
     cJSON *value = NULL;
     if (ok) {
         value = cJSON_ParseWithLengthOpts(text, len, NULL, false);
-        if (!value)
+        if (!value) {
             alloc_failed(); /* what passed the scanner is JSON: only memory can be wanting */
+        }
     } else {
         error_set(err, ERROR_REJECT, "bad_json", "not valid JSON at byte %zu: %s", scan.wrong_at, scan.wrong);
     }
@@ -34,24 +35,29 @@ static bool find_member(struct json_scan *scan, const char *wanted)
     struct buf name;
     bool found = false;
     json_scan_space(scan);
-    if (!json_scan_take(scan, '{'))
+    if (!json_scan_take(scan, '{')) {
         return false;
+    }
     buf_init(&name, scan->len);
     for (;;) {
         buf_reset(&name);
         json_scan_space(scan);
-        if (!json_scan_string(scan, &name))
+        if (!json_scan_string(scan, &name)) {
             break;
+        }
         json_scan_space(scan);
-        if (!json_scan_take(scan, ':'))
+        if (!json_scan_take(scan, ':')) {
             break;
+        }
         json_scan_space(scan);
         found = name.len == strlen(wanted) && memcmp(buf_text(&name), wanted, name.len) == 0;
-        if (found || !json_scan_value(scan))
+        if (found || !json_scan_value(scan)) {
             break;
+        }
         json_scan_space(scan);
-        if (!json_scan_take(scan, ','))
+        if (!json_scan_take(scan, ',')) {
             break;
+        }
     }
     buf_fini(&name);
     return found;
@@ -93,12 +99,13 @@ bool json_bool(const cJSON *object, const char *name, bool fallback)
 static void put_escaped(struct buf *out, unsigned char c)
 {
     static const char letters[] = "btn\0fr"; /* from \b on */
-    if (c == '"' || c == '\\')
+    if (c == '"' || c == '\\') {
         buf_printf(out, "\\%c", c);
-    else if (c >= '\b' && c <= '\r' && c != '\v')
+    } else if (c >= '\b' && c <= '\r' && c != '\v') {
         buf_printf(out, "\\%c", letters[c - '\b']);
-    else
+    } else {
         buf_printf(out, "\\u%04x", c);
+    }
 }
 
 void json_put_string(struct buf *out, const char *text)
@@ -114,10 +121,11 @@ void json_put_string(struct buf *out, const char *text)
             continue;
         }
         buf_append(out, text + plain, at - plain);
-        if (bytes == 0)
+        if (bytes == 0) {
             buf_puts(out, "\xEF\xBF\xBD"); /* U+FFFD for a malformed byte */
-        else
+        } else {
             put_escaped(out, (unsigned char)code);
+        }
         at += bytes > 0 ? bytes : 1;
         plain = at;
     }
@@ -128,8 +136,9 @@ void json_put_string(struct buf *out, const char *text)
 void json_put_and_delete(struct buf *out, cJSON *value)
 {
     char *text = cJSON_PrintUnformatted(value);
-    if (!text)
+    if (!text) {
         alloc_failed();
+    }
     buf_puts(out, text);
     cJSON_free(text);
     cJSON_Delete(value);

@@ -29,8 +29,9 @@ void log_setup(const char *role, enum log_level level)
 int log_level_parse(const char *name)
 {
     for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
-        if (strcmp(name, level_names[i]) == 0)
+        if (strcmp(name, level_names[i]) == 0) {
             return i;
+        }
     }
     return -1;
 }
@@ -49,28 +50,30 @@ static void put_field(struct buf *line, const struct log_field *field)
     buf_putc(line, ',');
     put_text(line, field->name);
     buf_putc(line, ':');
-    if (field->kind == LOG_KIND_INT)
+    if (field->kind == LOG_KIND_INT) {
         buf_printf(line, "%lld", (long long)field->integer);
-    else if (field->kind == LOG_KIND_NUM && isfinite(field->number))
+    } else if (field->kind == LOG_KIND_NUM && isfinite(field->number)) {
         buf_printf(line, "%.9g", field->number);
-    else if (field->kind == LOG_KIND_STR && field->str)
+    } else if (field->kind == LOG_KIND_STR && field->str) {
         put_text(line, field->str);
-    else
+    } else {
         buf_puts(line, "null");
+    }
 }
 
 static void write_line(const struct buf *line)
 {
     ssize_t written;
-    do
+    do {
         written = write(STDERR_FILENO, line->data, line->len);
-    while (written < 0 && errno == EINTR); /* what cannot be written has no other place to go */
+    } while (written < 0 && errno == EINTR); /* what cannot be written has no other place to go */
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields)
 {
-    if ((int)level < atomic_load(&log_level))
+    if ((int)level < atomic_load(&log_level)) {
         return;
+    }
     char now[CLOCK_RFC3339_SIZE];
     clock_format(clock_wall_ms(), now);
     struct buf line;
@@ -79,8 +82,9 @@ void log_write(enum log_level level, const char *message, const struct log_field
     put_text(&line, log_role);
     buf_puts(&line, ",\"msg\":");
     put_text(&line, message);
-    for (; fields && fields->kind != LOG_KIND_END && line.max - line.len > LOG_FIELD_ROOM; fields++)
+    for (; fields && fields->kind != LOG_KIND_END && line.max - line.len > LOG_FIELD_ROOM; fields++) {
         put_field(&line, fields);
+    }
     buf_puts(&line, "}\n");
     write_line(&line);
     buf_fini(&line);

@@ -68,10 +68,12 @@ static void atomic_add(_Atomic uint64_t *bits, double amount)
 static size_t hash_slot(const char *name, const char *labels)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
-    for (; *name; name++)
+    for (; *name; name++) {
         hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
-    for (; *labels; labels++)
+    }
+    for (; *labels; labels++) {
         hash = (hash ^ (unsigned char)*labels) * UINT64_C(1099511628211);
+    }
     return hash % HASH_SLOTS;
 }
 
@@ -79,8 +81,9 @@ static size_t hash_slot(const char *name, const char *labels)
 static struct family *find_or_make_family(const char *name, const char *help, enum metric_type type)
 {
     struct family **at = &families;
-    while (*at && strcmp((*at)->name, name) < 0)
+    while (*at && strcmp((*at)->name, name) < 0) {
         at = &(*at)->next;
+    }
     if (!*at || strcmp((*at)->name, name) != 0) {
         struct family *family = xcalloc(1, sizeof(*family));
         family->name = xstrdup(name);
@@ -101,15 +104,17 @@ static struct metric *find_or_make(
     size_t slot = hash_slot(name, labels);
     pthread_mutex_lock(&metrics_lock);
     struct metric *metric = slots[slot];
-    while (metric && (strcmp(metric->labels, labels) != 0 || strcmp(metric->family->name, name) != 0))
+    while (metric && (strcmp(metric->labels, labels) != 0 || strcmp(metric->family->name, name) != 0)) {
         metric = metric->next_in_slot;
+    }
     if (!metric) {
         struct family *family = find_or_make_family(name, help, type);
         metric = xcalloc(1, sizeof(*metric));
         metric->family = family;
         metric->labels = xstrdup(labels);
-        if (type == METRIC_HISTOGRAM)
+        if (type == METRIC_HISTOGRAM) {
             metric->buckets = xcalloc(BOUND_COUNT + 1, sizeof(*metric->buckets));
+        }
         metric->next_in_slot = slots[slot];
         slots[slot] = metric;
         *family->last = metric;
@@ -152,19 +157,22 @@ void metric_observe(struct metric *metric, double value)
 {
     assert(metric->family->type == METRIC_HISTOGRAM);
     size_t bucket = 0;
-    while (bucket < BOUND_COUNT && value > bounds[bucket])
+    while (bucket < BOUND_COUNT && value > bounds[bucket]) {
         bucket++;
+    }
     atomic_fetch_add_explicit(&metric->buckets[bucket], 1, memory_order_relaxed);
     atomic_add(&metric->bits, value);
 }
 
 double metric_value(const struct metric *metric)
 {
-    if (metric->family->type != METRIC_HISTOGRAM)
+    if (metric->family->type != METRIC_HISTOGRAM) {
         return bits_double(atomic_load_explicit(&metric->bits, memory_order_relaxed));
+    }
     uint64_t count = 0;
-    for (size_t i = 0; i <= BOUND_COUNT; i++)
+    for (size_t i = 0; i <= BOUND_COUNT; i++) {
         count += atomic_load_explicit(&metric->buckets[i], memory_order_relaxed);
+    }
     return (double)count;
 }
 
@@ -178,8 +186,9 @@ static void put_number(struct buf *out, double value)
     char text[32];
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
+        if (strtod(text, NULL) == value) {
             break;
+        }
     }
     buf_puts(out, text);
 }
@@ -222,10 +231,11 @@ void metrics_render(struct buf *out)
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
             type_names[family->type]);
         for (const struct metric *metric = family->first; metric; metric = metric->next) {
-            if (family->type == METRIC_HISTOGRAM)
+            if (family->type == METRIC_HISTOGRAM) {
                 render_histogram(out, metric);
-            else
+            } else {
                 put_sample(out, metric, "", metric_value(metric));
+            }
         }
     }
     pthread_mutex_unlock(&metrics_lock);

@@ -13,25 +13,29 @@ static bool is_digit(char c)
 
 bool parse_int64(const char *text, int64_t *out)
 {
-    if (!text || !is_digit(text[*text == '-']))
+    if (!text || !is_digit(text[*text == '-'])) {
         return false;
+    }
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (errno || *end)
+    if (errno || *end) {
         return false;
+    }
     *out = value;
     return true;
 }
 
 bool parse_double(const char *text, double *out)
 {
-    if (!text || !is_digit(text[*text == '-']) || text[strspn(text, "0123456789+-.eE")])
+    if (!text || !is_digit(text[*text == '-']) || text[strspn(text, "0123456789+-.eE")]) {
         return false;
+    }
     char *end;
     double value = strtod(text, &end);
-    if (*end || !isfinite(value))
+    if (*end || !isfinite(value)) {
         return false;
+    }
     *out = value;
     return true;
 }

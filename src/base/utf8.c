@@ -8,12 +8,14 @@
 size_t utf8_char(const char *text, size_t len, int32_t *code)
 {
     utf8proc_int32_t read;
-    if (len == 0)
+    if (len == 0) {
         return 0;
+    }
     utf8proc_ssize_t bytes =
         utf8proc_iterate((const utf8proc_uint8_t *)text, len > 4 ? 4 : (utf8proc_ssize_t)len, &read);
-    if (bytes <= 0)
+    if (bytes <= 0) {
         return 0;
+    }
     *code = read;
     return (size_t)bytes;
 }
@@ -23,8 +25,9 @@ bool utf8_valid(const char *text, size_t len)
     for (size_t at = 0; at < len;) {
         int32_t code;
         size_t bytes = utf8_char(text + at, len - at, &code);
-        if (bytes == 0 || code == 0)
+        if (bytes == 0 || code == 0) {
             return false;
+        }
         at += bytes;
     }
     return true;
@@ -68,8 +71,9 @@ bool utf8_blank(const char *text)
     for (size_t at = 0; at < len;) {
         int32_t code;
         size_t bytes = utf8_char(text + at, len - at, &code);
-        if (bytes == 0 || !(is_space(code) || is_control(code)))
+        if (bytes == 0 || !(is_space(code) || is_control(code))) {
             return false;
+        }
         at += bytes;
     }
     return true;
@@ -83,11 +87,13 @@ char *utf8_trim(struct arena *arena, const char *text)
         int32_t code = 0;
         size_t bytes = utf8_char(text + at, len - at, &code);
         bool space = bytes > 0 && is_space(code);
-        if (bytes == 0)
+        if (bytes == 0) {
             bytes = 1; /* malformed: kept as it is */
+        }
         if (!space) {
-            if (first == len)
+            if (first == len) {
                 first = at;
+            }
             end = at + bytes;
         }
         at += bytes;
@@ -97,11 +103,13 @@ char *utf8_trim(struct arena *arena, const char *text)
 
 size_t utf8_clip(const char *text, size_t max)
 {
-    if (memchr(text, '\0', max))
+    if (memchr(text, '\0', max)) {
         return strlen(text);
+    }
     size_t len = max;
-    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80) {
         len--;
+    }
     return len;
 }
 
@@ -126,8 +134,9 @@ static char *fold_word(struct arena *arena, const char *text, size_t len)
 {
     char *out = arena_alloc(arena, len + 1);
     for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] >= 0x80)
+        if ((unsigned char)text[i] >= 0x80) {
             return fold(arena, text, len);
+        }
         out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
     }
     return out;
@@ -142,10 +151,12 @@ static bool next_word(const char *text, size_t len, size_t *start, size_t *end)
         int32_t code = 0;
         size_t bytes = utf8_char(text + at, len - at, &code);
         bool word = bytes > 0 && is_word(code);
-        if (word && !inside)
+        if (word && !inside) {
             *start = at;
-        if (!word && inside)
+        }
+        if (!word && inside) {
             break;
+        }
         inside = word;
         at += bytes > 0 ? bytes : 1;
     }

@@ -22,14 +22,17 @@ struct list_call {
 bool blob_key_valid(const char *key)
 {
     size_t len = strlen(key);
-    if (len == 0 || len > BLOB_MAX_KEY || !utf8_valid(key, len))
+    if (len == 0 || len > BLOB_MAX_KEY || !utf8_valid(key, len)) {
         return false;
+    }
     bool part_start = true;
     for (const char *c = key; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
             return false;
-        if (part_start && (*c == '.' || *c == '/'))
+        }
+        if (part_start && (*c == '.' || *c == '/')) {
             return false;
+        }
         part_start = *c == '/';
     }
     return !part_start;
@@ -45,8 +48,9 @@ struct blob_source *blob_open(struct loop *loop, const struct conf *conf, struct
         return NULL;
     }
     void *state = driver->open(loop, place, err);
-    if (!state)
+    if (!state) {
         return NULL;
+    }
     struct blob_source *source = xcalloc(1, sizeof(*source));
     source->driver = driver;
     source->state = state;
@@ -56,8 +60,9 @@ struct blob_source *blob_open(struct loop *loop, const struct conf *conf, struct
 
 void blob_close(struct blob_source *source)
 {
-    if (!source)
+    if (!source) {
         return;
+    }
     source->driver->close(source->state);
     free(source->name);
     free(source);
@@ -76,8 +81,9 @@ static int by_key(const void *a, const void *b)
 static void listed(void *arg, const struct blob_list *list, const struct error *err)
 {
     struct list_call *call = arg;
-    if (list && list->count > 1)
+    if (list && list->count > 1) {
         qsort(list->objects, list->count, sizeof(*list->objects), by_key);
+    }
     call->done(call->arg, list, err);
 }
 

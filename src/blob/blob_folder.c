@@ -56,9 +56,10 @@ static void folder_close(void *state)
 static int open_root(const struct folder *folder, struct error *err)
 {
     int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         error_set(err, ERROR_RETRY, "blob_unavailable", "the folder of documents cannot be opened: %s",
             strerror(errno));
+    }
     return fd;
 }
 
@@ -74,8 +75,9 @@ static void fill_object(struct arena *arena, struct blob_object *object, const s
 
 static void list_incomplete(struct blob_list *list, const char *key, const char *why)
 {
-    if (!list->incomplete)
+    if (!list->incomplete) {
         snprintf(list->why, sizeof(list->why), "%.120s: %.70s", *key ? key : ".", why);
+    }
     list->incomplete = true;
 }
 
@@ -85,8 +87,9 @@ static void list_append(struct folder_call *call, const char *key, const struct 
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 256;
         struct blob_object *grown = arena_array(call->arena, capacity, sizeof(*grown));
-        if (list->count)
+        if (list->count) {
             memcpy(grown, list->objects, list->count * sizeof(*grown));
+        }
         list->objects = grown;
         list->capacity = capacity;
     }
@@ -108,16 +111,18 @@ static void list_entry(
 {
     char *key = arena_printf(call->arena, "%s%s", prefix, name);
     struct stat st;
-    if (!blob_key_valid(key) || fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!blob_key_valid(key) || fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return; /* gone meanwhile, or a name that no citation can carry */
+    }
     if (S_ISREG(st.st_mode)) {
         list_append(call, key, &st);
     } else if (S_ISDIR(st.st_mode)) {
         int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0)
+        if (fd >= 0) {
             list_folder(call, fd, arena_printf(call->arena, "%s/", key), depth + 1);
-        else if (errno != ENOENT)
+        } else if (errno != ENOENT) {
             list_incomplete(&call->list, key, strerror(errno));
+        }
     }
 }
 
@@ -134,14 +139,17 @@ static void list_folder(struct folder_call *call, int fd, const char *prefix, in
     struct dirent *entry;
     errno = 0;
     while (!list_full(call) && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] != '.')
+        if (entry->d_name[0] != '.') {
             list_entry(call, dirfd(dir), prefix, entry->d_name, depth);
+        }
         errno = 0;
     }
-    if (errno)
+    if (errno) {
         list_incomplete(&call->list, prefix, strerror(errno));
-    if (list_full(call))
+    }
+    if (list_full(call)) {
         list_incomplete(&call->list, prefix, "more documents than a source may hold");
+    }
     closedir(dir);
 }
 
@@ -149,8 +157,9 @@ static void list_work(void *arg)
 {
     struct folder_call *call = arg;
     int fd = open_root(call->folder, &call->err);
-    if (fd >= 0)
+    if (fd >= 0) {
         list_folder(call, fd, "", 0);
+    }
 }
 
 static void list_finished(void *arg)
@@ -194,12 +203,14 @@ static int open_key(struct folder_call *call)
     char *path = arena_strdup(call->arena, call->key);
     for (char *part = path; fd >= 0 && part;) {
         char *slash = strchr(part, '/');
-        if (slash)
+        if (slash) {
             *slash = '\0';
+        }
         int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (slash ? O_DIRECTORY : 0);
         int next = openat(fd, part, flags);
-        if (next < 0)
+        if (next < 0) {
             read_failed(&call->err);
+        }
         close(fd);
         fd = next;
         part = slash ? slash + 1 : NULL;
@@ -214,12 +225,15 @@ static bool read_bytes(struct folder_call *call, int fd, size_t size)
     size_t len = 0;
     while (len < size) {
         ssize_t got = read(fd, data + len, size - len);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR) {
             continue;
-        if (got < 0)
+        }
+        if (got < 0) {
             return read_failed(&call->err);
-        if (got == 0)
+        }
+        if (got == 0) {
             break;
+        }
         len += (size_t)got;
     }
     call->content.data = data;
@@ -243,8 +257,9 @@ static void read_open_file(struct folder_call *call, int fd)
             (long long)before.st_size, call->max);
         return;
     }
-    if (!read_bytes(call, fd, (size_t)before.st_size))
+    if (!read_bytes(call, fd, (size_t)before.st_size)) {
         return;
+    }
     if (fstat(fd, &after) != 0 || after.st_size != before.st_size ||
         call->content.len != (size_t)before.st_size || after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
         after.st_mtim.tv_nsec != before.st_mtim.tv_nsec) {
@@ -263,8 +278,9 @@ static void read_work(void *arg)
         return;
     }
     int fd = open_key(call);
-    if (fd < 0)
+    if (fd < 0) {
         return;
+    }
     read_open_file(call, fd);
     close(fd);
 }

@@ -26,8 +26,9 @@ struct consumer_partition *assignment_find(
 {
     for (size_t i = 0; i < consumer->partition_count; i++) {
         struct consumer_partition *owned = consumer->partitions[i];
-        if (owned->id == partition && strcmp(owned->topic->logical, topic) == 0)
+        if (owned->id == partition && strcmp(owned->topic->logical, topic) == 0) {
             return owned;
+        }
     }
     return NULL;
 }
@@ -44,8 +45,9 @@ unsigned consumer_ownership(struct bus_consumer *consumer, const char *topic, in
 static const struct consumer_topic *find_topic(const struct bus_consumer *consumer, const char *name)
 {
     for (size_t i = 0; i < consumer->topic_count; i++) {
-        if (strcmp(consumer->topics[i].name, name) == 0)
+        if (strcmp(consumer->topics[i].name, name) == 0) {
             return &consumer->topics[i];
+        }
     }
     return NULL;
 }
@@ -93,14 +95,17 @@ static struct consumer_partition *add_partition(
 static void take_partition(struct bus_consumer *consumer, rd_kafka_topic_partition_t *entry)
 {
     const struct consumer_topic *topic = find_topic(consumer, entry->topic);
-    if (!topic)
+    if (!topic) {
         return; /* not subscribed to: librdkafka does not do that */
+    }
     int64_t offset = entry->offset >= 0 ? entry->offset : 0;
-    if (entry->offset < 0)
+    if (entry->offset < 0) {
         entry->offset = RD_KAFKA_OFFSET_BEGINNING;
+    }
     char *metadata = xcalloc(1, entry->metadata_size + 1);
-    if (entry->metadata_size > 0)
+    if (entry->metadata_size > 0) {
         memcpy(metadata, entry->metadata, entry->metadata_size);
+    }
     add_partition(consumer, topic, entry->partition, offset);
     consumer->events.assigned(consumer->arg, topic->logical, entry->partition, offset, metadata);
     free(metadata);
@@ -116,11 +121,13 @@ static void positions_drop(struct background_call *call)
 static bool positions_ask(struct positions *positions)
 {
     if (rd_kafka_committed(positions->kafka, positions->list, COMMITTED_TIMEOUT_MS) !=
-        RD_KAFKA_RESP_ERR_NO_ERROR)
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
         return false;
+    }
     for (int i = 0; i < positions->list->cnt; i++) {
-        if (positions->list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (positions->list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return false;
+        }
     }
     return true;
 }
@@ -129,8 +136,9 @@ static void positions_work(struct background_call *call)
 {
     struct positions *positions = (struct positions *)call;
     positions->found = positions_ask(positions);
-    if (!positions->found)
+    if (!positions->found) {
         background_sleep(call->background, COMMITTED_PAUSE_MS);
+    }
 }
 
 static void positions_done(struct background_call *call)
@@ -144,8 +152,9 @@ static void positions_done(struct background_call *call)
     }
     if (consumer) {
         consumer->positions = NULL;
-        for (int i = 0; i < positions->list->cnt; i++)
+        for (int i = 0; i < positions->list->cnt; i++) {
             take_partition(consumer, &positions->list->elems[i]);
+        }
         rd_kafka_resp_err_t code = rd_kafka_assign(consumer->client.kafka, positions->list);
         log_info("partitions assigned", LOG_INT("count", positions->list->cnt),
             LOG_STR("result", rd_kafka_err2name(code)));
@@ -156,8 +165,9 @@ static void positions_done(struct background_call *call)
 
 static void forget_positions(struct bus_consumer *consumer)
 {
-    if (consumer->positions)
+    if (consumer->positions) {
         consumer->positions->consumer = NULL;
+    }
     consumer->positions = NULL;
 }
 
@@ -178,8 +188,9 @@ static void assign(struct bus_consumer *consumer, const rd_kafka_topic_partition
 
 static void unassign_when_released(struct bus_consumer *consumer)
 {
-    if (!consumer->revoking || consumer->in_revoked || consumer->partition_count > 0)
+    if (!consumer->revoking || consumer->in_revoked || consumer->partition_count > 0) {
         return;
+    }
     consumer->revoking = false;
     loop_timer_cancel(consumer->revoke_timer);
     rd_kafka_assign(consumer->client.kafka, NULL);
@@ -201,12 +212,14 @@ static void tell_revoked(struct bus_consumer *consumer, bool lost)
         leaving[i] = (struct leaving){consumer->partitions[i]->topic->logical, consumer->partitions[i]->id};
     }
     consumer->in_revoked = true;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         consumer->events.revoked(consumer->arg, leaving[i].topic, leaving[i].id, lost);
+    }
     consumer->in_revoked = false;
     free(leaving);
-    while (lost && consumer->partition_count > 0)
+    while (lost && consumer->partition_count > 0) {
         remove_partition(consumer, consumer->partitions[0]);
+    }
 }
 
 static void revoke_overdue(void *arg)
@@ -231,17 +244,19 @@ static void revoke(struct bus_consumer *consumer)
 
 void assignment_rebalance(struct bus_consumer *consumer, rd_kafka_event_t *event)
 {
-    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         assign(consumer, rd_kafka_event_topic_partition_list(event));
-    else
+    } else {
         revoke(consumer);
+    }
 }
 
 void bus_consumer_release(struct bus_consumer *consumer, const char *topic, int32_t partition)
 {
     struct consumer_partition *owned = assignment_find(consumer, topic, partition);
-    if (!owned || !owned->leaving)
+    if (!owned || !owned->leaving) {
         return;
+    }
     remove_partition(consumer, owned);
     unassign_when_released(consumer);
 }
@@ -255,8 +270,9 @@ void assignment_show_lag(struct bus_consumer *consumer)
         /* what the last fetch told; no request */
         if (rd_kafka_get_watermark_offsets(consumer->client.kafka, owned->topic->name, owned->id, &low,
                 &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-            high < 0)
+            high < 0) {
             continue;
+        }
         int64_t from = owned->next > low ? owned->next : low;
         metric_set(owned->lag, high > from ? (double)(high - from) : 0);
     }
@@ -274,8 +290,9 @@ void assignment_fini(struct bus_consumer *consumer)
     forget_positions(consumer);
     loop_timer_free(consumer->revoke_timer);
     consumer->revoke_timer = NULL;
-    while (consumer->partition_count > 0)
+    while (consumer->partition_count > 0) {
         remove_partition(consumer, consumer->partitions[0]);
+    }
     free(consumer->partitions);
     pthread_mutex_destroy(&consumer->lock);
 }

@@ -41,8 +41,9 @@ static struct background_call *list_take(struct call_list *list)
     struct background_call *call = list->first;
     if (call) {
         list->first = call->next;
-        if (!list->first)
+        if (!list->first) {
             list->last = &list->first;
+        }
     }
     return call;
 }
@@ -74,10 +75,12 @@ static void background_deliver(void *arg)
     struct background_call *call = list_take(&background->done);
     bool more = background->done.first != NULL;
     pthread_mutex_unlock(&background->lock);
-    if (more)
+    if (more) {
         wake_signal(&background->wake);
-    if (call)
+    }
+    if (call) {
         call->done(call); /* last: may free the background */
+    }
 }
 
 struct background *background_new(struct loop *loop)
@@ -128,8 +131,9 @@ bool background_sleep(struct background *background, int64_t ms)
     }
     pthread_mutex_lock(&background->lock);
     int waited = 0; /* woken early by a new call: sleeps on, the calls are done in turn */
-    while (!background->stopping && waited == 0)
+    while (!background->stopping && waited == 0) {
         waited = pthread_cond_timedwait(&background->changed, &background->lock, &until);
+    }
     bool stopping = background->stopping;
     pthread_mutex_unlock(&background->lock);
     return stopping;
@@ -138,14 +142,16 @@ bool background_sleep(struct background *background, int64_t ms)
 static void drop_all(struct call_list *list)
 {
     struct background_call *call;
-    while ((call = list_take(list)) != NULL)
+    while ((call = list_take(list)) != NULL) {
         call->drop(call);
+    }
 }
 
 void background_free(struct background *background)
 {
-    if (!background)
+    if (!background) {
         return;
+    }
     pthread_mutex_lock(&background->lock);
     background->stopping = true;
     pthread_cond_broadcast(&background->changed);

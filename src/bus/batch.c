@@ -12,8 +12,9 @@ struct bus_batch *bus_batch_new(void)
 
 void bus_batch_free(struct bus_batch *batch)
 {
-    if (!batch)
+    if (!batch) {
         return;
+    }
     for (size_t i = 0; i < batch->offset_count; i++) {
         free(batch->offsets[i].topic);
         free(batch->offsets[i].metadata);
@@ -41,8 +42,9 @@ bool bus_batch_away(const struct bus_batch *batch, int output)
 
 void bus_batch_remove(struct bus_batch *batch, int output)
 {
-    if (batch->outputs[output].removed)
+    if (batch->outputs[output].removed) {
         return;
+    }
     batch->outputs[output].removed = true;
     batch->bytes -= bus_record_bytes(batch->outputs[output].record);
 }
@@ -50,8 +52,9 @@ void bus_batch_remove(struct bus_batch *batch, int output)
 static struct batch_offset *find_offset(struct bus_batch *batch, const char *topic, int32_t partition)
 {
     for (size_t i = 0; i < batch->offset_count; i++) {
-        if (batch->offsets[i].partition == partition && strcmp(batch->offsets[i].topic, topic) == 0)
+        if (batch->offsets[i].partition == partition && strcmp(batch->offsets[i].topic, topic) == 0) {
             return &batch->offsets[i];
+        }
     }
     return NULL;
 }

@@ -8,6 +8,7 @@ struct batch_output {
     const struct bus_record *record;
     bool lone;
     bool removed;
+    bool sent;  /* handed over and not yet reported */
     bool acked; /* by all in-sync replicas */
     bool away;  /* a lone one whose topic could not be had at the last attempt */
     rd_kafka_resp_err_t code;

@@ -22,9 +22,10 @@ static bool make_topics(struct broker *broker, const struct conf *conf, struct e
         char name[KAFKA_NAME_SIZE];
         kafka_topic_name(conf, topic->name, name);
         rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(broker->cluster, name, partitions, 1);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return error_set(
                 err, ERROR_FATAL, "embedded_broker", "Topic %s: %s", topic->name, rd_kafka_err2str(code));
+        }
     }
     return true;
 }
@@ -33,8 +34,9 @@ struct broker *broker_new(const struct conf *conf, char *address, size_t size, s
 {
     struct broker *broker = xcalloc(1, sizeof(*broker));
     broker->kafka = kafka_new(RD_KAFKA_PRODUCER, kafka_conf_bare("helpdesk-broker"), err);
-    if (broker->kafka)
+    if (broker->kafka) {
         broker->cluster = rd_kafka_mock_cluster_new(broker->kafka, 1);
+    }
     if (!broker->cluster) {
         error_set(err, ERROR_FATAL, "embedded_broker", "The embedded broker cannot start");
         broker_free(broker);
@@ -51,11 +53,14 @@ struct broker *broker_new(const struct conf *conf, char *address, size_t size, s
 
 void broker_free(struct broker *broker)
 {
-    if (!broker)
+    if (!broker) {
         return;
-    if (broker->cluster)
+    }
+    if (broker->cluster) {
         rd_kafka_mock_cluster_destroy(broker->cluster);
-    if (broker->kafka)
+    }
+    if (broker->kafka) {
         rd_kafka_destroy(broker->kafka);
+    }
     free(broker);
 }

@@ -30,8 +30,9 @@ bool kafka_client_init(struct kafka_client *client, struct loop *loop, rd_kafka_
     rd_kafka_conf_t *kconf, loop_fn *serve, void *arg, struct error *err)
 {
     client->kafka = kafka_new(type, kconf, err);
-    if (!client->kafka)
+    if (!client->kafka) {
         return false;
+    }
     client->serve = serve;
     client->arg = arg;
     client->tick_ms = TICK_MS;
@@ -85,8 +86,9 @@ static void probe_done(struct background_call *call)
 {
     struct probe *probe = (struct probe *)call;
     probe->client->probe = NULL;
-    if (probe->answered)
+    if (probe->answered) {
         health_set("broker", true, "");
+    }
     free(probe);
 }
 
@@ -97,8 +99,9 @@ static void probe_drop(struct background_call *call)
 
 void kafka_client_probe(struct kafka_client *client)
 {
-    if (client->probe)
+    if (client->probe) {
         return;
+    }
     struct probe *probe = xcalloc(1, sizeof(*probe));
     probe->call = (struct background_call){.work = probe_work, .done = probe_done, .drop = probe_drop};
     probe->client = client;

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "bus/batch.h"
-#include "bus/topics.h"
+#include "bus/sender.h"
 
 #define CLOSE_LIMIT_MS 5000
 #define POLL_MS 100
@@ -29,12 +29,9 @@ struct bus_committer {
     struct bus_consumer *consumer;
     const struct conf *conf;
     struct wake wake;
-    rd_kafka_t *producer;      /* the thread's, after the start */
+    struct sender sender;      /* the thread's, after the start */
     rd_kafka_queue_t *answers; /* of commits */
-    rd_kafka_topic_t **warm;   /* handles kept so that their leaders stay known */
-    size_t warm_count;
-    size_t in_flight; /* outputs not yet reported; the thread's */
-    bool unwell;      /* said so in the health part; the thread's */
+    bool unwell;               /* said so in the health part; the thread's */
 
     pthread_t thread;
     pthread_mutex_t lock; /* guards all below */
@@ -53,8 +50,9 @@ struct bus_committer {
     struct metric *batches, *outputs, *seconds, *retries;
 };
 
-static bool given_up(struct bus_committer *committer)
+static bool given_up(void *arg)
 {
+    struct bus_committer *committer = arg;
     pthread_mutex_lock(&committer->lock);
     bool up = committer->closing && clock_mono_ms() >= committer->close_due_ms;
     pthread_mutex_unlock(&committer->lock);
@@ -72,100 +70,31 @@ static void pause_for(struct bus_committer *committer, int64_t ms)
 static void report_unwell(struct bus_committer *committer, const struct error *err)
 {
     metric_add(committer->retries, 1);
-    if (!committer->unwell)
+    if (!committer->unwell) {
         log_warn("a commit is tried again", LOG_STR("code", err->code), LOG_STR("text", err->text));
+    }
     committer->unwell = true;
     health_set("broker", false, err->code);
 }
 
 static void report_well(struct bus_committer *committer)
 {
-    if (committer->unwell)
+    if (committer->unwell) {
         health_set("broker", true, "");
+    }
     committer->unwell = false;
 }
 
 /* ---- outputs ---- */
-
-static void delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *opaque)
-{
-    (void)kafka;
-    struct bus_committer *committer = opaque;
-    struct batch_output *output = message->_private;
-    output->code = message->err;
-    output->acked = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-    committer->in_flight--;
-}
-
-static bool open_producer(struct bus_committer *committer, struct error *err)
-{
-    rd_kafka_conf_t *kconf = kafka_conf_new(committer->conf, err);
-    if (!kconf)
-        return false;
-    kafka_conf_producer(kconf);
-    kafka_conf_set(kconf, "linger.ms", "20"); /* a batch is flushed as soon as all of it is handed over */
-    kafka_conf_set(kconf, "message.timeout.ms", "0"); /* a batch is kept until committed */
-    kafka_conf_set(kconf, "topic.metadata.propagation.max.ms", "2000");
-    rd_kafka_conf_set_opaque(kconf, committer);
-    rd_kafka_conf_set_dr_msg_cb(kconf, delivered);
-    committer->producer = kafka_new(RD_KAFKA_PRODUCER, kconf, err);
-    if (!committer->producer)
-        return false;
-    for (const struct bus_topic *topic = bus_topics; topic->name; topic++) {
-        char name[KAFKA_NAME_SIZE];
-        kafka_topic_name(committer->conf, topic->name, name);
-        committer->warm = xrealloc(committer->warm, (committer->warm_count + 1) * sizeof(rd_kafka_topic_t *));
-        committer->warm[committer->warm_count++] = rd_kafka_topic_new(committer->producer, name, NULL);
-    }
-    return true;
-}
-
-static void close_producer(struct bus_committer *committer)
-{
-    if (!committer->producer)
-        return;
-    /* Their bytes are borrowed: the handle must not outlive them. */
-    rd_kafka_purge(committer->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(committer->producer, POLL_MS);
-    for (size_t i = 0; i < committer->warm_count; i++)
-        rd_kafka_topic_destroy(committer->warm[i]);
-    free(committer->warm);
-    committer->warm = NULL;
-    committer->warm_count = 0;
-    rd_kafka_destroy(committer->producer);
-    committer->producer = NULL;
-    committer->in_flight = 0;
-}
-
-/* Hands over what was not acknowledged yet; false when the handle itself refuses. */
-static void produce_outputs(struct bus_committer *committer, struct bus_batch *batch)
-{
-    for (size_t i = 0; i < batch->output_count; i++) {
-        struct batch_output *output = &batch->outputs[i];
-        if (output->acked || output->removed)
-            continue;
-        char name[KAFKA_NAME_SIZE];
-        kafka_topic_name(committer->conf, output->record->topic, name);
-        do {
-            output->code = record_produce(committer->producer, name, output->record, false, output);
-            if (output->code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-                rd_kafka_poll(committer->producer, POLL_MS);
-        } while (output->code == RD_KAFKA_RESP_ERR__QUEUE_FULL && !given_up(committer));
-        if (output->code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            committer->in_flight++;
-    }
-    while (committer->in_flight > 0 && !given_up(committer))
-        rd_kafka_flush(committer->producer, POLL_MS);
-}
 
 /* The worst of what the outputs met: a refusal before a lone one's missing topic before weather. */
 static bool outputs_acked(struct bus_batch *batch, struct commit_result *result)
 {
     for (size_t i = 0; i < batch->output_count; i++) {
         struct batch_output *output = &batch->outputs[i];
-        output->away = false;
-        if (output->acked || output->removed)
+        if (output->acked || output->removed) {
             continue;
+        }
         struct error err = {0};
         kafka_error(&err, output->code, output->record->topic);
         bool refused = err.disposition == ERROR_REJECT;
@@ -175,22 +104,11 @@ static bool outputs_acked(struct bus_batch *batch, struct commit_result *result)
             result->output = (int)i;
             result->give_back = refused || output->away;
         }
-        if (refused)
+        if (refused) {
             break;
+        }
     }
     return result->err.disposition == ERROR_NONE;
-}
-
-/* An idempotent producer that lost its sequence is beyond use; a new one sends what was not acknowledged. */
-static bool renew_if_fatal(struct bus_committer *committer, struct error *err)
-{
-    char why[256];
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(committer->producer, why, sizeof(why));
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return true;
-    log_warn("the producer is made anew", LOG_STR("error", rd_kafka_err2name(code)), LOG_STR("text", why));
-    close_producer(committer);
-    return open_producer(committer, err);
 }
 
 /* ---- offsets ---- */
@@ -203,16 +121,18 @@ static rd_kafka_topic_partition_list_t *owned_offsets(
         const struct batch_offset *offset = &batch->offsets[i];
         /* The broker would take a live member's offset for a partition that it lost. */
         if (offset->ownership == 0 ||
-            consumer_ownership(committer->consumer, offset->topic, offset->partition) != offset->ownership)
+            consumer_ownership(committer->consumer, offset->topic, offset->partition) != offset->ownership) {
             continue;
+        }
         char name[KAFKA_NAME_SIZE];
         kafka_topic_name(committer->conf, offset->topic, name);
         rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(list, name, offset->partition);
         entry->offset = offset->offset;
         entry->metadata_size = strlen(offset->metadata);
         entry->metadata = entry->metadata_size > 0 ? strdup(offset->metadata) : NULL; /* the list frees it */
-        if (!entry->metadata)
+        if (!entry->metadata) {
             entry->metadata_size = 0;
+        }
     }
     return list;
 }
@@ -221,8 +141,9 @@ static rd_kafka_resp_err_t first_error(rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
-    for (int i = 0; list && i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+    for (int i = 0; list && i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         code = list->elems[i].err;
+    }
     return code;
 }
 
@@ -231,13 +152,15 @@ static rd_kafka_resp_err_t await_answer(struct bus_committer *committer, const v
 {
     while (!given_up(committer)) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(committer->answers, POLL_MS);
-        if (!event)
+        if (!event) {
             continue;
+        }
         bool ours = rd_kafka_event_opaque(event) == tag;
         rd_kafka_resp_err_t code = first_error(event);
         rd_kafka_event_destroy(event);
-        if (ours)
+        if (ours) {
             return code;
+        }
     }
     return RD_KAFKA_RESP_ERR__DESTROY;
 }
@@ -268,15 +191,17 @@ static bool commit_offsets(
     if (list->cnt > 0) {
         code =
             rd_kafka_commit_queue(consumer_kafka(committer->consumer), list, committer->answers, NULL, list);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             code = await_answer(committer, list);
+        }
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE) {
         /* Stricter than Kafka's default: without the maps a restart repeats more, but nothing is lost. */
         log_warn("the broker refuses the map of finished records; committing without it");
-        for (size_t i = 0; i < batch->offset_count; i++)
+        for (size_t i = 0; i < batch->offset_count; i++) {
             batch->offsets[i].metadata[0] = '\0';
+        }
     }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__NO_OFFSET ||
            commit_failed(code, result);
@@ -288,14 +213,17 @@ static bool commit_offsets(
 static bool attempt(struct bus_committer *committer, struct bus_batch *batch, struct commit_result *result)
 {
     *result = (struct commit_result){.output = -1};
-    produce_outputs(committer, batch);
-    if (!renew_if_fatal(committer, &result->err))
+    sender_send(&committer->sender, batch);
+    if (!sender_renew_if_fatal(&committer->sender, &result->err)) {
         return true;
-    if (!outputs_acked(batch, result))
+    }
+    if (!outputs_acked(batch, result)) {
         return result->give_back;
+    }
     result->output = -1;
-    if (commit_offsets(committer, batch, result))
+    if (commit_offsets(committer, batch, result)) {
         return true;
+    }
     return result->err.disposition == ERROR_FATAL || strcmp(result->err.code, "offsets_refused") == 0;
 }
 
@@ -305,8 +233,9 @@ static void commit_batch(
     int64_t start = clock_mono_us();
     int64_t backoff = BACKOFF_FIRST_MS;
     while (!attempt(committer, batch, result)) {
-        if (given_up(committer))
+        if (given_up(committer)) {
             return;
+        }
         report_unwell(committer, &result->err);
         pause_for(committer, backoff);
         backoff = backoff * 2 < BACKOFF_LAST_MS ? backoff * 2 : BACKOFF_LAST_MS;
@@ -326,9 +255,11 @@ static void warm_up(struct bus_committer *committer)
     bool warm = false;
     while (idle && !warm) {
         const struct rd_kafka_metadata *metadata = NULL;
-        warm = rd_kafka_metadata(committer->producer, 0, NULL, &metadata, 500) == RD_KAFKA_RESP_ERR_NO_ERROR;
-        if (warm)
+        warm = rd_kafka_metadata(committer->sender.producer, 0, NULL, &metadata, 500) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (warm) {
             rd_kafka_metadata_destroy(metadata);
+        }
         pthread_mutex_lock(&committer->lock);
         idle = !committer->closing && !committer->batch;
         pthread_mutex_unlock(&committer->lock);
@@ -341,10 +272,12 @@ static void *committer_main(void *arg)
     warm_up(committer);
     pthread_mutex_lock(&committer->lock);
     for (;;) {
-        while (!committer->closing && !committer->working)
+        while (!committer->closing && !committer->working) {
             pthread_cond_wait(&committer->changed, &committer->lock);
-        if (!committer->working)
+        }
+        if (!committer->working) {
             break;
+        }
         struct bus_batch *batch = committer->batch;
         pthread_mutex_unlock(&committer->lock);
         struct commit_result result;
@@ -356,7 +289,7 @@ static void *committer_main(void *arg)
         wake_signal(&committer->wake);
     }
     pthread_mutex_unlock(&committer->lock);
-    close_producer(committer);
+    sender_close(&committer->sender);
     return NULL;
 }
 
@@ -369,12 +302,14 @@ static void committer_finished(void *arg)
     bool finished = committer->finished;
     struct commit_result result = committer->result;
     struct bus_batch *batch = committer->batch;
-    if (finished)
+    if (finished) {
         committer->batch = NULL;
+    }
     committer->finished = false;
     pthread_mutex_unlock(&committer->lock);
-    if (!finished)
+    if (!finished) {
         return;
+    }
     committer->busy = false;
     if (!result.give_back) {
         bus_batch_free(batch);
@@ -390,7 +325,8 @@ struct bus_committer *bus_committer_new(
     struct bus_committer *committer = xcalloc(1, sizeof(*committer));
     committer->consumer = consumer;
     committer->conf = conf;
-    if (!open_producer(committer, err)) {
+    committer->sender = (struct sender){.conf = conf, .give_up = given_up, .give_up_arg = committer};
+    if (!sender_open(&committer->sender, err)) {
         free(committer);
         return NULL;
     }
@@ -435,8 +371,9 @@ bool bus_committer_busy(const struct bus_committer *committer)
 
 void bus_committer_free(struct bus_committer *committer)
 {
-    if (!committer)
+    if (!committer) {
         return;
+    }
     pthread_mutex_lock(&committer->lock);
     committer->closing = true;
     committer->close_due_ms = clock_mono_ms() + CLOSE_LIMIT_MS;

@@ -33,8 +33,9 @@ void kafka_conf_set_int(rd_kafka_conf_t *kconf, const char *name, int64_t value)
 void kafka_conf_set_if_known(rd_kafka_conf_t *kconf, const char *name, const char *value)
 {
     char text[256];
-    if (rd_kafka_conf_set(kconf, name, value, text, sizeof(text)) == RD_KAFKA_CONF_INVALID)
+    if (rd_kafka_conf_set(kconf, name, value, text, sizeof(text)) == RD_KAFKA_CONF_INVALID) {
         kafka_conf_set(kconf, name, value); /* says so and aborts */
+    }
 }
 
 rd_kafka_conf_t *kafka_conf_bare(const char *client_id)

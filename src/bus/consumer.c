@@ -24,8 +24,9 @@ int64_t bus_revoke_bound_ms(const struct conf *conf)
 
 static void stop_with(struct bus_consumer *consumer, const struct error *err)
 {
-    if (consumer->stopped)
+    if (consumer->stopped) {
         return;
+    }
     consumer->stopped = true;
     consumer->events.fatal(consumer->arg, err);
 }
@@ -38,8 +39,9 @@ static void handle_event(struct bus_consumer *consumer, rd_kafka_event_t *event)
         assignment_rebalance(consumer, event);
         break;
     case RD_KAFKA_EVENT_ERROR:
-        if (kafka_client_error(&consumer->client, event, &err))
+        if (kafka_client_error(&consumer->client, event, &err)) {
             stop_with(consumer, &err);
+        }
         break;
     default: /* an answer that nobody waits for */
         break;
@@ -51,11 +53,13 @@ static void handle_event(struct bus_consumer *consumer, rd_kafka_event_t *event)
 static bool read_partition(struct bus_consumer *consumer, struct consumer_partition *owned)
 {
     for (int i = 0; i < TURN_RECORDS; i++) {
-        if (owned->paused || owned->leaving)
+        if (owned->paused || owned->leaving) {
             return false;
+        }
         rd_kafka_event_t *event = rd_kafka_queue_poll(owned->queue, 0);
-        if (!event)
+        if (!event) {
             return false;
+        }
         const rd_kafka_message_t *message;
         while ((message = rd_kafka_event_message_next(event)) != NULL) {
             if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -76,10 +80,12 @@ static bool read_partition(struct bus_consumer *consumer, struct consumer_partit
 static void finish_close(struct bus_consumer *consumer)
 {
     bool closed = rd_kafka_consumer_closed(consumer->client.kafka) != 0;
-    if (!closed && clock_mono_ms() < consumer->close_due_ms)
+    if (!closed && clock_mono_ms() < consumer->close_due_ms) {
         return;
-    if (!closed)
+    }
+    if (!closed) {
         log_warn("the group was left without its answer");
+    }
     consumer->stopped = true;
     consumer->closed(consumer->closed_arg); /* last: may free the consumer */
 }
@@ -91,33 +97,40 @@ static void consumer_serve(void *arg)
     for (int i = 0; i < TURN_EVENTS && more && !consumer->stopped; i++) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(consumer->client.queue, 0);
         more = event != NULL;
-        if (event)
+        if (event) {
             handle_event(consumer, event);
+        }
     }
-    if (consumer->stopped)
+    if (consumer->stopped) {
         return;
-    for (size_t i = 0; i < consumer->partition_count; i++)
+    }
+    for (size_t i = 0; i < consumer->partition_count; i++) {
         more |= read_partition(consumer, consumer->partitions[i]);
-    if (more) /* the descriptor fires again only when a queue was empty */
+    }
+    if (more) { /* the descriptor fires again only when a queue was empty */
         wake_signal(&consumer->client.wake);
+    }
     int64_t now = clock_mono_ms();
     if (now >= consumer->lag_due_ms) {
         consumer->lag_due_ms = now + LAG_EVERY_MS;
         assignment_show_lag(consumer);
     }
-    if (consumer->closing)
+    if (consumer->closing) {
         finish_close(consumer);
+    }
 }
 
 static bool subscribe(struct bus_consumer *consumer, struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)consumer->topic_count);
-    for (size_t i = 0; i < consumer->topic_count; i++)
+    for (size_t i = 0; i < consumer->topic_count; i++) {
         rd_kafka_topic_partition_list_add(list, consumer->topics[i].name, RD_KAFKA_PARTITION_UA);
+    }
     rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->client.kafka, list);
     rd_kafka_topic_partition_list_destroy(list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return error_set(err, ERROR_FATAL, "kafka_subscribe", "Cannot subscribe: %s", rd_kafka_err2str(code));
+    }
     return true;
 }
 
@@ -153,8 +166,9 @@ struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf
     struct error *err)
 {
     rd_kafka_conf_t *kconf = kafka_conf_new(conf, err);
-    if (!kconf)
+    if (!kconf) {
         return NULL;
+    }
     char group_name[KAFKA_NAME_SIZE];
     kafka_topic_name(conf, group, group_name);
     kafka_conf_set(kconf, "group.id", group_name);
@@ -187,15 +201,17 @@ void bus_consumer_free_record(void *handle)
 void bus_consumer_pause(struct bus_consumer *consumer, const char *topic, int32_t partition)
 {
     struct consumer_partition *owned = assignment_find(consumer, topic, partition);
-    if (owned)
+    if (owned) {
         owned->paused = true;
+    }
 }
 
 void bus_consumer_resume(struct bus_consumer *consumer, const char *topic, int32_t partition)
 {
     struct consumer_partition *owned = assignment_find(consumer, topic, partition);
-    if (!owned || !owned->paused)
+    if (!owned || !owned->paused) {
         return;
+    }
     owned->paused = false;
     wake_signal(&consumer->client.wake);
 }
@@ -218,8 +234,9 @@ void bus_consumer_close(struct bus_consumer *consumer, void (*closed)(void *arg)
 
 void bus_consumer_free(struct bus_consumer *consumer)
 {
-    if (!consumer)
+    if (!consumer) {
         return;
+    }
     kafka_client_stop(&consumer->client);
     assignment_fini(consumer);
     rd_kafka_destroy_flags(consumer->client.kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

@@ -60,10 +60,12 @@ static void handle_event(struct bus_producer *producer, rd_kafka_event_t *event)
     case RD_KAFKA_EVENT_DR:
         while ((message = rd_kafka_event_message_next(event)) != NULL) {
             bool acked = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-            if (!acked)
+            if (!acked) {
                 kafka_error(&err, message->err, "publish");
-            if (err.disposition == ERROR_FATAL)
+            }
+            if (err.disposition == ERROR_FATAL) {
                 err.disposition = ERROR_RETRY; /* the handle is renewed */
+            }
             finish(producer, message->_private, acked ? NULL : &err);
         }
         break;
@@ -83,8 +85,9 @@ static bool drain(struct bus_producer *producer, int limit)
 {
     for (int i = 0; i < limit; i++) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(producer->client.queue, 0);
-        if (!event)
+        if (!event) {
             return false;
+        }
         handle_event(producer, event);
     }
     return true;
@@ -95,8 +98,9 @@ static void producer_serve(void *arg);
 static bool open_client(struct bus_producer *producer, struct error *err)
 {
     rd_kafka_conf_t *kconf = kafka_conf_new(producer->conf, err);
-    if (!kconf)
+    if (!kconf) {
         return false;
+    }
     kafka_conf_producer(kconf);
     /* The embedded broker collapses under one request a record. */
     kafka_conf_set(kconf, "linger.ms", conf_bool(producer->conf, CONF_KAFKA_EMBEDDED) ? "1" : "0");
@@ -116,10 +120,12 @@ static void close_client(struct bus_producer *producer)
 {
     rd_kafka_purge(producer->client.kafka, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_flush(producer->client.kafka, 0);
-    while (drain(producer, TURN_EVENTS))
+    while (drain(producer, TURN_EVENTS)) {
         continue;
-    for (size_t i = 0; i < producer->warm_count; i++)
+    }
+    for (size_t i = 0; i < producer->warm_count; i++) {
         rd_kafka_topic_destroy(producer->warm[i]);
+    }
     kafka_client_stop(&producer->client);
     rd_kafka_destroy(producer->client.kafka);
     kafka_client_fini(&producer->client);
@@ -129,8 +135,9 @@ static void renew_client(struct bus_producer *producer)
 {
     producer->renew = false;
     char **names = xcalloc(producer->warm_count, sizeof(*names));
-    for (size_t i = 0; i < producer->warm_count; i++)
+    for (size_t i = 0; i < producer->warm_count; i++) {
         names[i] = xstrdup(rd_kafka_topic_name(producer->warm[i]));
+    }
     close_client(producer);
     struct error err = {0};
     if (!open_client(producer, &err)) { /* it opened at the start, so the machine is at its end */
@@ -149,10 +156,12 @@ static void producer_serve(void *arg)
 {
     struct bus_producer *producer = arg;
     finish_refused(producer);
-    if (drain(producer, TURN_EVENTS))
+    if (drain(producer, TURN_EVENTS)) {
         wake_signal(&producer->client.wake);
-    if (producer->renew)
+    }
+    if (producer->renew) {
         renew_client(producer);
+    }
 }
 
 struct bus_producer *bus_producer_new(struct loop *loop, const struct conf *conf, const char *const *topics,
@@ -191,8 +200,9 @@ void bus_produce(
     delivery->arg = arg;
     producer->pending++;
     rd_kafka_resp_err_t code = record_produce(producer->client.kafka, name, record, true, delivery);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
+    }
     kafka_error(&delivery->err, code, "publish");
     if (delivery->err.disposition == ERROR_FATAL) {
         delivery->err.disposition = ERROR_RETRY;
@@ -210,8 +220,9 @@ size_t bus_producer_pending(const struct bus_producer *producer)
 
 void bus_producer_free(struct bus_producer *producer)
 {
-    if (!producer)
+    if (!producer) {
         return;
+    }
     rd_kafka_flush(producer->client.kafka, producer->pending > 0 ? CLOSE_LIMIT_MS : 0);
     close_client(producer);
     finish_refused(producer);

@@ -52,14 +52,16 @@ static void reader_serve(void *arg)
     struct bus_reader *reader = arg;
     for (int i = 0; i < TURN_EVENTS; i++) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(reader->client.queue, 0);
-        if (!event)
+        if (!event) {
             return;
+        }
         struct error err = {0};
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH)
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH) {
             read_messages(reader, event);
-        else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
-                 kafka_client_error(&reader->client, event, &err))
+        } else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
+                   kafka_client_error(&reader->client, event, &err)) {
             health_set("replies", false, err.text);
+        }
         rd_kafka_event_destroy(event);
     }
     wake_signal(&reader->client.wake); /* the descriptor fires again only when the queue was empty */
@@ -72,8 +74,9 @@ static void resolve_work(struct background_call *call)
     int64_t low = 0;
     resolve->code = rd_kafka_query_watermark_offsets(
         reader->client.kafka, reader->name, reader->partition, &low, &resolve->end, RESOLVE_TIMEOUT_MS);
-    if (resolve->code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (resolve->code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         background_sleep(call->background, RESOLVE_PAUSE_MS);
+    }
 }
 
 static void resolve_done(struct background_call *call)
@@ -106,8 +109,9 @@ struct bus_reader *bus_reader_new(struct loop *loop, const struct conf *conf, co
     int32_t partition, bus_read *fn, void *arg, struct error *err)
 {
     rd_kafka_conf_t *kconf = kafka_conf_new(conf, err);
-    if (!kconf)
+    if (!kconf) {
         return NULL;
+    }
     struct bus_reader *reader = xcalloc(1, sizeof(*reader));
     kafka_topic_name(conf, topic, reader->name);
     kafka_conf_consumer(kconf, conf, 1);
@@ -138,8 +142,9 @@ bool bus_reader_ready(const struct bus_reader *reader)
 
 void bus_reader_free(struct bus_reader *reader)
 {
-    if (!reader)
+    if (!reader) {
         return;
+    }
     kafka_client_stop(&reader->client);
     rd_kafka_assign(reader->client.kafka, NULL);
     rd_kafka_destroy_flags(reader->client.kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

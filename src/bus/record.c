@@ -9,8 +9,9 @@
 const struct bus_header *bus_record_header(const struct bus_record *record, const char *name)
 {
     for (size_t i = record->header_count; i > 0; i--) {
-        if (strcmp(record->headers[i - 1].name, name) == 0)
+        if (strcmp(record->headers[i - 1].name, name) == 0) {
             return &record->headers[i - 1];
+        }
     }
     return NULL;
 }
@@ -18,18 +19,21 @@ const struct bus_header *bus_record_header(const struct bus_record *record, cons
 size_t bus_record_bytes(const struct bus_record *record)
 {
     size_t bytes = record->key_len + record->value_len;
-    for (size_t i = 0; i < record->header_count; i++)
+    for (size_t i = 0; i < record->header_count; i++) {
         bytes += strlen(record->headers[i].name) + record->headers[i].len;
+    }
     return bytes;
 }
 
 static const void *put(char **at, const void *data, size_t len)
 {
-    if (!data)
+    if (!data) {
         return NULL;
+    }
     char *start = *at;
-    if (len > 0)
+    if (len > 0) {
         memcpy(start, data, len);
+    }
     *at += len;
     return start;
 }
@@ -63,12 +67,15 @@ struct bus_record *record_from_message(const rd_kafka_message_t *message, const 
     struct bus_header *headers = some;
     rd_kafka_headers_t *list = NULL;
     size_t count = 0;
-    if (rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         count = rd_kafka_header_cnt(list);
-    if (count > sizeof(some) / sizeof(some[0]))
+    }
+    if (count > sizeof(some) / sizeof(some[0])) {
         headers = xcalloc(count, sizeof(*headers));
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         rd_kafka_header_get_all(list, i, &headers[i].name, &headers[i].value, &headers[i].len);
+    }
     const struct bus_record record = {
         .topic = topic,
         .partition = message->partition,
@@ -83,15 +90,17 @@ struct bus_record *record_from_message(const rd_kafka_message_t *message, const 
     };
     struct bus_record *copy = bus_record_copy(&record);
     copy->topic = topic;
-    if (headers != some)
+    if (headers != some) {
         free(headers);
+    }
     return copy;
 }
 
 static rd_kafka_headers_t *make_headers(const struct bus_record *record)
 {
-    if (record->header_count == 0)
+    if (record->header_count == 0) {
         return NULL;
+    }
     rd_kafka_headers_t *list = rd_kafka_headers_new(record->header_count);
     for (size_t i = 0; i < record->header_count; i++) {
         const struct bus_header *header = &record->headers[i];
@@ -111,7 +120,8 @@ rd_kafka_resp_err_t record_produce(
         RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->value_len), RD_KAFKA_V_HEADERS(headers),
         RD_KAFKA_V_TIMESTAMP(record->timestamp), RD_KAFKA_V_MSGFLAGS(copy ? RD_KAFKA_MSG_F_COPY : 0),
         RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers)
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers) {
         rd_kafka_headers_destroy(headers);
+    }
     return code;
 }

@@ -38,11 +38,13 @@ static bool admin_open(struct admin *admin, const struct conf *conf, struct erro
     memset(admin, 0, sizeof(*admin));
     admin->conf = conf;
     rd_kafka_conf_t *kconf = kafka_conf_new(conf, err);
-    if (!kconf)
+    if (!kconf) {
         return false;
+    }
     admin->kafka = kafka_new(RD_KAFKA_PRODUCER, kconf, err);
-    if (!admin->kafka)
+    if (!admin->kafka) {
         return false;
+    }
     admin->queue = rd_kafka_queue_new(admin->kafka);
     for (const struct bus_topic *topic = bus_topics; topic->name && admin->count < TOPIC_MAX; topic++) {
         struct topic_state *state = &admin->topics[admin->count++];
@@ -63,12 +65,15 @@ static void forget_overrides(struct topic_state *state)
 
 static void admin_close(struct admin *admin)
 {
-    for (size_t i = 0; i < admin->count; i++)
+    for (size_t i = 0; i < admin->count; i++) {
         forget_overrides(&admin->topics[i]);
-    if (admin->queue)
+    }
+    if (admin->queue) {
         rd_kafka_queue_destroy(admin->queue);
-    if (admin->kafka)
+    }
+    if (admin->kafka) {
         rd_kafka_destroy(admin->kafka);
+    }
 }
 
 /* ---- what there is ---- */
@@ -77,14 +82,17 @@ static bool read_partitions(struct admin *admin, struct error *err)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = rd_kafka_metadata(admin->kafka, 1, NULL, &metadata, REQUEST_TIMEOUT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return kafka_error(err, code, "the cluster's topics");
+    }
     for (size_t i = 0; i < admin->count; i++) {
         admin->topics[i].partitions = 0;
         for (int j = 0; j < metadata->topic_cnt; j++) {
             const struct rd_kafka_metadata_topic *found = &metadata->topics[j];
-            if (found->err == RD_KAFKA_RESP_ERR_NO_ERROR && strcmp(found->topic, admin->topics[i].name) == 0)
+            if (found->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                strcmp(found->topic, admin->topics[i].name) == 0) {
                 admin->topics[i].partitions = found->partition_cnt;
+            }
         }
     }
     rd_kafka_metadata_destroy(metadata);
@@ -111,14 +119,16 @@ static void read_entry(struct topic_state *state, const rd_kafka_ConfigEntry_t *
 {
     const char *name = rd_kafka_ConfigEntry_name(entry);
     const char *value = rd_kafka_ConfigEntry_value(entry);
-    if (!value)
+    if (!value) {
         return;
-    if (strcmp(name, "retention.ms") == 0)
+    }
+    if (strcmp(name, "retention.ms") == 0) {
         parse_int64(value, &state->retention_ms);
-    else if (strcmp(name, "max.message.bytes") == 0)
+    } else if (strcmp(name, "max.message.bytes") == 0) {
         parse_int64(value, &state->max_bytes);
-    else if (strcmp(name, "cleanup.policy") == 0)
+    } else if (strcmp(name, "cleanup.policy") == 0) {
         state->compacted = strstr(value, "compact") != NULL;
+    }
     if (rd_kafka_ConfigEntry_source(entry) == RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG &&
         state->override_count < OVERRIDE_MAX) {
         state->override_names[state->override_count] = xstrdup(name);
@@ -129,8 +139,9 @@ static void read_entry(struct topic_state *state, const rd_kafka_ConfigEntry_t *
 static struct topic_state *find_state(struct admin *admin, const char *name)
 {
     for (size_t i = 0; i < admin->count; i++) {
-        if (strcmp(admin->topics[i].name, name) == 0)
+        if (strcmp(admin->topics[i].name, name) == 0) {
             return &admin->topics[i];
+        }
     }
     return NULL;
 }
@@ -142,14 +153,16 @@ static bool read_answer(struct admin *admin, rd_kafka_event_t *event, struct err
         rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(found[i]);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return kafka_error(err, code, rd_kafka_ConfigResource_name(found[i]));
+        }
         struct topic_state *state = find_state(admin, rd_kafka_ConfigResource_name(found[i]));
         size_t entries = 0;
         const rd_kafka_ConfigEntry_t **list = rd_kafka_ConfigResource_configs(found[i], &entries);
         forget_overrides(state);
-        for (size_t j = 0; j < entries; j++)
+        for (size_t j = 0; j < entries; j++) {
             read_entry(state, list[j]);
+        }
     }
     return true;
 }
@@ -159,17 +172,20 @@ static bool read_configs(struct admin *admin, struct error *err)
     rd_kafka_ConfigResource_t *asked[TOPIC_MAX];
     size_t count = 0;
     for (size_t i = 0; i < admin->count; i++) {
-        if (admin->topics[i].partitions > 0)
+        if (admin->topics[i].partitions > 0) {
             asked[count++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, admin->topics[i].name);
+        }
     }
-    if (count == 0)
+    if (count == 0) {
         return true;
+    }
     rd_kafka_DescribeConfigs(admin->kafka, asked, count, NULL, admin->queue);
     rd_kafka_ConfigResource_destroy_array(asked, count);
     rd_kafka_event_t *event = await_event(admin, "the topics' settings", err);
     bool ok = event && read_answer(admin, event, err);
-    if (event)
+    if (event) {
         rd_kafka_event_destroy(event);
+    }
     return ok;
 }
 
@@ -219,25 +235,30 @@ static void report_topic(const struct admin *admin, const struct topic_state *st
             state->name, wanted, state->topic->retention_ms, (int)state->topic->max_bytes);
         return;
     }
-    if (retention_differs(state))
+    if (retention_differs(state)) {
         buf_printf(report, "%s: retention.ms is %" PRId64 ", should be %" PRId64 "\n", state->name,
             state->retention_ms, state->topic->retention_ms);
-    if (state->max_bytes != state->topic->max_bytes)
+    }
+    if (state->max_bytes != state->topic->max_bytes) {
         buf_printf(report, "%s: max.message.bytes is %" PRId64 ", should be %d\n", state->name,
             state->max_bytes, (int)state->topic->max_bytes);
-    if (state->compacted)
+    }
+    if (state->compacted) {
         buf_printf(report, "%s: cleanup.policy has compact, should be delete\n", state->name);
-    if (state->partitions != wanted)
+    }
+    if (state->partitions != wanted) {
         buf_printf(report,
             "%s: %d partitions, new ones get %" PRId64 "; left as it is (more would break the order "
             "per key)\n",
             state->name, state->partitions, wanted);
+    }
 }
 
 static void report_all(const struct admin *admin, struct buf *report)
 {
-    for (size_t i = 0; i < admin->count; i++)
+    for (size_t i = 0; i < admin->count; i++) {
         report_topic(admin, &admin->topics[i], report);
+    }
 }
 
 /* ---- making it so ---- */
@@ -255,8 +276,9 @@ static rd_kafka_NewTopic_t *describe_new(const struct admin *admin, const struct
     rd_kafka_NewTopic_t *topic =
         rd_kafka_NewTopic_new(state->name, (int)conf_int(admin->conf, CONF_KAFKA_PARTITIONS),
             (int)conf_int(admin->conf, CONF_KAFKA_REPLICATION), text, sizeof(text));
-    if (!topic)
+    if (!topic) {
         return NULL;
+    }
     char number[24];
     snprintf(number, sizeof(number), "%" PRId64, state->topic->retention_ms);
     rd_kafka_NewTopic_set_config(topic, "retention.ms", number);
@@ -273,9 +295,10 @@ static bool created(rd_kafka_event_t *event, struct error *err)
         rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
             return error_set(err, ERROR_FATAL, "topic_refused", "%s: %s",
                 rd_kafka_topic_result_name(results[i]), rd_kafka_err2str(code));
+        }
     }
     return true;
 }
@@ -285,20 +308,24 @@ static bool create_absent(struct admin *admin, struct error *err)
     rd_kafka_NewTopic_t *wanted[TOPIC_MAX];
     size_t count = 0;
     for (size_t i = 0; i < admin->count; i++) {
-        if (admin->topics[i].partitions > 0)
+        if (admin->topics[i].partitions > 0) {
             continue;
+        }
         wanted[count] = describe_new(admin, &admin->topics[i]);
-        if (wanted[count])
+        if (wanted[count]) {
             count++;
+        }
     }
-    if (count == 0)
+    if (count == 0) {
         return true;
+    }
     rd_kafka_CreateTopics(admin->kafka, wanted, count, NULL, admin->queue);
     rd_kafka_NewTopic_destroy_array(wanted, count);
     rd_kafka_event_t *event = await_event(admin, "creating topics", err);
     bool ok = event && created(event, err);
-    if (event)
+    if (event) {
         rd_kafka_event_destroy(event);
+    }
     return ok;
 }
 
@@ -306,8 +333,9 @@ static bool create_absent(struct admin *admin, struct error *err)
 static rd_kafka_ConfigResource_t *describe_change(const struct topic_state *state)
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, state->name);
-    for (size_t i = 0; i < state->override_count; i++)
+    for (size_t i = 0; i < state->override_count; i++) {
         rd_kafka_ConfigResource_set_config(resource, state->override_names[i], state->override_values[i]);
+    }
     put_number(resource, "retention.ms", state->topic->retention_ms);
     put_number(resource, "max.message.bytes", state->topic->max_bytes);
     rd_kafka_ConfigResource_set_config(resource, "cleanup.policy", "delete");
@@ -320,9 +348,10 @@ static bool altered(rd_kafka_event_t *event, struct error *err)
     const rd_kafka_ConfigResource_t **results =
         rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(event), &count);
     for (size_t i = 0; i < count; i++) {
-        if (rd_kafka_ConfigResource_error(results[i]) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (rd_kafka_ConfigResource_error(results[i]) != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return error_set(err, ERROR_FATAL, "topic_refused", "%s: %s",
                 rd_kafka_ConfigResource_name(results[i]), rd_kafka_ConfigResource_error_string(results[i]));
+        }
     }
     return true;
 }
@@ -332,17 +361,20 @@ static bool alter_different(struct admin *admin, struct error *err)
     rd_kafka_ConfigResource_t *wanted[TOPIC_MAX];
     size_t count = 0;
     for (size_t i = 0; i < admin->count; i++) {
-        if (admin->topics[i].partitions > 0 && differs(&admin->topics[i]))
+        if (admin->topics[i].partitions > 0 && differs(&admin->topics[i])) {
             wanted[count++] = describe_change(&admin->topics[i]);
+        }
     }
-    if (count == 0)
+    if (count == 0) {
         return true;
+    }
     rd_kafka_AlterConfigs(admin->kafka, wanted, count, NULL, admin->queue);
     rd_kafka_ConfigResource_destroy_array(wanted, count);
     rd_kafka_event_t *event = await_event(admin, "altering topics", err);
     bool ok = event && altered(event, err);
-    if (event)
+    if (event) {
         rd_kafka_event_destroy(event);
+    }
     return ok;
 }
 
@@ -350,8 +382,9 @@ static bool alter_different(struct admin *admin, struct error *err)
 
 static void report_agreement(const struct admin *admin, struct buf *report, size_t before)
 {
-    if (report->len == before)
+    if (report->len == before) {
         buf_printf(report, "%zu topics are as the table says\n", admin->count);
+    }
 }
 
 bool topics_plan(const struct conf *conf, struct buf *report, struct error *err)
@@ -388,13 +421,15 @@ bool topics_check(const struct conf *conf, struct buf *report, struct error *err
     bool ok = admin_open(&admin, conf, err) && admin_read(&admin, err);
     if (ok) {
         size_t count = 0;
-        for (size_t i = 0; i < admin.count; i++)
+        for (size_t i = 0; i < admin.count; i++) {
             count += harmful(&admin.topics[i]) ? 1 : 0;
+        }
         report_all(&admin, report);
         report_agreement(&admin, report, before);
-        if (count > 0)
+        if (count > 0) {
             ok = error_set(
                 err, ERROR_FATAL, "topics_differ", "%zu topics would lose or refuse records", count);
+        }
     }
     admin_close(&admin);
     return ok;

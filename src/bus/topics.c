@@ -27,8 +27,9 @@ const struct bus_topic bus_topics[] = {
 const struct bus_topic *bus_topic_find(const char *name)
 {
     for (const struct bus_topic *topic = bus_topics; topic->name; topic++) {
-        if (strcmp(topic->name, name) == 0)
+        if (strcmp(topic->name, name) == 0) {
             return topic;
+        }
     }
     return NULL;
 }

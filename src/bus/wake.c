@@ -31,8 +31,9 @@ void wake_init(struct wake *wake, struct loop *loop, loop_fn *fn, void *arg)
 
 void wake_fini(struct wake *wake)
 {
-    if (!wake->event)
+    if (!wake->event) {
         return;
+    }
     event_free(wake->event);
     wake->event = NULL;
     close(wake->fd);

@@ -16,8 +16,9 @@ struct answer {
 static const struct helpdesk_classification *show_classification(
     struct arena *arena, const struct msg_classification *from)
 {
-    if (from == NULL)
+    if (from == NULL) {
         return NULL;
+    }
     struct helpdesk_classification *shown = ARENA_NEW(arena, struct helpdesk_classification);
     *shown = (struct helpdesk_classification){.category = from->category,
         .priority = msg_priority_name(from->priority),
@@ -29,12 +30,14 @@ static const struct helpdesk_classification *show_classification(
 
 static const struct helpdesk_draft *show_draft(struct arena *arena, const struct msg_draft *from)
 {
-    if (from == NULL)
+    if (from == NULL) {
         return NULL;
+    }
     struct helpdesk_draft *shown = ARENA_NEW(arena, struct helpdesk_draft);
     const char **flags = arena_array(arena, from->safety_flags_count, sizeof *flags);
-    for (size_t i = 0; i < from->safety_flags_count; i++)
+    for (size_t i = 0; i < from->safety_flags_count; i++) {
         flags[i] = msg_flag_name(from->safety_flags[i]);
+    }
     *shown = (struct helpdesk_draft){.text = from->text,
         .confidence = from->confidence,
         .ready = from->ready,
@@ -87,8 +90,9 @@ const struct helpdesk_answer *answer_from_event(struct arena *arena, const struc
         shown->failure_code = event->failure->code;
         shown->failure_message = event->failure->message;
     }
-    if (event->context != NULL)
+    if (event->context != NULL) {
         show_sources(arena, event->context, shown);
+    }
     if (event->generation != NULL) {
         shown->primary_draft = show_draft(arena, &event->generation->primary_draft);
         shown->alternative_draft = show_draft(arena, event->generation->alternative_draft);

@@ -26,8 +26,9 @@ bool client_error(struct helpdesk_error *out, const struct error *err)
 
 void client_fail(struct helpdesk_client *client, const struct error *err)
 {
-    if (client->fatal.disposition == ERROR_NONE)
+    if (client->fatal.disposition == ERROR_NONE) {
         client->fatal = *err;
+    }
     loop_stop(client->loop, 0);
 }
 
@@ -54,8 +55,9 @@ void client_run_until(struct helpdesk_client *client, const bool *over, int64_t 
 {
     int64_t due = clock_mono_ms() + timeout_ms;
 
-    while (!*over && clock_mono_ms() < due)
+    while (!*over && clock_mono_ms() < due) {
         run(client, due - clock_mono_ms());
+    }
 }
 
 /* ---- starting ---- */
@@ -71,15 +73,18 @@ static struct conf *load_conf(const struct helpdesk_options *options, struct err
 
     buf_init(&problems, 64 * 1024);
     struct conf *conf = conf_load(NULL, &problems);
-    if (conf == NULL)
+    if (conf == NULL) {
         error_set(err, ERROR_FATAL, "settings", "%s", buf_text(&problems));
+    }
     buf_fini(&problems);
-    if (conf == NULL || options == NULL)
+    if (conf == NULL || options == NULL) {
         return conf;
+    }
     if (set(conf, "kafka.brokers", options->brokers, err) &&
         set(conf, "kafka.prefix", options->prefix, err) && set(conf, "tenant", options->tenant, err) &&
-        set(conf, "kafka.embedded", options->embedded ? "true" : NULL, err))
+        set(conf, "kafka.embedded", options->embedded ? "true" : NULL, err)) {
         return conf;
+    }
     conf_free(conf);
     return NULL;
 }
@@ -98,8 +103,9 @@ struct helpdesk_client *helpdesk_client_new(
         client->poll_timer = loop_timer_new(client->loop, time_is_up, client);
         client->producer = bus_producer_new(client->loop, client->conf, topics, 1, &why);
     }
-    if (client->producer != NULL)
+    if (client->producer != NULL) {
         return client;
+    }
     why.disposition = ERROR_FATAL;
     client_error(err, &why);
     helpdesk_client_free(client);
@@ -108,8 +114,9 @@ struct helpdesk_client *helpdesk_client_new(
 
 bool helpdesk_client_poll(struct helpdesk_client *client, int timeout_ms, struct helpdesk_error *err)
 {
-    if (client->fatal.disposition == ERROR_NONE)
+    if (client->fatal.disposition == ERROR_NONE) {
         run(client, timeout_ms);
+    }
     return client->fatal.disposition == ERROR_NONE || client_error(err, &client->fatal);
 }
 
@@ -120,12 +127,15 @@ size_t helpdesk_client_pending(const struct helpdesk_client *client)
 
 void helpdesk_client_free(struct helpdesk_client *client)
 {
-    if (client == NULL)
+    if (client == NULL) {
         return;
-    if (client->consume != NULL)
+    }
+    if (client->consume != NULL) {
         consume_close(client->consume);
-    if (client->producer != NULL)
+    }
+    if (client->producer != NULL) {
         bus_producer_free(client->producer);
+    }
     consume_free(client->consume);
     loop_timer_free(client->poll_timer);
     loop_free(client->loop);

@@ -47,8 +47,9 @@ static struct partition *find(struct consume *consume, int32_t number)
 {
     struct partition *partition = consume->partitions;
 
-    while (partition != NULL && partition->number != number)
+    while (partition != NULL && partition->number != number) {
         partition = partition->next;
+    }
     return partition;
 }
 
@@ -75,8 +76,9 @@ static void forget(struct partition *partition)
 {
     struct partition **link = &partition->consume->partitions;
 
-    while (*link != partition)
+    while (*link != partition) {
         link = &(*link)->next;
+    }
     *link = partition->next;
     free_partition(partition);
 }
@@ -104,16 +106,19 @@ static void committed(void *arg, const struct error *err, struct bus_batch *batc
     struct consume *consume = arg;
 
     (void)output; /* there are none */
-    if (batch != NULL)
+    if (batch != NULL) {
         bus_batch_free(batch);
+    }
     /* Refused offsets: a rebalance is near, whoever gets the partition next starts where the last commit was.
      */
-    for (struct partition *p = consume->partitions; p != NULL; p = p->next)
+    for (struct partition *p = consume->partitions; p != NULL; p = p->next) {
         p->committing = false;
-    if (err != NULL && err->disposition == ERROR_FATAL)
+    }
+    if (err != NULL && err->disposition == ERROR_FATAL) {
         client_fail(consume->client, err);
-    else
+    } else {
         commit(consume);
+    }
 }
 
 /* Commits what is not committed yet, when no batch is under way: its end comes back here. */
@@ -123,17 +128,20 @@ static void commit(struct consume *consume)
 
     if (!bus_committer_busy(consume->committer)) {
         for (struct partition *p = consume->partitions; p != NULL; p = p->next) {
-            if (!p->dirty)
+            if (!p->dirty) {
                 continue;
-            if (batch == NULL)
+            }
+            if (batch == NULL) {
                 batch = bus_batch_new();
+            }
             bus_batch_offset(batch, TOPIC_ANSWERED, p->number, p->done, "");
             p->dirty = false;
             p->committing = true;
         }
     }
-    if (batch != NULL)
+    if (batch != NULL) {
         bus_committer_submit(consume->committer, batch, committed, consume);
+    }
     release_left(consume);
 }
 
@@ -200,8 +208,9 @@ static void hold(struct partition *partition, const struct bus_record *record, v
 static void wait_for_retry(struct partition *partition)
 {
     partition->retry_ms = partition->retry_ms == 0 ? RETRY_FIRST_MS : 2 * partition->retry_ms;
-    if (partition->retry_ms > RETRY_LAST_MS)
+    if (partition->retry_ms > RETRY_LAST_MS) {
         partition->retry_ms = RETRY_LAST_MS;
+    }
     loop_timer_arm(partition->retry, partition->retry_ms);
 }
 
@@ -217,13 +226,15 @@ static void retry(void *arg)
             break;
         }
         partition->first = held->next;
-        if (partition->first == NULL)
+        if (partition->first == NULL) {
             partition->last = &partition->first;
+        }
         bus_consumer_free_record(held->handle);
         free(held);
     }
-    if (partition->first == NULL)
+    if (partition->first == NULL) {
         bus_consumer_resume(consume->consumer, TOPIC_ANSWERED, partition->number);
+    }
     commit(consume);
 }
 
@@ -251,8 +262,9 @@ static void revoked(void *arg, const char *topic, int32_t number, bool lost)
     struct partition *partition = find(consume, number);
 
     (void)topic;
-    if (partition == NULL)
+    if (partition == NULL) {
         return;
+    }
     if (lost) {
         forget(partition);
         return;
@@ -311,8 +323,9 @@ bool helpdesk_consume(struct helpdesk_client *client, const char *group, helpdes
     consume->arg = arg;
     consume->consumer =
         bus_consumer_new(client->loop, client->conf, group, topics, 1, &events, consume, &why);
-    if (consume->consumer != NULL)
+    if (consume->consumer != NULL) {
         consume->committer = bus_committer_new(client->loop, client->conf, consume->consumer, &why);
+    }
     if (consume->committer != NULL) {
         client->consume = consume;
         return true;
@@ -325,9 +338,11 @@ size_t helpdesk_client_partitions(const struct helpdesk_client *client)
 {
     size_t count = 0;
 
-    if (client->consume != NULL)
-        for (const struct partition *p = client->consume->partitions; p != NULL; p = p->next)
+    if (client->consume != NULL) {
+        for (const struct partition *p = client->consume->partitions; p != NULL; p = p->next) {
             count += p->leaving ? 0 : 1;
+        }
+    }
     return count;
 }
 
@@ -350,15 +365,18 @@ void consume_free(struct consume *consume)
 {
     struct partition *next;
 
-    if (consume == NULL)
+    if (consume == NULL) {
         return;
-    if (consume->committer != NULL)
+    }
+    if (consume->committer != NULL) {
         bus_committer_free(consume->committer);
+    }
     for (struct partition *p = consume->partitions; p != NULL; p = next) {
         next = p->next;
         free_partition(p);
     }
-    if (consume->consumer != NULL)
+    if (consume->consumer != NULL) {
         bus_consumer_free(consume->consumer);
+    }
     free(consume);
 }

@@ -37,8 +37,9 @@ static bool fill_messages(
     ticket->messages_count = given->message_count;
     for (size_t i = 0; i < given->message_count; i++) {
         const struct helpdesk_message *from = &given->messages[i];
-        if (from->text == NULL)
+        if (from->text == NULL) {
             return error_set(err, ERROR_REJECT, "ticket_invalid", "messages[%zu].text is missing", i);
+        }
         ticket->messages[i] =
             (struct msg_message){.role = from->from_agent ? MSG_ROLE_AGENT : MSG_ROLE_CUSTOMER,
                 .text = from->text,
@@ -63,9 +64,10 @@ static bool fill_ticket(const struct helpdesk_ticket *given, struct arena *arena
     ticket->created_at = given->created_at != 0 ? given->created_at : now;
     ticket->auto_generated = given->auto_generated;
     ticket->has_priority = given->priority != NULL;
-    if (given->priority != NULL && !msg_priority_parse(given->priority, &ticket->priority))
+    if (given->priority != NULL && !msg_priority_parse(given->priority, &ticket->priority)) {
         return error_set(
             err, ERROR_REJECT, "ticket_invalid", "priority must be critical, high, medium or low");
+    }
     return fill_messages(given, arena, ticket, err);
 }
 
@@ -82,8 +84,9 @@ static struct msg_ticket_event *make_event(struct helpdesk_client *client,
     /* Sent again: the time of the first try, so that the log keeps one row of it. */
     uuid_v7_time(event->correlation_id, &event->received_at);
     event->use_sonnet = given->use_stronger_model;
-    if (!fill_ticket(given, arena, &event->ticket, event->received_at, err) || !ticket_check(event, err))
+    if (!fill_ticket(given, arena, &event->ticket, event->received_at, err) || !ticket_check(event, err)) {
         return NULL;
+    }
     return event;
 }
 
@@ -95,8 +98,9 @@ static void delivered(void *arg, const struct error *err)
 
     client->pending--;
     client_error(&public_err, err);
-    if (publication->published != NULL)
+    if (publication->published != NULL) {
         publication->published(publication->arg, &publication->receipt, err != NULL ? &public_err : NULL);
+    }
     client_called_back(client);
     free(publication);
 }
@@ -154,8 +158,9 @@ bool helpdesk_publish(struct helpdesk_client *client, const struct helpdesk_tick
         struct publication *publication = xcalloc(1, sizeof *publication);
         *publication = (struct publication){.client = client, .published = published, .arg = arg};
         fill_receipt(&publication->receipt, event);
-        if (receipt != NULL)
+        if (receipt != NULL) {
             *receipt = publication->receipt;
+        }
         send_event(event, &value, arena, publication);
     }
     buf_fini(&value);

@@ -50,34 +50,39 @@ static enum term_style mood_style(const char *word)
         {"failed", TERM_RED},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strcmp(word, table[i].word) == 0)
+        if (strcmp(word, table[i].word) == 0) {
             return table[i].style;
+        }
     }
     return TERM_PLAIN;
 }
 
 static void put_percent(struct term *term, const cJSON *object, const char *name, const char *label)
 {
-    if (cJSON_IsNumber(member(object, name)))
+    if (cJSON_IsNumber(member(object, name))) {
         term_printf(term, TERM_DIM, "  %s %.0f %%", label, json_num(object, name, 0) * 100);
+    }
 }
 
 static void view_classification(struct term *term, const cJSON *classification)
 {
     static const char *const fields[] = {"category", "priority", "sentiment", "department"};
-    if (!cJSON_IsObject(classification))
+    if (!cJSON_IsObject(classification)) {
         return;
+    }
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         const char *value = text_or(classification, fields[i], "-");
         term_pad(term, TERM_DIM, fields[i], LABEL_COLUMNS);
         term_put(term, mood_style(value), value);
-        if (strcmp(fields[i], "department") == 0)
+        if (strcmp(fields[i], "department") == 0) {
             put_percent(term, classification, "confidence", "confidence");
+        }
         term_newline(term);
     }
     const char *why = text_or(classification, "reasoning_snippet", NULL);
-    if (why)
+    if (why) {
         term_wrap(term, TERM_DIM, "because         ", "                ", why);
+    }
 }
 
 /* The item of the context package that a citation names, by its id or address. */
@@ -88,8 +93,9 @@ static const cJSON *find_item(const cJSON *items, const char *id)
     {
         const char *source = json_str(item, "source_id");
         const char *uri = json_str(item, "citation_uri");
-        if ((source && strcmp(source, id) == 0) || (uri && strcmp(uri, id) == 0))
+        if ((source && strcmp(source, id) == 0) || (uri && strcmp(uri, id) == 0)) {
             return item;
+        }
     }
     return NULL;
 }
@@ -101,10 +107,12 @@ static void view_citation(struct term *term, int number, const char *id, const c
     const char *uri = text_or(item, "citation_uri", NULL);
     term_printf(term, TERM_CYAN, "  [%d] ", number);
     term_put(term, TERM_PLAIN, title);
-    if (json_str(item, "type"))
+    if (json_str(item, "type")) {
         term_printf(term, TERM_DIM, "  %s", json_str(item, "type"));
-    if (cJSON_IsNumber(member(item, "score")))
+    }
+    if (cJSON_IsNumber(member(item, "score"))) {
         term_printf(term, TERM_DIM, "  %.2f", json_num(item, "score", 0));
+    }
     term_newline(term);
     if (uri && strcmp(uri, title) != 0) {
         term_printf(term, TERM_DIM, "      %s", uri);
@@ -118,8 +126,9 @@ static void view_citations(struct term *term, const cJSON *draft, const cJSON *i
     int number = 0;
     cJSON_ArrayForEach(citation, member(draft, "citations"))
     {
-        if (cJSON_IsString(citation))
+        if (cJSON_IsString(citation)) {
             view_citation(term, ++number, citation->valuestring, find_item(items, citation->valuestring));
+        }
     }
 }
 
@@ -129,8 +138,9 @@ static void view_list(struct term *term, enum term_style style, const char *bull
     const cJSON *entry;
     cJSON_ArrayForEach(entry, array)
     {
-        if (cJSON_IsString(entry))
+        if (cJSON_IsString(entry)) {
             term_wrap(term, style, bullet, "    ", entry->valuestring);
+        }
     }
 }
 
@@ -141,8 +151,9 @@ static const char *flag_reason(const cJSON *draft, const char *flag)
     cJSON_ArrayForEach(detail, member(draft, "flag_details"))
     {
         const char *named = json_str(detail, "flag");
-        if (named && strcmp(named, flag) == 0)
+        if (named && strcmp(named, flag) == 0) {
             return text_or(detail, "why", NULL);
+        }
     }
     return NULL;
 }
@@ -152,8 +163,9 @@ static void view_flags(struct term *term, const cJSON *draft)
     const cJSON *flag;
     cJSON_ArrayForEach(flag, member(draft, "safety_flags"))
     {
-        if (!cJSON_IsString(flag))
+        if (!cJSON_IsString(flag)) {
             continue;
+        }
         const char *why = flag_reason(draft, flag->valuestring);
         struct buf line;
         buf_init(&line, 64 * 1024);
@@ -166,8 +178,9 @@ static void view_flags(struct term *term, const cJSON *draft)
 
 static void view_draft(struct term *term, const char *title, const cJSON *draft, const cJSON *items)
 {
-    if (!cJSON_IsObject(draft))
+    if (!cJSON_IsObject(draft)) {
         return;
+    }
     term_newline(term);
     term_put(term, TERM_BOLD, title);
     const cJSON *ready = member(draft, "ready");
@@ -186,8 +199,9 @@ static void view_draft(struct term *term, const char *title, const cJSON *draft,
 static void view_context(struct term *term, const cJSON *context)
 {
     const cJSON *items = member(context, "context_package");
-    if (!cJSON_IsObject(context))
+    if (!cJSON_IsObject(context)) {
         return;
+    }
     term_pad(term, TERM_DIM, "knowledge", LABEL_COLUMNS);
     int count = cJSON_GetArraySize(items);
     term_printf(term, TERM_PLAIN, "%d %s", count, count == 1 ? "item" : "items");
@@ -216,18 +230,20 @@ static void put_bar(struct term *term, double share)
     units = units == 0 && clipped > 0 ? 1 : units;
     char bar[BAR_MOST * 4] = "";
     size_t used = 0;
-    for (; units >= 8; units -= 8, used += 3)
+    for (; units >= 8; units -= 8, used += 3) {
         memcpy(bar + used, "█", 4);
+    }
     memcpy(bar + used, eighths[units], strlen(eighths[units]) + 1);
     term_pad(term, TERM_CYAN, bar, columns);
 }
 
 static void put_time(struct term *term, double ms)
 {
-    if (ms >= 0 && ms < 1e7)
+    if (ms >= 0 && ms < 1e7) {
         term_printf(term, TERM_PLAIN, "%8.*f ms", ms < 10 ? 2 : ms < 1000 ? 1 : 0, ms);
-    else
+    } else {
         term_printf(term, TERM_PLAIN, "%11s", "?");
+    }
 }
 
 static void view_stage(
@@ -245,25 +261,28 @@ static void view_stage(
     put_bar(term, latency->valuedouble / longest);
     put_time(term, latency->valuedouble);
     const char *model = json_str(made_by, "model");
-    if (model)
+    if (model) {
         term_printf(
             term, TERM_DIM, "  %s%s", model, json_bool(made_by, "cache_hit", false) ? " (cached)" : "");
+    }
     term_newline(term);
     view_list(term, TERM_YELLOW, "  ! ", member(made_by, "degraded"));
 }
 
 static void view_trace(struct term *term, const cJSON *trace, const cJSON *provenance)
 {
-    if (!cJSON_IsObject(trace))
+    if (!cJSON_IsObject(trace)) {
         return;
+    }
     double longest = 0;
     for (size_t i = 0; i < STAGE_COUNT; i++) {
         double ms = json_num(trace, stages[i].latency, 0);
         longest = ms > longest ? ms : longest;
     }
     heading(term, "Time");
-    for (size_t i = 0; i < STAGE_COUNT; i++)
+    for (size_t i = 0; i < STAGE_COUNT; i++) {
         view_stage(term, i, trace, provenance, longest > 0 ? longest : 1);
+    }
     if (cJSON_IsNumber(member(trace, "total_latency_ms"))) {
         term_put(term, TERM_PLAIN, "  ");
         term_pad(term, TERM_DIM, "in all", LABEL_COLUMNS);
@@ -275,8 +294,9 @@ static void view_trace(struct term *term, const cJSON *trace, const cJSON *prove
 
 static void view_fact(struct term *term, const char *label, const char *value)
 {
-    if (!value)
+    if (!value) {
         return;
+    }
     term_pad(term, TERM_DIM, label, LABEL_COLUMNS);
     term_put(term, mood_style(value), value);
     term_newline(term);
@@ -296,8 +316,9 @@ bool answer_view(struct term *term, const cJSON *answer)
     const cJSON *generation = member(answer, "generation");
     const cJSON *items = member(context, "context_package");
     if (!cJSON_IsObject(trace) && !cJSON_IsObject(generation) &&
-        !cJSON_IsObject(member(answer, "classification")))
+        !cJSON_IsObject(member(answer, "classification"))) {
         return false;
+    }
     view_state(term, answer, trace);
     view_classification(term, member(answer, "classification"));
     view_context(term, context);
@@ -325,8 +346,9 @@ static bool is_safe_address(const char *text)
 
 void answer_view_accepted(struct term *term, const cJSON *answer, const char *base, const char *location)
 {
-    if (!*location)
+    if (!*location) {
         location = text_or(answer, "location", "");
+    }
     term_put(term, TERM_YELLOW, "Accepted, not answered yet: the ticket goes on.");
     term_newline(term);
     if (is_safe_address(location)) {
@@ -342,8 +364,9 @@ void answer_view_problem(struct term *term, int status, const cJSON *body, const
     term_printf(term, TERM_RED, "%d %s", status, text_or(body, "title", "error"));
     term_newline(term);
     const char *detail = text_or(body, "detail", text_or(body, "message", NULL));
-    if (detail)
+    if (detail) {
         term_wrap(term, TERM_PLAIN, "  ", "  ", detail);
+    }
     const cJSON *entry;
     cJSON_ArrayForEach(entry, member(body, "errors"))
     {

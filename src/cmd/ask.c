@@ -44,14 +44,17 @@ static const char usage[] =
 static int check_arguments(const struct ask *ask, int given)
 {
     bool described = ask->customer || ask->priority || ask->locale;
-    if (ask->render && (given > 0 || described || ask->file || ask->url || ask->json))
+    if (ask->render && (given > 0 || described || ask->file || ask->url || ask->json)) {
         return cmd_fail(2, "ask", "--render takes an answer from standard input and nothing else");
-    if (ask->file && (given > 0 || described))
+    }
+    if (ask->file && (given > 0 || described)) {
         return cmd_fail(
             2, "ask", "--file sends the ticket as it is: leave out subject, text and the ticket's options");
-    if (!ask->file && !ask->render && given != 2)
+    }
+    if (!ask->file && !ask->render && given != 2) {
         return cmd_fail(
             2, "ask", "give a subject and a text, each as one argument; `helpdesk ask --help` tells more");
+    }
     return 0;
 }
 
@@ -102,8 +105,9 @@ static int read_arguments(int argc, char **argv, struct ask *ask)
         }
     }
     int wrong = check_arguments(ask, argc - optind);
-    if (wrong != 0)
+    if (wrong != 0) {
         return wrong;
+    }
     if (argc - optind == 2) {
         ask->subject = argv[optind];
         ask->text = argv[optind + 1];
@@ -118,8 +122,9 @@ static bool find_url(const struct ask *ask, char url[URL_SIZE])
         snprintf(url, URL_SIZE, "%s", ask->url);
     } else {
         struct conf *conf = cmd_load_conf();
-        if (!conf)
+        if (!conf) {
             return false;
+        }
         const char *host = conf_text(conf, CONF_GATEWAY_HOST);
         bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
         bool bare = strchr(host, ':') && !any; /* IPv6 */
@@ -128,8 +133,9 @@ static bool find_url(const struct ask *ask, char url[URL_SIZE])
             bare ? "]" : "", port);
         conf_free(conf);
     }
-    for (size_t len = strlen(url); len > 0 && url[len - 1] == '/'; len--)
+    for (size_t len = strlen(url); len > 0 && url[len - 1] == '/'; len--) {
         url[len - 1] = '\0';
+    }
     return true;
 }
 
@@ -142,21 +148,25 @@ static bool read_all(const char *path, struct buf *out)
     }
     char chunk[16384];
     size_t got;
-    while ((got = fread(chunk, 1, sizeof(chunk), file)) > 0)
+    while ((got = fread(chunk, 1, sizeof(chunk), file)) > 0) {
         buf_append(out, chunk, got);
+    }
     bool ok = !ferror(file) && !out->failed;
-    if (!ok)
+    if (!ok) {
         cmd_fail(
             1, "ask", "cannot read %s: %s", path, out->failed ? "it is larger than 4 MiB" : strerror(errno));
-    if (file != stdin)
+    }
+    if (file != stdin) {
         fclose(file);
+    }
     return ok;
 }
 
 static void put_member(struct buf *body, const char *name, const char *value)
 {
-    if (!value)
+    if (!value) {
         return;
+    }
     buf_puts(body, body->len > 0 ? "," : "{");
     json_put_string(body, name);
     buf_putc(body, ':');
@@ -165,8 +175,9 @@ static void put_member(struct buf *body, const char *name, const char *value)
 
 static bool make_ticket(const struct ask *ask, struct buf *body)
 {
-    if (ask->file)
+    if (ask->file) {
         return read_all(ask->file, body);
+    }
     put_member(body, "subject", ask->subject);
     put_member(body, "description", ask->text);
     put_member(body, "customer_external_id", ask->customer ? ask->customer : "anonymous");
@@ -180,8 +191,9 @@ static bool make_ticket(const struct ask *ask, struct buf *body)
 /* Writes what a view made; false when `shown` says that there is nothing to view. */
 static bool print_view(FILE *file, const struct buf *out, bool shown)
 {
-    if (shown)
+    if (shown) {
         fwrite(buf_text(out), 1, out->len, file);
+    }
     fflush(file);
     return shown;
 }
@@ -206,14 +218,16 @@ static int show_result(const struct http_fetch_result *result, const char *url)
     buf_init(&out, ASK_MAX_OUTPUT);
     struct term term = term_for(file, &out);
     bool shown = true;
-    if (result->status == 200)
+    if (result->status == 200) {
         shown = answer_view(&term, body);
-    else if (result->status == 202)
+    } else if (result->status == 202) {
         answer_view_accepted(&term, body, url, result->location);
-    else
+    } else {
         answer_view_problem(&term, result->status, body, result->correlation_id);
-    if (!print_view(file, &out, shown))
+    }
+    if (!print_view(file, &out, shown)) {
         cmd_fail(1, "ask", "%s answered 200, but not with a ticket's answer", url);
+    }
     buf_fini(&out);
     cJSON_Delete(body);
     return good && shown ? 0 : 1;
@@ -225,8 +239,9 @@ static int send_ticket(const struct ask *ask, const struct buf *body)
         "Content-Type: application/json", "Accept: application/json, application/problem+json", NULL};
     char url[URL_SIZE];
     char address[URL_SIZE + sizeof(ASK_PATH)];
-    if (!find_url(ask, url))
+    if (!find_url(ask, url)) {
         return 2;
+    }
     snprintf(address, sizeof(address), "%s%s", url, ASK_PATH);
     struct http_fetch_request request = {.method = "POST",
         .url = address,
@@ -237,12 +252,13 @@ static int send_ticket(const struct ask *ask, const struct buf *body)
     struct http_fetch_result result;
     struct error err = {0};
     int code;
-    if (!http_fetch(&request, &result, &err))
+    if (!http_fetch(&request, &result, &err)) {
         code = cmd_fail(1, "ask", "%s: %s", url, err.text);
-    else if (ask->json)
+    } else if (ask->json) {
         code = show_json(&result);
-    else
+    } else {
         code = show_result(&result, url);
+    }
     http_fetch_result_fini(&result);
     return code;
 }
@@ -258,12 +274,13 @@ static int render_input(void)
     if (read_all("-", &result.body)) {
         cJSON *answer = json_parse(buf_text(&result.body), result.body.len, &err);
         struct term term = term_for(stdout, &out);
-        if (!answer)
+        if (!answer) {
             cmd_fail(1, "ask", "standard input is not JSON: %s", err.text);
-        else if (!print_view(stdout, &out, answer_view(&term, answer)))
+        } else if (!print_view(stdout, &out, answer_view(&term, answer))) {
             cmd_fail(1, "ask", "standard input is not an answer of %s", ASK_PATH);
-        else
+        } else {
             code = 0;
+        }
         cJSON_Delete(answer);
     }
     buf_fini(&out);
@@ -275,10 +292,12 @@ int cmd_ask(int argc, char **argv)
 {
     struct ask ask = {0};
     int code = read_arguments(argc, argv, &ask);
-    if (code >= 0)
+    if (code >= 0) {
         return code;
-    if (ask.render)
+    }
+    if (ask.render) {
         return render_input();
+    }
     struct buf body;
     buf_init(&body, ASK_MAX_INPUT);
     code = make_ticket(&ask, &body) ? send_ticket(&ask, &body) : 1;

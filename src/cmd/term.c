@@ -17,15 +17,17 @@ struct term term_for(FILE *file, struct buf *out)
 {
     struct term term = {.out = out, .width = WIDTH_DEFAULT};
     int fd = fileno(file);
-    if (!isatty(fd))
+    if (!isatty(fd)) {
         return term;
+    }
     const char *no_color = getenv("NO_COLOR");
     term.colour = !no_color || !*no_color;
     struct winsize size;
-    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
         term.width = size.ws_col < WIDTH_LEAST  ? WIDTH_LEAST
                      : size.ws_col > WIDTH_MOST ? WIDTH_MOST
                                                 : size.ws_col;
+    }
     return term;
 }
 
@@ -39,11 +41,13 @@ static bool is_steering(utf8proc_int32_t c)
 /* Bytes of the escape sequence at `text`: ESC [ parameters, final byte (ECMA-48 section 5.4). */
 static size_t escape_len(const char *text)
 {
-    if (text[0] != '\x1b' || text[1] != '[')
+    if (text[0] != '\x1b' || text[1] != '[') {
         return 0;
+    }
     size_t len = 2;
-    while (text[len] >= 0x20 && text[len] <= 0x3f)
+    while (text[len] >= 0x20 && text[len] <= 0x3f) {
         len++;
+    }
     return text[len] >= 0x40 && text[len] <= 0x7e ? len + 1 : len;
 }
 
@@ -91,8 +95,9 @@ static size_t fit(const char *text, size_t len, int columns)
         utf8proc_ssize_t step =
             utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &c);
         columns -= step > 0 ? utf8proc_charwidth(c) : 1;
-        if (columns < 0)
+        if (columns < 0) {
             break;
+        }
         at += step > 0 ? (size_t)step : 1;
     }
     return at;
@@ -110,11 +115,13 @@ static void put_styled(struct term *term, enum term_style style, const char *tex
         [TERM_CYAN] = "36",
     };
     bool dressed = term->colour && style != TERM_PLAIN && len > 0;
-    if (dressed)
+    if (dressed) {
         buf_printf(term->out, "\x1b[%sm", codes[style]);
+    }
     buf_append(term->out, text, len);
-    if (dressed)
+    if (dressed) {
         buf_puts(term->out, "\x1b[0m");
+    }
 }
 
 /* Cleaned, line ends as spaces; the caller ends with buf_fini. */
@@ -123,8 +130,9 @@ static void clean_line(struct buf *line, const char *text)
     buf_init(line, TEXT_MAX);
     term_clean(line, text ? text : "");
     for (size_t i = 0; i < line->len; i++) {
-        if (line->data[i] == '\n')
+        if (line->data[i] == '\n') {
             line->data[i] = ' ';
+        }
     }
 }
 
@@ -143,8 +151,9 @@ void term_printf(struct term *term, enum term_style style, const char *format, .
     va_start(args, format);
     int len = vasprintf(&text, format, args);
     va_end(args);
-    if (len < 0)
+    if (len < 0) {
         abort(); /* out of memory */
+    }
     term_put(term, style, text);
     free(text);
 }
@@ -155,8 +164,9 @@ void term_pad(struct term *term, enum term_style style, const char *text, int co
     clean_line(&line, text);
     size_t len = fit(buf_text(&line), line.len, columns);
     put_styled(term, style, buf_text(&line), len);
-    for (int used = term_columns(buf_text(&line), len); used < columns; used++)
+    for (int used = term_columns(buf_text(&line), len); used < columns; used++) {
         buf_putc(term->out, ' ');
+    }
     buf_fini(&line);
 }
 
@@ -168,11 +178,13 @@ void term_newline(struct term *term)
 /* Bytes of a marker such as [12] at `text`; 0: none. */
 static size_t marker_len(const char *text, size_t len)
 {
-    if (len < 3 || text[0] != '[')
+    if (len < 3 || text[0] != '[') {
         return 0;
+    }
     size_t at = 1;
-    while (at < len && text[at] >= '0' && text[at] <= '9')
+    while (at < len && text[at] >= '0' && text[at] <= '9') {
         at++;
+    }
     return at > 1 && at < len && text[at] == ']' ? at + 1 : 0;
 }
 
@@ -218,8 +230,9 @@ static void wrap_line(struct term *term, enum term_style style, const char **pre
             word_len = word_len > 0 ? word_len : 1;
             columns = room - gap;
         }
-        for (int i = 0; i < gap; i++)
+        for (int i = 0; i < gap; i++) {
             buf_putc(term->out, ' ');
+        }
         put_word(term, style, word, word_len);
         used += gap + columns;
         len -= spaces + word_len;
@@ -236,8 +249,9 @@ void term_wrap(
     term_clean(&clean, text ? text : "");
     const char *at = buf_text(&clean);
     size_t left = clean.len;
-    while (left > 0 && at[left - 1] == '\n')
+    while (left > 0 && at[left - 1] == '\n') {
         left--;
+    }
     const char *prefix = first;
     do {
         const char *end = memchr(at, '\n', left);

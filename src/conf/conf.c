@@ -83,15 +83,17 @@ static void put_unknown(struct buf *out, const char *name, const struct nearest 
     shown[len] = '\0';
     buf_puts(out, "unknown setting ");
     json_put_string(out, shown);
-    if (*nearest->name)
+    if (*nearest->name) {
         buf_printf(out, ", did you mean %s?", nearest->name);
+    }
 }
 
 static struct nearest nearest_setting(const char *name)
 {
     struct nearest nearest = nearest_start(name);
-    for (size_t i = 0; i < CONF_COUNT; i++)
+    for (size_t i = 0; i < CONF_COUNT; i++) {
         nearest_try(&nearest, conf_rows[i].name);
+    }
     return nearest;
 }
 
@@ -119,10 +121,12 @@ static bool known_variable(const char *name, struct nearest *nearest)
         const char *aliases = conf_rows[i].aliases;
         conf_env_name(&conf_rows[i], known);
         do {
-            if (strcmp(known, name) == 0)
+            if (strcmp(known, name) == 0) {
                 return true;
-            if (strncmp(known, ENV_PREFIX, strlen(ENV_PREFIX)) == 0)
+            }
+            if (strncmp(known, ENV_PREFIX, strlen(ENV_PREFIX)) == 0) {
                 nearest_try(nearest, known);
+            }
         } while (conf_next_alias(&aliases, known));
     }
     return false;
@@ -133,17 +137,20 @@ static void refuse_unknown_variables(struct conf_load *load)
     for (char **entry = environ; entry && *entry; entry++) {
         char name[160];
         size_t len = strcspn(*entry, "=");
-        if (strncmp(*entry, ENV_PREFIX, strlen(ENV_PREFIX)) != 0)
+        if (strncmp(*entry, ENV_PREFIX, strlen(ENV_PREFIX)) != 0) {
             continue;
+        }
         snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), *entry);
         if (strcmp(name, "HELPDESK_CONFIG") == 0 ||
-            strncmp(name, "HELPDESK_TEST_", strlen("HELPDESK_TEST_")) == 0)
+            strncmp(name, "HELPDESK_TEST_", strlen("HELPDESK_TEST_")) == 0) {
             continue;
+        }
         struct nearest nearest =
             nearest_start(name + strlen(ENV_PREFIX)); /* the prefix counts for no likeness */
         nearest.wanted = name;
-        if (known_variable(name, &nearest))
+        if (known_variable(name, &nearest)) {
             continue;
+        }
         buf_puts(load->problems, "environment: ");
         put_unknown(load->problems, name, &nearest);
         buf_putc(load->problems, '\n');
@@ -160,11 +167,13 @@ static void take_from_environment(struct conf_load *load, const struct conf_row 
     const char *aliases = row->aliases;
     while (!value && conf_next_alias(&aliases, name)) {
         value = getenv(name);
-        if (value && !*value)
+        if (value && !*value) {
             value = NULL;
+        }
     }
-    if (value)
+    if (value) {
         set_value(load, row, name, value);
+    }
 }
 
 struct conf *conf_load(const char *path, struct buf *problems)
@@ -174,27 +183,34 @@ struct conf *conf_load(const char *path, struct buf *problems)
     size_t before = problems->len;
     for (size_t i = 0; i < CONF_COUNT; i++) {
         conf->values[i].text = xstrdup("");
-        if (*conf_rows[i].initial && !conf_value_read(&conf->values[i], &conf_rows[i], conf_rows[i].initial))
+        if (*conf_rows[i].initial &&
+            !conf_value_read(&conf->values[i], &conf_rows[i], conf_rows[i].initial)) {
             buf_printf(problems, "%s: its default breaks its own rules\n", conf_rows[i].name);
+        }
     }
     path = path ? path : getenv("HELPDESK_CONFIG");
-    if (path && *path)
+    if (path && *path) {
         conf_file_read(path, take_from_file, &load, problems);
+    }
     refuse_unknown_variables(&load);
-    for (size_t i = 0; i < CONF_COUNT; i++)
+    for (size_t i = 0; i < CONF_COUNT; i++) {
         take_from_environment(&load, &conf_rows[i]);
-    if (problems->len == before && !problems->failed)
+    }
+    if (problems->len == before && !problems->failed) {
         return conf;
+    }
     conf_free(conf);
     return NULL;
 }
 
 void conf_free(struct conf *conf)
 {
-    if (!conf)
+    if (!conf) {
         return;
-    for (size_t i = 0; i < CONF_COUNT; i++)
+    }
+    for (size_t i = 0; i < CONF_COUNT; i++) {
         free(conf->values[i].text);
+    }
     free(conf);
 }
 

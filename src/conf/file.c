@@ -24,8 +24,9 @@ struct file_reader {
 static char *read_line(char *out, int size, void *arg)
 {
     struct file_reader *reader = arg;
-    if (reader->at == reader->end)
+    if (reader->at == reader->end) {
         return NULL;
+    }
     reader->line++;
     const char *newline = memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
     size_t len = (size_t)((newline ? newline : reader->end) - reader->at);
@@ -63,17 +64,21 @@ static bool read_bytes(const char *path, struct buf *bytes, struct buf *problems
     ssize_t got = fd < 0 ? -1 : 1;
     while (got > 0) {
         got = read(fd, chunk, sizeof(chunk));
-        if (got > 0)
+        if (got > 0) {
             buf_append(bytes, chunk, (size_t)got);
-        if (bytes->failed)
+        }
+        if (bytes->failed) {
             break;
+        }
     }
-    if (got < 0)
+    if (got < 0) {
         buf_printf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    else if (bytes->failed)
+    } else if (bytes->failed) {
         buf_printf(problems, "%s: larger than %zu bytes\n", path, FILE_MAX_BYTES);
-    if (fd >= 0)
+    }
+    if (fd >= 0) {
         close(fd);
+    }
     return got >= 0 && !bytes->failed;
 }
 
@@ -88,10 +93,11 @@ void conf_file_read(const char *path, conf_file_fn *fn, void *arg, struct buf *p
         ini_use_stack = false; /* whose lines end at 200 bytes: too short for a connection string */
         ini_initial_alloc = ini_max_line = FILE_MAX_LINE;
         int wrong = ini_parse_stream(read_line, &reader, take_pair, &reader);
-        if (wrong > 0)
+        if (wrong > 0) {
             buf_printf(problems, "%s:%d: neither [section] nor key = value\n", path, wrong);
-        else if (wrong < 0)
+        } else if (wrong < 0) {
             buf_printf(problems, "%s: cannot be read: out of memory\n", path);
+        }
     }
     buf_fini(&bytes);
 }

@@ -31,22 +31,25 @@ static void put_variables(struct buf *out, const struct conf_row *row)
     const char *aliases = row->aliases;
     conf_env_name(row, name);
     buf_puts(out, name);
-    while (conf_next_alias(&aliases, name))
+    while (conf_next_alias(&aliases, name)) {
         buf_printf(out, ", %s", name);
+    }
 }
 
 /* What may be given, and in what unit. */
 static void put_rule(struct buf *out, const struct conf_row *row)
 {
     bool text = row->type == CONF_TEXT || row->type == CONF_SECRET;
-    if (row->type == CONF_SECRET)
+    if (row->type == CONF_SECRET) {
         buf_puts(out, "secret");
-    else if (text)
+    } else if (text) {
         buf_puts(out, "text");
-    else
+    } else {
         conf_value_expected(row, out);
-    if (*row->unit && row->type != CONF_CHOICE)
+    }
+    if (*row->unit && row->type != CONF_CHOICE) {
         buf_printf(out, text ? ": %s" : " (%s)", row->unit);
+    }
 }
 
 void conf_render_help(struct buf *out)
@@ -55,8 +58,9 @@ void conf_render_help(struct buf *out)
         const struct conf_row *row = &conf_rows[i];
         buf_printf(out, "%s\n    %s.\n    ", row->name, row->text);
         put_rule(out, row);
-        if (*row->initial)
+        if (*row->initial) {
             buf_printf(out, "; default %s", row->initial);
+        }
         buf_puts(out, "\n    ");
         put_variables(out, row);
         buf_putc(out, '\n');
@@ -78,15 +82,19 @@ void conf_render_sample(struct buf *out)
                   "over this file.\n\n");
     for (size_t i = 0; i < CONF_COUNT; i++) {
         bool seen = false; /* rows of one section are gathered at its first */
-        for (size_t before = 0; before < i && !seen; before++)
+        for (size_t before = 0; before < i && !seen; before++) {
             seen = same_section(&conf_rows[before], &conf_rows[i]);
-        if (seen)
+        }
+        if (seen) {
             continue;
-        if (section_len(&conf_rows[i]) > 0)
+        }
+        if (section_len(&conf_rows[i]) > 0) {
             buf_printf(out, "[%.*s]\n", (int)section_len(&conf_rows[i]), conf_rows[i].name);
+        }
         for (size_t row = i; row < CONF_COUNT; row++) {
-            if (same_section(&conf_rows[i], &conf_rows[row]))
+            if (same_section(&conf_rows[i], &conf_rows[row])) {
                 put_sample_row(out, &conf_rows[row]);
+            }
         }
     }
 }

@@ -23,23 +23,27 @@ static bool read_units(const struct unit *units, const char *text, int64_t *out)
 {
     char digits[24] = {0};
     size_t len = strspn(text, "0123456789");
-    if (len == 0 || len >= sizeof(digits))
+    if (len == 0 || len >= sizeof(digits)) {
         return false;
+    }
     memcpy(digits, text, len);
     int64_t number;
-    if (!parse_int64(digits, &number))
+    if (!parse_int64(digits, &number)) {
         return false;
+    }
     for (; units->name; units++) {
-        if (strcmp(text + len, units->name) == 0)
+        if (strcmp(text + len, units->name) == 0) {
             return !__builtin_mul_overflow(number, units->factor, out);
+        }
     }
     return false;
 }
 
 static void put_units(struct buf *out, const struct unit *units, int64_t number)
 {
-    while (units->factor > 1 && (number == 0 || number % units->factor != 0))
+    while (units->factor > 1 && (number == 0 || number % units->factor != 0)) {
         units++;
+    }
     buf_printf(out, "%lld%s", (long long)(number / units->factor), units->name);
 }
 
@@ -72,11 +76,13 @@ static char *read_choice(const char *choices, const char *text)
 
 static bool read_text(const char *text)
 {
-    if (!utf8_valid(text, strlen(text)))
+    if (!utf8_valid(text, strlen(text))) {
         return false;
+    }
     for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F) {
             return false;
+        }
     }
     return true;
 }
@@ -119,8 +125,9 @@ bool conf_value_read(struct conf_value *value, const struct conf_row *row, const
         ok = read.text != NULL;
         break;
     }
-    if (!ok)
+    if (!ok) {
         return false;
+    }
     free(value->text);
     value->text = read.text ? read.text : xstrdup(text);
     value->integer = read.integer;
@@ -130,12 +137,13 @@ bool conf_value_read(struct conf_value *value, const struct conf_row *row, const
 
 static void put_bound(const struct conf_row *row, struct buf *out, double bound)
 {
-    if (row->type == CONF_BYTES)
+    if (row->type == CONF_BYTES) {
         put_units(out, byte_units, (int64_t)bound);
-    else if (row->type == CONF_DURATION)
+    } else if (row->type == CONF_DURATION) {
         put_units(out, duration_units, (int64_t)bound);
-    else
+    } else {
         buf_printf(out, "%.15g", bound);
+    }
 }
 
 void conf_value_expected(const struct conf_row *row, struct buf *out)
@@ -153,14 +161,16 @@ void conf_value_expected(const struct conf_row *row, struct buf *out)
     buf_puts(out, kinds[row->type]);
     if (row->type == CONF_CHOICE) {
         for (const char *at = row->unit; *at; at++) {
-            if (*at == '|')
+            if (*at == '|') {
                 buf_puts(out, ", ");
-            else
+            } else {
                 buf_putc(out, *at);
+            }
         }
     }
-    if (row->min == 0 && row->max == 0)
+    if (row->min == 0 && row->max == 0) {
         return;
+    }
     buf_puts(out, " from ");
     put_bound(row, out, row->min);
     buf_puts(out, " to ");

@@ -9,12 +9,14 @@
 bool commit_pending(const struct engine *engine)
 {
     const struct engine_partition *partition;
-    if (!TAILQ_EMPTY(&engine->finished) || !TAILQ_EMPTY(&engine->sealed))
+    if (!TAILQ_EMPTY(&engine->finished) || !TAILQ_EMPTY(&engine->sealed)) {
         return true;
+    }
     LIST_FOREACH(partition, &engine->partitions, link)
     {
-        if (partition->dirty)
+        if (partition->dirty) {
             return true;
+        }
     }
     return false;
 }
@@ -24,10 +26,11 @@ static void add_offset(struct bus_batch *batch, struct engine_partition *partiti
     char map[WINDOW_MAP_SIZE];
     bool whole = window_encode(&partition->window, map);
     size_t len = strlen(map);
-    if (!whole || len > WINDOW_MAP_MAX / 4 * 3)
+    if (!whole || len > WINDOW_MAP_MAX / 4 * 3) {
         partition->narrow = true;
-    else if (len < WINDOW_MAP_MAX / 2)
+    } else if (len < WINDOW_MAP_MAX / 2) {
         partition->narrow = false;
+    }
     partition->dirty = false;
     bus_batch_offset(batch, partition->topic, partition->id, window_position(&partition->window), map);
 }
@@ -38,16 +41,18 @@ static void add_outputs(struct bus_batch *batch, struct engine_job *job)
     job->output_count = 0;
     for (struct engine_output *output = job->outputs; output; output = output->next) {
         int index = bus_batch_output(batch, output->record, output->lone);
-        if (job->first_output < 0)
+        if (job->first_output < 0) {
             job->first_output = index;
+        }
         job->output_count++;
     }
 }
 
 static void remove_outputs(struct bus_batch *batch, struct engine_job *job)
 {
-    for (int i = 0; i < job->output_count; i++)
+    for (int i = 0; i < job->output_count; i++) {
         bus_batch_remove(batch, job->first_output + i);
+    }
     job->output_count = 0;
 }
 
@@ -58,8 +63,9 @@ static struct engine_job *find_job(struct engine *engine, int output)
     struct engine_job *job;
     TAILQ_FOREACH(job, &engine->sealed, link)
     {
-        if (output >= job->first_output && output < job->first_output + job->output_count)
+        if (output >= job->first_output && output < job->first_output + job->output_count) {
             return job;
+        }
     }
     return NULL;
 }
@@ -81,8 +87,9 @@ static void hold(struct engine *engine, struct bus_batch *batch, struct engine_j
     TAILQ_REMOVE(&engine->sealed, job, link);
     job->state = JOB_HELD;
     partition->held++;
-    if (!partition->gone)
+    if (!partition->gone) {
         add_offset(batch, partition);
+    }
     if (partition->leaving || partition->gone || engine->draining) {
         job_drop(job);
         return;
@@ -94,8 +101,9 @@ static void hold(struct engine *engine, struct bus_batch *batch, struct engine_j
 static bool is_away(const struct bus_batch *batch, const struct engine_job *job)
 {
     for (int i = 0; i < job->output_count; i++) {
-        if (bus_batch_away(batch, job->first_output + i))
+        if (bus_batch_away(batch, job->first_output + i)) {
             return true;
+        }
     }
     return false;
 }
@@ -108,8 +116,9 @@ static void hold_all_away(struct engine *engine, struct bus_batch *batch, const 
         LOG_STR("text", err->text));
     for (job = TAILQ_FIRST(&engine->sealed); job; job = next) {
         next = TAILQ_NEXT(job, link);
-        if (is_away(batch, job))
+        if (is_away(batch, job)) {
             hold(engine, batch, job);
+        }
     }
 }
 
@@ -135,6 +144,7 @@ static void given_back(struct engine *engine, const struct error *err, struct bu
         add_outputs(batch, job);
     }
     bus_committer_submit(engine->committer, batch, batch_committed, engine);
+    engine_kick(engine);
 }
 
 /* ---- a batch that is through ---- */
@@ -188,16 +198,19 @@ static void seal_finished(struct engine *engine, struct bus_batch *batch)
 
 void commit_seal(struct engine *engine)
 {
-    if (engine->stopped || bus_committer_busy(engine->committer) || !commit_pending(engine))
+    if (engine->stopped || bus_committer_busy(engine->committer) || !commit_pending(engine)) {
         return;
+    }
     struct bus_batch *batch = bus_batch_new();
-    if (!engine->refused) /* else only ask whether offsets are taken again */
+    if (!engine->refused) { /* else only ask whether offsets are taken again */
         seal_finished(engine, batch);
+    }
     struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {
-        if (partition->dirty)
+        if (partition->dirty) {
             add_offset(batch, partition);
+        }
     }
     bus_committer_submit(engine->committer, batch, batch_committed, engine);
 }

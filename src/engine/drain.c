@@ -8,8 +8,9 @@
 
 void drain_forget(struct engine_partition *partition)
 {
-    if (!partition->gone || !TAILQ_EMPTY(&partition->jobs))
+    if (!partition->gone || !TAILQ_EMPTY(&partition->jobs)) {
         return;
+    }
     window_fini(&partition->window);
     free(partition);
 }
@@ -20,8 +21,9 @@ static void drop_unstarted(struct engine_partition *partition)
     struct engine_job *next;
     for (job = TAILQ_FIRST(&partition->jobs); job; job = next) {
         next = TAILQ_NEXT(job, of_partition);
-        if (job_unstarted(job))
+        if (job_unstarted(job)) {
             job_drop(job);
+        }
     }
 }
 
@@ -30,8 +32,9 @@ static void cancel_running(struct engine_partition *partition)
     struct engine_job *job;
     TAILQ_FOREACH(job, &partition->jobs, of_partition)
     {
-        if (job->state == JOB_RUNNING)
+        if (job->state == JOB_RUNNING) {
             job_cancel(job);
+        }
     }
 }
 
@@ -41,8 +44,9 @@ static void drop_finished(struct engine_partition *partition)
     struct engine_job *next;
     for (job = TAILQ_FIRST(&partition->jobs); job; job = next) {
         next = TAILQ_NEXT(job, of_partition);
-        if (job->state == JOB_FINISHED)
+        if (job->state == JOB_FINISHED) {
             job_drop(job);
+        }
     }
 }
 
@@ -54,8 +58,9 @@ static void set_gone(struct engine_partition *partition)
     struct engine_job *next;
     for (job = TAILQ_FIRST(&partition->jobs); job; job = next) {
         next = TAILQ_NEXT(job, of_partition);
-        if (job->state == JOB_DROPPED)
+        if (job->state == JOB_DROPPED) {
             job_free(job);
+        }
     }
     partition->gone = true;
     drain_forget(partition);
@@ -84,11 +89,13 @@ void drain_revoked(void *arg, const char *topic, int32_t id, bool lost)
     struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {
-        if (partition->id == id && partition->topic == topic)
+        if (partition->id == id && partition->topic == topic) {
             break;
+        }
     }
-    if (!partition)
+    if (!partition) {
         return;
+    }
     if (lost || engine->refused) { /* then nothing of it can be committed */
         let_go(engine, partition);
         return;
@@ -104,8 +111,9 @@ void drain_give_up_leaving(struct engine *engine)
     struct engine_partition *partition = LIST_FIRST(&engine->partitions);
     while (partition) {
         struct engine_partition *next = LIST_NEXT(partition, link);
-        if (partition->leaving)
+        if (partition->leaving) {
             let_go(engine, partition);
+        }
         partition = next;
     }
 }
@@ -117,8 +125,9 @@ void drain_revoke_overdue(void *arg)
     struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {
-        if (partition->leaving)
+        if (partition->leaving) {
             cancel_running(partition);
+        }
     }
     engine_kick(engine);
 }
@@ -157,8 +166,9 @@ static bool any_live(const struct engine *engine)
     const struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {
-        if (partition->live > 0)
+        if (partition->live > 0) {
             return true;
+        }
     }
     return false;
 }
@@ -166,8 +176,9 @@ static bool any_live(const struct engine *engine)
 void drain_step(struct engine *engine)
 {
     release_finished(engine);
-    if (engine->draining && !engine->closing && !any_live(engine) && !commit_pending(engine))
+    if (engine->draining && !engine->closing && !any_live(engine) && !commit_pending(engine)) {
         close_consumer(engine);
+    }
 }
 
 void drain_timed_out(void *arg)

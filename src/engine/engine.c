@@ -43,16 +43,18 @@ static void take_turn(void *arg)
 
 void engine_kick(struct engine *engine)
 {
-    if (engine->turn_armed)
+    if (engine->turn_armed) {
         return;
+    }
     engine->turn_armed = true;
     loop_timer_arm(engine->turn, 0);
 }
 
 void engine_stop(struct engine *engine, const struct error *err)
 {
-    if (engine->stopped)
+    if (engine->stopped) {
         return;
+    }
     engine->stopped = true;
     const char *text = err ? err->text : "a job failed without saying why";
     log_error("the stage cannot go on", LOG_STR("stage", engine->stage->name),
@@ -122,12 +124,14 @@ static bool open_bus(struct engine *engine, const struct conf *conf, struct erro
         .fatal = consumer_fatal,
     };
     size_t count = 0;
-    while (engine->stage->topics[count])
+    while (engine->stage->topics[count]) {
         count++;
+    }
     engine->consumer = bus_consumer_new(
         engine->loop, conf, engine->stage->name, engine->stage->topics, count, &events, engine, err);
-    if (!engine->consumer)
+    if (!engine->consumer) {
         return false;
+    }
     engine->committer = bus_committer_new(engine->loop, conf, engine->consumer, err);
     return engine->committer != NULL;
 }
@@ -158,8 +162,9 @@ struct engine *engine_new(struct loop *loop, const struct conf *conf, const stru
 
 void engine_free_last(struct engine *engine)
 {
-    if (engine->running > 0)
+    if (engine->running > 0) {
         return;
+    }
     order_free(engine->order);
     free(engine);
 }
@@ -167,8 +172,9 @@ void engine_free_last(struct engine *engine)
 static void free_jobs(struct engine *engine)
 {
     struct engine_partition *partition;
-    while ((partition = LIST_FIRST(&engine->partitions)) != NULL)
+    while ((partition = LIST_FIRST(&engine->partitions)) != NULL) {
         drain_lose(engine, partition);
+    }
     struct engine_job *job;
     while ((job = TAILQ_FIRST(&engine->sealed)) != NULL) {
         TAILQ_REMOVE(&engine->sealed, job, link);
@@ -178,8 +184,9 @@ static void free_jobs(struct engine *engine)
 
 void engine_free(struct engine *engine)
 {
-    if (!engine)
+    if (!engine) {
         return;
+    }
     bus_committer_free(engine->committer); /* first: it borrows the outputs */
     free_jobs(engine);
     bus_consumer_free(engine->consumer);

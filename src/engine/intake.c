@@ -11,9 +11,10 @@ void intake_assigned(void *arg, const char *topic, int32_t partition, int64_t of
     added->topic = topic;
     added->id = partition;
     TAILQ_INIT(&added->jobs);
-    if (!window_init(&added->window, offset, metadata))
+    if (!window_init(&added->window, offset, metadata)) {
         log_warn("the map of finished records is unreadable; starting at the offset", LOG_STR("topic", topic),
             LOG_INT("partition", partition), LOG_INT("offset", offset));
+    }
     LIST_INSERT_HEAD(&engine->partitions, added, link);
     engine->refused = false;
     intake_update(engine);
@@ -24,8 +25,9 @@ static struct engine_partition *find_for(struct engine *engine, const struct bus
     struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {
-        if (partition->id == record->partition && partition->topic == record->topic)
+        if (partition->id == record->partition && partition->topic == record->topic) {
             return partition;
+        }
     }
     return NULL;
 }
@@ -44,10 +46,12 @@ static struct engine_partition *begin_again(
 static void limit_intake(struct engine *engine)
 {
     size_t max = engine->max_running * BUFFER_FACTOR;
-    if (engine->buffered >= max || engine->bytes >= engine->max_bytes)
+    if (engine->buffered >= max || engine->bytes >= engine->max_bytes) {
         engine->full = true;
-    else if (engine->buffered <= max - max / 4 && engine->bytes <= engine->max_bytes - engine->max_bytes / 4)
+    } else if (engine->buffered <= max - max / 4 &&
+               engine->bytes <= engine->max_bytes - engine->max_bytes / 4) {
         engine->full = false;
+    }
 }
 
 void intake_update(struct engine *engine)
@@ -60,13 +64,15 @@ void intake_update(struct engine *engine)
         /* A dead letter that cannot be written stops its partition: what it holds must not grow without end.
          */
         bool pause = closed || partition->leaving || partition->narrow || partition->held > 0;
-        if (pause == partition->paused)
+        if (pause == partition->paused) {
             continue;
+        }
         partition->paused = pause;
-        if (pause)
+        if (pause) {
             bus_consumer_pause(engine->consumer, partition->topic, partition->id);
-        else
+        } else {
             bus_consumer_resume(engine->consumer, partition->topic, partition->id);
+        }
     }
 }
 
@@ -89,9 +95,11 @@ void intake_record(void *arg, const struct bus_record *record, void *handle)
         return;
     }
     struct engine_job *job = job_new(partition, engine, record, handle);
-    if (order_join(engine->order, &job->turn, record->key, record->key_len))
+    if (order_join(engine->order, &job->turn, record->key, record->key_len)) {
         job_make_ready(job);
+    }
     limit_intake(engine);
-    if (engine->full)
+    if (engine->full) {
         intake_update(engine);
+    }
 }

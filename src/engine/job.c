@@ -43,8 +43,9 @@ void job_make_ready(struct engine_job *job)
 static void leave_turn(struct engine_job *job)
 {
     struct order_entry *next = order_leave(job->engine->order, &job->turn);
-    if (next)
+    if (next) {
         job_make_ready((struct engine_job *)(void *)((char *)next - offsetof(struct engine_job, turn)));
+    }
 }
 
 static void drop_outputs(struct engine_job *job)
@@ -84,12 +85,14 @@ static void free_resources(struct engine_job *job)
 void job_free(struct engine_job *job)
 {
     struct engine_partition *partition = job->partition;
-    if (job->state != JOB_DROPPED && !job->cancelled)
+    if (job->state != JOB_DROPPED && !job->cancelled) {
         partition->live--;
+    }
     window_remove(&partition->window, &job->node);
     TAILQ_REMOVE(&partition->jobs, job, of_partition);
-    if (job->state != JOB_DROPPED)
+    if (job->state != JOB_DROPPED) {
         free_resources(job);
+    }
     free(job);
     drain_forget(partition);
 }
@@ -98,34 +101,39 @@ void job_free(struct engine_job *job)
 
 static void set_dropped(struct engine_job *job)
 {
-    if (!job->cancelled)
+    if (!job->cancelled) {
         job->partition->live--;
+    }
     free_resources(job);
     job->state = JOB_DROPPED;
     metric_add(job->engine->metric.dropped, 1);
-    if (job->partition->gone)
+    if (job->partition->gone) {
         job_free(job);
+    }
 }
 
 void job_drop(struct engine_job *job)
 {
     struct engine *engine = job->engine;
-    if (job->state == JOB_READY)
+    if (job->state == JOB_READY) {
         TAILQ_REMOVE(&engine->ready, job, link);
-    if (job->state == JOB_FINISHED)
+    }
+    if (job->state == JOB_FINISHED) {
         TAILQ_REMOVE(&engine->finished, job, link);
-    else if (job->state == JOB_HELD)
+    } else if (job->state == JOB_HELD) {
         job->partition->held--;
-    else
+    } else {
         engine->buffered--;
+    }
     leave_turn(job);
     set_dropped(job);
 }
 
 void job_cancel(struct engine_job *job)
 {
-    if (job->cancelled)
+    if (job->cancelled) {
         return;
+    }
     job->cancelled = true;
     job->partition->live--;
     leave_turn(job); /* the key does not wait for a result that nobody takes */
@@ -230,11 +238,13 @@ static void retry_later(struct engine_job *job, const struct error *err)
     log_info("a job is tried again", LOG_STR("stage", engine->stage->name), LOG_STR("code", err->code),
         LOG_STR("text", err->text), LOG_INT("attempt", job->attempt), LOG_INT("in_ms", delay));
     job->state = JOB_BACKOFF;
-    if (!job->timer)
+    if (!job->timer) {
         job->timer = loop_timer_new(engine->loop, retry_now, job);
+    }
     loop_timer_arm(job->timer, delay);
-    if (job->partition->leaving || engine->draining)
+    if (job->partition->leaving || engine->draining) {
         job_drop(job);
+    }
 }
 
 /* Puts the dead letter, and what the stage tells of it, in place of the job's outputs. */
@@ -243,8 +253,9 @@ void job_dead_letter(struct engine_job *job, const struct error *err)
     struct engine *engine = job->engine;
     const struct error why = *err; /* it may be the job's own, which goes with the outputs */
     drop_outputs(job);
-    if (!job->arena)
+    if (!job->arena) {
         job->arena = arena_new(0);
+    }
     struct bus_record letter =
         outcome_dead_letter(job->arena, engine->stage->name, job->record, &why, job->attempt);
     add_output(job, &letter, true);
@@ -254,8 +265,9 @@ void job_dead_letter(struct engine_job *job, const struct error *err)
         engine->stage->rejected(job, &why, engine->stage_state);
         job->state = state;
     }
-    if (job->emit_error.disposition != ERROR_NONE)
+    if (job->emit_error.disposition != ERROR_NONE) {
         log_error("a record that tells of a dead letter is too large", LOG_STR("text", job->emit_error.text));
+    }
     metric_add(engine->metric.dead, 1);
     log_warn("dead letter", LOG_STR("stage", engine->stage->name), LOG_STR("code", why.code),
         LOG_STR("text", why.text), LOG_INT("attempts", job->attempt), LOG_STR("topic", job->record->topic),

@@ -51,17 +51,20 @@ static uint64_t hash_key(const uint64_t seed[2], const unsigned char *key, size_
     for (size_t at = 0; at <= len; at += 8) { /* the last word holds the rest and the length */
         uint64_t word = 0;
         size_t rest = len - at < 8 ? len - at : 8;
-        for (size_t i = 0; i < rest; i++)
+        for (size_t i = 0; i < rest; i++) {
             word |= (uint64_t)key[at + i] << (8 * i);
-        if (rest < 8)
+        }
+        if (rest < 8) {
             word |= (uint64_t)len << 56;
+        }
         v[3] ^= word;
         sip_round(v);
         v[0] ^= word;
     }
     v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         sip_round(v);
+    }
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
@@ -76,8 +79,9 @@ struct order *order_new(void)
 
 void order_free(struct order *order)
 {
-    if (!order)
+    if (!order) {
         return;
+    }
     for (size_t i = 0; i < order->bucket_count; i++) {
         while (order->buckets[i]) {
             struct order_lane *lane = order->buckets[i];
@@ -110,12 +114,15 @@ static struct order_lane *find_or_make(struct order *order, const void *key, siz
 {
     uint64_t hash = hash_key(order->seed, key, key_len);
     struct order_lane *lane = order->buckets[hash & (order->bucket_count - 1)];
-    while (lane && (lane->hash != hash || lane->key_len != key_len || memcmp(lane->key, key, key_len) != 0))
+    while (lane && (lane->hash != hash || lane->key_len != key_len || memcmp(lane->key, key, key_len) != 0)) {
         lane = lane->chain;
-    if (lane)
+    }
+    if (lane) {
         return lane;
-    if (order->lanes >= order->bucket_count)
+    }
+    if (order->lanes >= order->bucket_count) {
         grow(order);
+    }
     struct order_lane **bucket = &order->buckets[hash & (order->bucket_count - 1)];
     lane = xcalloc(1, sizeof(*lane) + key_len);
     lane->hash = hash;
@@ -130,8 +137,9 @@ static struct order_lane *find_or_make(struct order *order, const void *key, siz
 static void drop_lane(struct order *order, struct order_lane *lane)
 {
     struct order_lane **at = &order->buckets[lane->hash & (order->bucket_count - 1)];
-    while (*at != lane)
+    while (*at != lane) {
         at = &(*at)->chain;
+    }
     *at = lane->chain;
     order->lanes--;
     free(lane);
@@ -140,15 +148,17 @@ static void drop_lane(struct order *order, struct order_lane *lane)
 bool order_join(struct order *order, struct order_entry *entry, const void *key, size_t key_len)
 {
     *entry = (struct order_entry){0};
-    if (!key)
+    if (!key) {
         return true;
+    }
     struct order_lane *lane = find_or_make(order, key, key_len);
     entry->lane = lane;
     entry->prev = lane->last;
-    if (lane->last)
+    if (lane->last) {
         lane->last->next = entry;
-    else
+    } else {
         lane->first = entry;
+    }
     lane->last = entry;
     order->entries++;
     return lane->first == entry;
@@ -157,22 +167,26 @@ bool order_join(struct order *order, struct order_entry *entry, const void *key,
 struct order_entry *order_leave(struct order *order, struct order_entry *entry)
 {
     struct order_lane *lane = entry->lane;
-    if (!lane)
+    if (!lane) {
         return NULL;
+    }
     bool was_first = lane->first == entry;
-    if (entry->prev)
+    if (entry->prev) {
         entry->prev->next = entry->next;
-    else
+    } else {
         lane->first = entry->next;
-    if (entry->next)
+    }
+    if (entry->next) {
         entry->next->prev = entry->prev;
-    else
+    } else {
         lane->last = entry->prev;
+    }
     *entry = (struct order_entry){0};
     order->entries--;
     struct order_entry *turn = was_first ? lane->first : NULL;
-    if (!lane->first)
+    if (!lane->first) {
         drop_lane(order, lane);
+    }
     return turn;
 }
 

@@ -10,10 +10,12 @@
 enum outcome_action outcome_action(
     enum engine_outcome outcome, const struct error *err, int attempt, const struct retry_policy *policy)
 {
-    if (outcome == ENGINE_DONE)
+    if (outcome == ENGINE_DONE) {
         return ACTION_COMMIT;
-    if (outcome == ENGINE_SKIP)
+    }
+    if (outcome == ENGINE_SKIP) {
         return ACTION_SKIP;
+    }
     switch (err ? err->disposition : ERROR_FATAL) {
     case ERROR_RETRY:
         return attempt <= policy->retries ? ACTION_RETRY : ACTION_DEAD_LETTER;
@@ -41,8 +43,9 @@ struct bus_record outcome_dead_letter(struct arena *arena, const char *stage, co
     struct bus_header *headers = arena_array(arena, record->header_count + ERROR_HEADERS, sizeof(*headers));
     size_t count = 0;
     for (size_t i = 0; i < record->header_count; i++) {
-        if (strncmp(record->headers[i].name, ERROR_PREFIX, strlen(ERROR_PREFIX)) != 0)
+        if (strncmp(record->headers[i].name, ERROR_PREFIX, strlen(ERROR_PREFIX)) != 0) {
             headers[count++] = record->headers[i];
+        }
     }
     add_header(headers, &count, ERROR_PREFIX "stage", stage);
     add_header(headers, &count, ERROR_PREFIX "class", arena_strdup(arena, err->code));
@@ -56,7 +59,8 @@ struct bus_record outcome_dead_letter(struct arena *arena, const char *stage, co
     letter.partition = -1;
     letter.headers = headers;
     letter.header_count = count;
-    if (letter.timestamp < 0)
+    if (letter.timestamp < 0) {
         letter.timestamp = 0; /* a record without one */
+    }
     return letter;
 }

@@ -19,8 +19,9 @@ void window_fini(struct window *window)
 /* Whether the map says that `offset` was done. Offsets are asked for in ascending order. */
 static bool done_before(struct window *window, int64_t offset)
 {
-    while (window->left_at < window->left_count && window->left[window->left_at] < offset)
+    while (window->left_at < window->left_count && window->left[window->left_at] < offset) {
         window->left_at++; /* no longer in the topic */
+    }
     if (window->left_at < window->left_count && window->left[window->left_at] == offset) {
         window->left_at++;
         return false;
@@ -30,8 +31,9 @@ static bool done_before(struct window *window, int64_t offset)
 
 enum window_take window_take(struct window *window, int64_t offset)
 {
-    if (offset < window->next)
+    if (offset < window->next) {
         return WINDOW_BEHIND;
+    }
     window->next = offset + 1;
     return done_before(window, offset) ? WINDOW_DONE : WINDOW_NEW;
 }
@@ -39,10 +41,11 @@ enum window_take window_take(struct window *window, int64_t offset)
 void window_add(struct window *window, struct window_node *node, int64_t offset)
 {
     *node = (struct window_node){.offset = offset, .prev = window->last};
-    if (window->last)
+    if (window->last) {
         window->last->next = node;
-    else
+    } else {
         window->first = node;
+    }
     window->last = node;
     window->count++;
 }
@@ -54,14 +57,16 @@ void window_set_done(struct window_node *node, bool done)
 
 void window_remove(struct window *window, struct window_node *node)
 {
-    if (node->prev)
+    if (node->prev) {
         node->prev->next = node->next;
-    else
+    } else {
         window->first = node->next;
-    if (node->next)
+    }
+    if (node->next) {
         node->next->prev = node->prev;
-    else
+    } else {
         window->last = node->prev;
+    }
     window->count--;
 }
 
@@ -74,15 +79,17 @@ struct walk {
 
 static bool walk_next(struct walk *walk, int64_t *offset)
 {
-    while (walk->node && walk->node->done)
+    while (walk->node && walk->node->done) {
         walk->node = walk->node->next;
+    }
     if (walk->node) {
         *offset = walk->node->offset;
         walk->node = walk->node->next;
         return true;
     }
-    if (walk->left_at == walk->window->left_count)
+    if (walk->left_at == walk->window->left_count) {
         return false;
+    }
     *offset = walk->window->left[walk->left_at++];
     return true;
 }
@@ -111,8 +118,9 @@ bool window_encode(const struct window *window, char out[WINDOW_MAP_SIZE])
     struct map_writer writer;
     int64_t first;
     out[0] = '\0';
-    if (!walk_next(&walk, &first))
+    if (!walk_next(&walk, &first)) {
         return true; /* all is done up to the position */
+    }
     uint64_t span = (uint64_t)(known_end(window) - first);
     uint64_t unfinished = window->count + window->left_count - window->left_at;
     map_begin(&writer, span > unfinished ? (span - unfinished) / unfinished : 0);
@@ -122,7 +130,8 @@ bool window_encode(const struct window *window, char out[WINDOW_MAP_SIZE])
         map_add_run(&writer, (uint64_t)(offset - last - 1));
         last = offset;
     }
-    if (!writer.full)
+    if (!writer.full) {
         map_add_run(&writer, (uint64_t)(known_end(window) - last - 1));
+    }
     return map_finish(&writer, first, out);
 }

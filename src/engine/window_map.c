@@ -17,16 +17,18 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 static uint32_t fnv(uint32_t hash, const uint8_t *data, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         hash = (hash ^ data[i]) * 16777619U;
+    }
     return hash;
 }
 
 static uint32_t checksum(const uint8_t *bytes, size_t len, int64_t offset)
 {
     uint8_t plain[8];
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         plain[i] = (uint8_t)((uint64_t)offset >> (56 - 8 * i));
+    }
     uint32_t hash = fnv(2166136261U, plain, sizeof(plain));
     hash = fnv(hash, bytes, CHECKSUM_AT);
     return fnv(hash, bytes + HEADER_BYTES, len - HEADER_BYTES);
@@ -56,18 +58,21 @@ static int base64_value(char c)
 
 static bool decode_base64(const char *text, size_t chars, uint8_t *bytes, size_t *len)
 {
-    if (chars == 0 || chars % 4 != 0)
+    if (chars == 0 || chars % 4 != 0) {
         return false;
+    }
     size_t pad = text[chars - 1] != '=' ? 0 : text[chars - 2] != '=' ? 1 : 2;
     uint32_t bits = 0;
     size_t out = 0;
     for (size_t i = 0; i < chars - pad; i++) {
         int value = base64_value(text[i]);
-        if (value < 0)
+        if (value < 0) {
             return false;
+        }
         bits = bits << 6 | (uint32_t)value;
-        if (i % 4 != 0)
+        if (i % 4 != 0) {
             bytes[out++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+        }
     }
     *len = out;
     return true;
@@ -78,16 +83,18 @@ static bool decode_base64(const char *text, size_t chars, uint8_t *bytes, size_t
 void map_begin(struct map_writer *writer, uint64_t mean_run)
 {
     memset(writer, 0, sizeof(*writer));
-    while (writer->k < MAX_K && mean_run >> (writer->k + 1) > 0)
+    while (writer->k < MAX_K && mean_run >> (writer->k + 1) > 0) {
         writer->k++;
+    }
 }
 
 static void put_bits(struct map_writer *writer, uint64_t value, unsigned count)
 {
     for (unsigned i = count; i > 0; i--) {
         size_t at = HEADER_BYTES * 8 + writer->bits++;
-        if (value >> (i - 1) & 1)
+        if (value >> (i - 1) & 1) {
             writer->bytes[at / 8] |= (uint8_t)(0x80 >> at % 8);
+        }
     }
 }
 
@@ -117,24 +124,27 @@ void map_add_run(struct map_writer *writer, uint64_t run)
         writer->empty_runs++;
         return;
     }
-    for (; writer->empty_runs > 0 && !writer->full; writer->empty_runs--)
+    for (; writer->empty_runs > 0 && !writer->full; writer->empty_runs--) {
         put_run(writer, 0);
+    }
     put_run(writer, run);
 }
 
 bool map_finish(struct map_writer *writer, int64_t offset, char out[WINDOW_MAP_SIZE])
 {
     out[0] = '\0';
-    if (writer->count == 0)
+    if (writer->count == 0) {
         return !writer->full;
+    }
     size_t len = HEADER_BYTES + (writer->bits + 7) / 8;
     writer->bytes[0] = VERSION;
     writer->bytes[1] = (uint8_t)writer->k;
     writer->bytes[2] = (uint8_t)(writer->count >> 8);
     writer->bytes[3] = (uint8_t)writer->count;
     uint32_t sum = checksum(writer->bytes, len, offset);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         writer->bytes[CHECKSUM_AT + i] = (uint8_t)(sum >> (24 - 8 * i));
+    }
     encode_base64(writer->bytes, len, out);
     return !writer->full;
 }
@@ -162,18 +172,21 @@ static unsigned get_bit(struct map_reader *reader)
 static uint64_t get_bits(struct map_reader *reader, unsigned count)
 {
     uint64_t value = 0;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         value = value << 1 | get_bit(reader);
+    }
     return value;
 }
 
 static uint64_t get_run(struct map_reader *reader)
 {
     uint64_t quotient = 0;
-    while (quotient < ESCAPE && get_bit(reader))
+    while (quotient < ESCAPE && get_bit(reader)) {
         quotient++;
-    if (quotient == ESCAPE)
+    }
+    if (quotient == ESCAPE) {
         return get_bits(reader, PLAIN_BITS);
+    }
     return quotient << reader->k | get_bits(reader, reader->k);
 }
 
@@ -183,8 +196,9 @@ static bool read_runs(struct map_reader *reader, size_t count, int64_t offset, i
     int64_t at = offset; /* an unfinished record */
     for (size_t i = 0; i < count; i++) {
         uint64_t run = get_run(reader);
-        if (reader->failed || run > MAX_RUN || at > INT64_MAX - (int64_t)run - 1)
+        if (reader->failed || run > MAX_RUN || at > INT64_MAX - (int64_t)run - 1) {
             return false;
+        }
         left[i] = at;
         at += (int64_t)run + 1;
     }
@@ -204,12 +218,14 @@ bool map_read(const char *text, int64_t offset, int64_t **left, size_t *count, i
     size_t len = 0;
     size_t chars = strnlen(text, WINDOW_MAP_SIZE);
     if (chars > WINDOW_MAP_MAX || offset < 0 || !decode_base64(text, chars, bytes, &len) ||
-        len <= HEADER_BYTES)
+        len <= HEADER_BYTES) {
         return false;
+    }
     size_t runs = (size_t)bytes[2] << 8 | bytes[3];
     if (bytes[0] != VERSION || bytes[1] > MAX_K || runs == 0 ||
-        stored_checksum(bytes) != checksum(bytes, len, offset))
+        stored_checksum(bytes) != checksum(bytes, len, offset)) {
         return false;
+    }
     struct map_reader reader = {
         .bytes = bytes + HEADER_BYTES, .bits = (len - HEADER_BYTES) * 8, .k = bytes[1]};
     int64_t *offsets = xcalloc(runs, sizeof(*offsets));

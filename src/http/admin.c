@@ -16,10 +16,11 @@ static void get_metrics(struct http_request *request, void *arg)
     struct buf out;
     buf_init(&out, METRICS_MAX);
     metrics_render(&out);
-    if (out.failed)
+    if (out.failed) {
         http_respond_problem(request, 500, "There are more metrics than fit into one answer.");
-    else
+    } else {
         http_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);
+    }
     buf_fini(&out);
 }
 
@@ -57,8 +58,9 @@ struct http_server *admin_new(struct loop *loop, const struct conf *conf, struct
         .routes = routes,
     };
     struct http_server *server = http_server_new(loop, &options, err);
-    if (server)
+    if (server) {
         log_info(
             "admin listener ready", LOG_STR("host", options.host), LOG_INT("port", http_server_port(server)));
+    }
     return server;
 }

@@ -1,4 +1,5 @@
-/* The admin listener of every role: GET /metrics, /health/live, /health/ready. Never on the public address. */
+/* The admin listener of every role: GET /metrics, /health/live, /health/ready. Never on the public address.
+ */
 #ifndef HELPDESK_HTTP_ADMIN_H
 #define HELPDESK_HTTP_ADMIN_H
 

@@ -13,8 +13,9 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void start_curl(void)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         abort();
+    }
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
@@ -28,17 +29,21 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 static void keep_header(const char *line, size_t len, const char *name, char *out, size_t size)
 {
     size_t name_len = strlen(name);
-    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0)
+    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0) {
         return;
+    }
     const char *value = line + name_len + 1;
     const char *end = line + len;
-    while (value < end && (*value == ' ' || *value == '\t'))
+    while (value < end && (*value == ' ' || *value == '\t')) {
         value++;
-    while (end > value && strchr(" \t\r\n", end[-1]))
+    }
+    while (end > value && strchr(" \t\r\n", end[-1])) {
         end--;
+    }
     size_t value_len = (size_t)(end - value);
-    if (value_len >= size) /* a cut address or id would be a wrong one */
+    if (value_len >= size) { /* a cut address or id would be a wrong one */
         return;
+    }
     memcpy(out, value, value_len);
     out[value_len] = '\0';
 }
@@ -55,8 +60,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 static struct curl_slist *add_header(struct curl_slist *list, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(list, line);
-    if (!longer)
+    if (!longer) {
         abort(); /* out of memory */
+    }
     return longer;
 }
 
@@ -76,15 +82,18 @@ static struct curl_slist *header_list(const struct http_fetch_request *request)
 static void exempt_loopback(CURL *curl)
 {
     const char *listed = getenv("no_proxy");
-    if (!listed)
+    if (!listed) {
         listed = getenv("NO_PROXY");
+    }
     struct buf list;
     buf_init(&list, 16 * 1024);
     buf_puts(&list, "localhost,127.0.0.1,::1");
-    if (listed && strcmp(listed, "*") == 0)
+    if (listed && strcmp(listed, "*") == 0) {
         buf_reset(&list);
-    if (listed && *listed)
+    }
+    if (listed && *listed) {
         buf_printf(&list, "%s%s", list.len > 0 ? "," : "", listed);
+    }
     curl_easy_setopt(curl, CURLOPT_NOPROXY, buf_text(&list)); /* copied */
     buf_fini(&list);
 }
@@ -108,23 +117,28 @@ static void prepare(CURL *curl, const struct http_fetch_request *request, struct
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body ? request->body : "");
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
     }
-    if (strcmp(request->method, "HEAD") == 0)
+    if (strcmp(request->method, "HEAD") == 0) {
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    }
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
     exempt_loopback(curl);
 }
 
 static bool explain(struct error *err, CURLcode code, const char *why, bool overflowed)
 {
-    if (!*why)
+    if (!*why) {
         why = curl_easy_strerror(code);
-    if (overflowed || code == CURLE_FILESIZE_EXCEEDED)
+    }
+    if (overflowed || code == CURLE_FILESIZE_EXCEEDED) {
         return error_set(
             err, ERROR_REJECT, "too_large", "the answer is larger than %d bytes", HTTP_FETCH_MAX_BODY);
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
+    }
+    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
         return error_set(err, ERROR_REJECT, "bad_url", "not a usable http or https address: %s", why);
-    if (code == CURLE_OPERATION_TIMEDOUT)
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
         return error_set(err, ERROR_RETRY, "timeout", "no answer in time: %s", why);
+    }
     return error_set(err, ERROR_RETRY, "connect_failed", "%s", why);
 }
 
@@ -134,8 +148,9 @@ bool http_fetch(const struct http_fetch_request *request, struct http_fetch_resu
     *result = (struct http_fetch_result){0};
     buf_init(&result->body, HTTP_FETCH_MAX_BODY);
     CURL *curl = curl_easy_init();
-    if (!curl)
+    if (!curl) {
         abort(); /* out of memory */
+    }
     char why[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = header_list(request);
     prepare(curl, request, result);

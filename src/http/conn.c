@@ -38,13 +38,15 @@ void http_conn_free(struct http_conn *conn)
     bufferevent_free(conn->bev);
     free(conn);
     http_server_closed_one(server);
-    if (!request)
+    if (!request) {
         return;
+    }
     request->conn = NULL;
-    if (!waiting)
+    if (!waiting) {
         http_request_free(request);
-    else if (request->on_abort)
+    } else if (request->on_abort) {
         request->on_abort(request->on_abort_arg); /* may answer, which frees the request */
+    }
 }
 
 /* Arms the timer for the nearer deadline. One that is armed for an earlier time stays: it looks again when it
@@ -52,10 +54,12 @@ void http_conn_free(struct http_conn *conn)
 static void conn_arm(struct http_conn *conn)
 {
     int64_t at = conn->read_by_ms;
-    if (conn->write_by_ms && (!at || conn->write_by_ms < at))
+    if (conn->write_by_ms && (!at || conn->write_by_ms < at)) {
         at = conn->write_by_ms;
-    if (!at || (conn->timer_at_ms && conn->timer_at_ms <= at))
+    }
+    if (!at || (conn->timer_at_ms && conn->timer_at_ms <= at)) {
         return;
+    }
     int64_t now = clock_mono_ms();
     conn->timer_at_ms = at;
     loop_timer_arm(conn->timer, at > now ? at - now : 0);
@@ -78,13 +82,15 @@ static void conn_settle(struct http_conn *conn)
 {
     bool unsent = conn_unsent(conn) > 0;
     conn->server->unsent += (size_t)unsent - (size_t)conn->unsent;
-    if (unsent && !conn->write_by_ms)
+    if (unsent && !conn->write_by_ms) {
         conn->write_by_ms = clock_mono_ms() + WRITE_MS;
-    else if (!unsent)
+    } else if (!unsent) {
         conn->write_by_ms = 0;
+    }
     conn->unsent = unsent;
-    if (conn->state == HTTP_CONN_FLUSHING && !unsent)
+    if (conn->state == HTTP_CONN_FLUSHING && !unsent) {
         conn_linger(conn);
+    }
     conn_arm(conn);
 }
 
@@ -107,15 +113,18 @@ static void conn_feed(struct http_conn *conn, struct evbuffer *input)
 static bool conn_step(struct http_conn *conn)
 {
     struct evbuffer *input = bufferevent_get_input(conn->bev);
-    if (conn->state != HTTP_CONN_READING || evbuffer_get_length(input) == 0 || conn_unsent(conn) > UNSENT_MAX)
+    if (conn->state != HTTP_CONN_READING || evbuffer_get_length(input) == 0 ||
+        conn_unsent(conn) > UNSENT_MAX) {
         return false;
+    }
     if (!conn->request) {
         conn->request = http_request_new(conn);
         conn->read_by_ms = clock_mono_ms() + conn->server->options.read_deadline_ms;
     }
     conn_feed(conn, input);
-    if (conn->request->reader.state < HTTP_READER_DONE)
+    if (conn->request->reader.state < HTTP_READER_DONE) {
         return false;
+    }
     conn->state = HTTP_CONN_WAITING;
     conn->read_by_ms = 0;
     http_request_dispatch(conn->request);
@@ -127,8 +136,9 @@ static bool conn_step(struct http_conn *conn)
 static void conn_run(struct http_conn *conn)
 {
     conn->running = true;
-    while (conn_step(conn))
+    while (conn_step(conn)) {
         ;
+    }
     conn->running = false;
     conn_settle(conn);
 }
@@ -138,19 +148,22 @@ void http_conn_answered(struct http_conn *conn, bool keep)
     conn->request = NULL;
     conn->state = keep ? HTTP_CONN_READING : HTTP_CONN_FLUSHING;
     conn->read_by_ms = keep ? clock_mono_ms() + IDLE_MS : 0;
-    if (!keep)
+    if (!keep) {
         bufferevent_disable(conn->bev, EV_READ);
-    if (!conn->running)
+    }
+    if (!conn->running) {
         conn_run(conn);
+    }
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
 {
     struct http_conn *conn = arg;
-    if (conn->state == HTTP_CONN_LINGERING)
+    if (conn->state == HTTP_CONN_LINGERING) {
         evbuffer_drain(bufferevent_get_input(bev), evbuffer_get_length(bufferevent_get_input(bev)));
-    else
+    } else {
         conn_run(conn);
+    }
 }
 
 /* All that was unsent is out: what comes next has its own deadline. */
@@ -173,8 +186,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
         return;
     }
     bufferevent_disable(bev, EV_READ);
-    if (conn->request)
+    if (conn->request) {
         http_request_free(conn->request);
+    }
     conn->request = NULL;
     conn->read_by_ms = 0;
     conn->state = HTTP_CONN_FLUSHING;
@@ -201,8 +215,9 @@ static void on_timer(void *arg)
 
 void http_conn_drain(struct http_conn *conn)
 {
-    if (conn->state == HTTP_CONN_READING && !conn->request && !conn->unsent)
+    if (conn->state == HTTP_CONN_READING && !conn->request && !conn->unsent) {
         http_conn_free(conn);
+    }
 }
 
 void http_conn_open(struct http_server *server, evutil_socket_t fd)

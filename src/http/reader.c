@@ -25,8 +25,9 @@ void http_reader_fini(struct http_reader *reader)
 
 static void refuse(struct http_reader *reader, int status, const char *why)
 {
-    if (reader->state == HTTP_READER_REFUSED)
+    if (reader->state == HTTP_READER_REFUSED) {
         return;
+    }
     reader->state = HTTP_READER_REFUSED;
     reader->status = status;
     reader->why = why;
@@ -38,8 +39,9 @@ static bool is_token(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c)))
+        if (!letter && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))) {
             return false;
+        }
     }
     return len > 0;
 }
@@ -50,8 +52,9 @@ static bool is_authority(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == 0 || !strchr("-._~%!$&'()*+,;=:[]", c)))
+        if (!letter && (c == 0 || !strchr("-._~%!$&'()*+,;=:[]", c))) {
             return false;
+        }
     }
     return len > 0;
 }
@@ -76,10 +79,11 @@ static void read_target(struct http_reader *reader, size_t start, size_t len)
 {
     char *text = reader->head.data + start;
     size_t skip = 0;
-    if (strncasecmp(text, "http://", 7) == 0)
+    if (strncasecmp(text, "http://", 7) == 0) {
         skip = 7;
-    else if (strncasecmp(text, "https://", 8) == 0)
+    } else if (strncasecmp(text, "https://", 8) == 0) {
         skip = 8;
+    }
     if (skip > 0) {
         size_t host = strcspn(text + skip, "/?");
         if (!is_authority(text + skip, host)) {
@@ -118,8 +122,9 @@ static void read_request_line(struct http_reader *reader, size_t start, size_t l
         refuse(reader, 400, "The request line must be: method, space, target, space, HTTP/1.1.");
         return;
     }
-    if (!read_version(reader, second + 1, len - (size_t)(second + 1 - line)))
+    if (!read_version(reader, second + 1, len - (size_t)(second + 1 - line))) {
         return;
+    }
     size_t target_len = (size_t)(second - first - 1);
     if (target_len > HTTP_TARGET_MAX) {
         refuse(reader, 414, "The request target is longer than 8 KiB.");
@@ -134,8 +139,9 @@ static void read_request_line(struct http_reader *reader, size_t start, size_t l
 
 static void read_host(struct http_reader *reader, const char *value)
 {
-    if (!is_authority(value, strlen(value)))
+    if (!is_authority(value, strlen(value))) {
         refuse(reader, 400, "The Host header is not valid.");
+    }
     reader->has_host = true;
 }
 
@@ -150,8 +156,9 @@ static void read_length(struct http_reader *reader, const char *value)
         refuse(reader, 413, "The body is larger than this server takes.");
         return;
     }
-    for (size_t i = 0; i < digits; i++)
+    for (size_t i = 0; i < digits; i++) {
         reader->content_length = reader->content_length * 10 + (size_t)(value[i] - '0');
+    }
     reader->has_length = true;
 }
 
@@ -163,12 +170,14 @@ static void read_coding(struct http_reader *reader, const char *value)
 
 static void read_expect(struct http_reader *reader, const char *value)
 {
-    if (reader->http_1_0)
+    if (reader->http_1_0) {
         return;
-    if (strcasecmp(value, "100-continue") == 0)
+    }
+    if (strcasecmp(value, "100-continue") == 0) {
         reader->expect_continue = true;
-    else
+    } else {
         refuse(reader, 417, "The only expectation known is 100-continue.");
+    }
 }
 
 /* What would be ambiguous if it came twice. */
@@ -191,10 +200,11 @@ static void read_connection(struct http_reader *reader, const char *value)
     while (*value) {
         value += strspn(value, " \t,");
         size_t len = strcspn(value, " \t,");
-        if (len == 5 && strncasecmp(value, "close", len) == 0)
+        if (len == 5 && strncasecmp(value, "close", len) == 0) {
             reader->asked_close = true;
-        else if (len == 10 && strncasecmp(value, "keep-alive", len) == 0)
+        } else if (len == 10 && strncasecmp(value, "keep-alive", len) == 0) {
             reader->asked_keep = true;
+        }
         value += len;
     }
 }
@@ -206,12 +216,14 @@ static void note_header(struct http_reader *reader, const char *name, const char
         return;
     }
     for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
-        if (strcasecmp(name, once[i].name) != 0)
+        if (strcasecmp(name, once[i].name) != 0) {
             continue;
-        if (reader->seen & (1u << i))
+        }
+        if (reader->seen & (1u << i)) {
             refuse(reader, 400, "A header that may come only once came twice.");
-        else if (once[i].read)
+        } else if (once[i].read) {
             once[i].read(reader, value);
+        }
         reader->seen |= 1u << i;
         return;
     }
@@ -237,8 +249,9 @@ static void read_header(struct http_reader *reader, size_t start, size_t len)
     char *value = colon + 1;
     value += strspn(value, " \t");
     char *end = line + len;
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) {
         end--;
+    }
     *end = '\0';
     struct http_reader_header *header = &reader->headers[reader->header_count++];
     header->name = (uint16_t)start;
@@ -250,19 +263,21 @@ static void finish_head(struct http_reader *reader)
 {
     static const char *const with_body[] = {"POST", "PUT", "PATCH"};
     bool wants_length = false;
-    for (size_t i = 0; i < sizeof(with_body) / sizeof(with_body[0]); i++)
+    for (size_t i = 0; i < sizeof(with_body) / sizeof(with_body[0]); i++) {
         wants_length = wants_length || strcmp(http_reader_method(reader), with_body[i]) == 0;
+    }
 
-    if (reader->has_coding)
+    if (reader->has_coding) {
         refuse(reader, 411, "Transfer-Encoding is not accepted: send Content-Length.");
-    else if (!reader->http_1_0 && !reader->has_host)
+    } else if (!reader->http_1_0 && !reader->has_host) {
         refuse(reader, 400, "HTTP/1.1 needs a Host header.");
-    else if (wants_length && !reader->has_length)
+    } else if (wants_length && !reader->has_length) {
         refuse(reader, 411, "Send Content-Length.");
-    else if (reader->content_length > reader->max_body)
+    } else if (reader->content_length > reader->max_body) {
         refuse(reader, 413, "The body is larger than this server takes.");
-    else
+    } else {
         reader->state = reader->content_length > 0 ? HTTP_READER_BODY : HTTP_READER_DONE;
+    }
     buf_init(&reader->body, reader->content_length + 1);
 }
 
@@ -283,14 +298,15 @@ static void read_line(struct http_reader *reader, size_t start)
             return;
         }
     }
-    if (reader->has_line && len == 0)
+    if (reader->has_line && len == 0) {
         finish_head(reader);
-    else if (reader->has_line)
+    } else if (reader->has_line) {
         read_header(reader, start, len);
-    else if (len == 0 && !reader->skipped_blank)
+    } else if (len == 0 && !reader->skipped_blank) {
         reader->skipped_blank = true;
-    else
+    } else {
         read_request_line(reader, start, len);
+    }
 }
 
 /* Takes up to the end of one line. */
@@ -299,11 +315,11 @@ static size_t feed_head(struct http_reader *reader, const char *data, size_t len
     const char *newline = memchr(data, '\n', len);
     size_t take = newline ? (size_t)(newline - data) + 1 : len;
     buf_append(&reader->head, data, take);
-    if (!reader->has_line && (reader->head.failed || reader->head.len - reader->line > LINE_MAX_BYTES))
+    if (!reader->has_line && (reader->head.failed || reader->head.len - reader->line > LINE_MAX_BYTES)) {
         refuse(reader, 414, "The request target is longer than 8 KiB.");
-    else if (reader->head.failed)
+    } else if (reader->head.failed) {
         refuse(reader, 431, "The head of the request is larger than 16 KiB.");
-    else if (newline) {
+    } else if (newline) {
         read_line(reader, reader->line);
         reader->line = reader->head.len;
     }
@@ -313,15 +329,17 @@ static size_t feed_head(struct http_reader *reader, const char *data, size_t len
 size_t http_reader_feed(struct http_reader *reader, const char *data, size_t len)
 {
     size_t used = 0;
-    while (used < len && reader->state == HTTP_READER_HEAD)
+    while (used < len && reader->state == HTTP_READER_HEAD) {
         used += feed_head(reader, data + used, len - used);
+    }
     if (used < len && reader->state == HTTP_READER_BODY) {
         size_t wanted = reader->content_length - reader->body.len;
         size_t take = len - used < wanted ? len - used : wanted;
         buf_append(&reader->body, data + used, take);
         used += take;
-        if (reader->body.len == reader->content_length)
+        if (reader->body.len == reader->content_length) {
             reader->state = HTTP_READER_DONE;
+        }
     }
     return used;
 }
@@ -351,8 +369,9 @@ const char *http_reader_header(const struct http_reader *reader, const char *nam
 {
     while (*from < reader->header_count) {
         const struct http_reader_header *header = &reader->headers[(*from)++];
-        if (strcasecmp(reader->head.data + header->name, name) == 0)
+        if (strcasecmp(reader->head.data + header->name, name) == 0) {
             return reader->head.data + header->value;
+        }
     }
     return NULL;
 }

@@ -24,8 +24,9 @@ void http_request_free(struct http_request *request)
 {
     TAILQ_REMOVE(&request->server->requests, request, link);
     request->server->request_count--;
-    if (request->conn)
+    if (request->conn) {
         request->conn->request = NULL;
+    }
     http_reader_fini(&request->reader);
     buf_fini(&request->headers);
     arena_free(request->arena);
@@ -40,8 +41,9 @@ static int request_route(struct http_request *request)
     const struct http_reader *reader = &request->reader;
     http_router_match(server->options.routes, http_reader_method(reader), http_reader_path(reader),
         request->arena, &request->match);
-    if (request->match.status != 200)
+    if (request->match.status != 200) {
         return request->match.status;
+    }
     request->stats = &server->stats[request->match.route - server->options.routes];
     const char *query = http_reader_query(reader);
     bool decoded = !query || uri_parse_query(request->arena, query, &request->query, &request->query_count);
@@ -93,8 +95,9 @@ const char *http_request_param(struct http_request *request, const char *name)
 const char *http_request_query(struct http_request *request, const char *name)
 {
     for (size_t i = 0; i < request->query_count; i++) {
-        if (strcmp(request->query[i].name, name) == 0)
+        if (strcmp(request->query[i].name, name) == 0) {
             return request->query[i].value;
+        }
     }
     return NULL;
 }
@@ -105,8 +108,9 @@ const char *http_request_header(struct http_request *request, const char *name)
     size_t from = 0;
     const char *value = http_reader_header(&request->reader, name, &from);
     const char *more;
-    while (value && (more = http_reader_header(&request->reader, name, &from)))
+    while (value && (more = http_reader_header(&request->reader, name, &from))) {
         value = arena_printf(request->arena, "%s, %s", value, more);
+    }
     return value;
 }
 
@@ -124,8 +128,9 @@ const char *http_request_correlation_id(struct http_request *request)
 void http_request_set_correlation_id(struct http_request *request, const char *id)
 {
     size_t used = 0;
-    for (; id[used] && used < HTTP_CORRELATION_MAX; used++)
+    for (; id[used] && used < HTTP_CORRELATION_MAX; used++) {
         request->correlation_id[used] = id[used] > ' ' && id[used] < 0x7f ? id[used] : '_';
+    }
     request->correlation_id[used] = '\0';
 }
 

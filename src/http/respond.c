@@ -47,8 +47,9 @@ const char *http_status_text(int status)
         {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (table[i].status == status)
+        if (table[i].status == status) {
             return table[i].text;
+        }
     }
     return status < 400 ? "Success" : "Error";
 }
@@ -67,10 +68,12 @@ void http_stats_count(struct http_stats *stats, int status, double seconds)
 {
     metric_observe(stats->seconds, seconds);
     size_t i = 0;
-    while (i < stats->count && stats->by_status[i].status != status)
+    while (i < stats->count && stats->by_status[i].status != status) {
         i++;
-    if (i == HTTP_STATUSES_MAX)
+    }
+    if (i == HTTP_STATUSES_MAX) {
         return;
+    }
     if (i == stats->count) {
         char labels[256];
         snprintf(labels, sizeof(labels), "server=\"%s\",route=\"%s\",status=\"%d\"", stats->server,
@@ -124,12 +127,14 @@ static void write_answer(struct http_request *request, int status, const char *c
     struct evbuffer *out = bufferevent_get_output(request->conn->bev);
     evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n%sX-Correlation-Id: %s\r\n", status,
         http_status_text(status), date_now(request->server), connection, request->correlation_id);
-    if (!bodiless)
+    if (!bodiless) {
         evbuffer_add_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, len);
+    }
     evbuffer_add(out, buf_text(&request->headers), request->headers.len);
     evbuffer_add(out, "\r\n", 2);
-    if (!bodiless && !is_head)
+    if (!bodiless && !is_head) {
         evbuffer_add(out, body, len);
+    }
 }
 
 void http_respond(
@@ -138,16 +143,18 @@ void http_respond(
     struct http_conn *conn = request->conn;
     bool keep = request->reader.state == HTTP_READER_DONE && http_reader_keep_alive(&request->reader) &&
                 !request->server->draining;
-    if (conn)
+    if (conn) {
         write_answer(request, status, content_type, body, len, keep);
+    }
     double seconds = (double)(clock_mono_us() - request->arrived_us) / 1e6;
     http_stats_count(request->stats, status, seconds);
     log_debug("request answered", LOG_STR("server", request->server->name),
         LOG_STR("route", request->stats->route), LOG_INT("status", status), LOG_NUM("seconds", seconds),
         LOG_STR("correlation_id", request->correlation_id));
     http_request_free(request);
-    if (conn)
+    if (conn) {
         http_conn_answered(conn, keep);
+    }
 }
 
 void http_respond_json(struct http_request *request, int status, const char *json)
@@ -191,10 +198,11 @@ void http_respond_problem(struct http_request *request, int status, const char *
 void http_respond_invalid(struct http_request *request, const struct http_field_error *errors, size_t count)
 {
     const char *detail = "The request is not valid.";
-    if (count > 0 && errors[0].pointer[0] == '\0') /* the body as a whole */
+    if (count > 0 && errors[0].pointer[0] == '\0') { /* the body as a whole */
         detail = errors[0].detail;
-    else if (count > 0)
+    } else if (count > 0) {
         detail = arena_printf(request->arena, "%s: %s", errors[0].pointer, errors[0].detail);
+    }
     respond_problem(request, 400, detail, errors, count);
 }
 

@@ -27,12 +27,14 @@
 static size_t raise_descriptors(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return DESCRIPTORS_LEAST;
+    }
     if (limit.rlim_cur < limit.rlim_max) {
         struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
             limit = raised;
+        }
     }
     return limit.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_LEAST ? limit.rlim_cur - DESCRIPTORS_KEPT
                                                                  : DESCRIPTORS_LEAST;
@@ -45,8 +47,9 @@ static void on_accept(
     (void)len;
     struct http_server *server = arg;
     http_conn_open(server, fd);
-    if (server->conn_count >= server->conn_max)
+    if (server->conn_count >= server->conn_max) {
         evconnlistener_disable(listener);
+    }
 }
 
 /* Out of descriptors: the listener would spin, as the connection stays in its queue. */
@@ -61,14 +64,16 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 static void on_accept_pause_over(void *arg)
 {
     struct http_server *server = arg;
-    if (server->listener && server->conn_count < server->conn_max)
+    if (server->listener && server->conn_count < server->conn_max) {
         evconnlistener_enable(server->listener);
+    }
 }
 
 void http_server_closed_one(struct http_server *server)
 {
-    if (server->listener && server->conn_count + 1 == server->conn_max)
+    if (server->listener && server->conn_count + 1 == server->conn_max) {
         evconnlistener_enable(server->listener);
+    }
 }
 
 static bool listen_on(struct http_server *server, const struct addrinfo *address, struct error *err)
@@ -85,9 +90,10 @@ static bool listen_on(struct http_server *server, const struct addrinfo *address
     evconnlistener_set_error_cb(server->listener, on_accept_error);
     struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
-    if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&bound, &len) == 0)
+    if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&bound, &len) == 0) {
         server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
                                                          : ((struct sockaddr_in *)&bound)->sin_port);
+    }
     return true;
 }
 
@@ -99,9 +105,10 @@ static bool resolve_and_listen(struct http_server *server, struct error *err)
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(options->host, port, &hints, &found);
-    if (failed != 0)
+    if (failed != 0) {
         return error_set(err, ERROR_FATAL, "listen_failed", "cannot listen on %s port %d: %s", options->host,
             options->port, gai_strerror(failed));
+    }
     bool ok = listen_on(server, found, err);
     freeaddrinfo(found);
     return ok;
@@ -117,11 +124,13 @@ struct http_server *http_server_new(
     server->conn_max = raise_descriptors();
     TAILQ_INIT(&server->conns);
     TAILQ_INIT(&server->requests);
-    while (options->routes[server->route_count].method)
+    while (options->routes[server->route_count].method) {
         server->route_count++;
+    }
     server->stats = xcalloc(server->route_count + 2, sizeof(*server->stats));
-    for (size_t i = 0; i < server->route_count; i++)
+    for (size_t i = 0; i < server->route_count; i++) {
         http_stats_init(&server->stats[i], server->name, options->routes[i].pattern);
+    }
     http_stats_init(&server->stats[server->route_count], server->name, "unmatched");
     http_stats_init(&server->stats[server->route_count + 1], server->name, "unreadable");
     server->accept_timer = loop_timer_new(loop, on_accept_pause_over, server);
@@ -139,8 +148,9 @@ int http_server_port(const struct http_server *server)
 
 void http_server_drain(struct http_server *server)
 {
-    if (server->draining)
+    if (server->draining) {
         return;
+    }
     server->draining = true;
     evconnlistener_free(server->listener);
     server->listener = NULL;
@@ -158,17 +168,21 @@ size_t http_server_open(const struct http_server *server)
 
 void http_server_free(struct http_server *server)
 {
-    if (!server)
+    if (!server) {
         return;
-    if (server->listener)
+    }
+    if (server->listener) {
         evconnlistener_free(server->listener);
+    }
     server->listener = NULL;
     struct http_request *request;
-    while ((request = TAILQ_FIRST(&server->requests)))
+    while ((request = TAILQ_FIRST(&server->requests))) {
         http_request_free(request);
+    }
     struct http_conn *conn;
-    while ((conn = TAILQ_FIRST(&server->conns)))
+    while ((conn = TAILQ_FIRST(&server->conns))) {
         http_conn_free(conn);
+    }
     loop_timer_free(server->accept_timer);
     free(server->stats);
     free(server->name);

@@ -6,12 +6,15 @@
 
 static int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
-    if (c >= 'a' && c <= 'f')
+    }
+    if (c >= 'a' && c <= 'f') {
         return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
+    }
+    if (c >= 'A' && c <= 'F') {
         return c - 'A' + 10;
+    }
     return -1;
 }
 
@@ -23,8 +26,9 @@ bool uri_decode(const char *text, size_t len, bool form, char *out)
         if (c == '%') {
             int high = len - i > 2 ? hex_digit(text[i + 1]) : -1;
             int low = len - i > 2 ? hex_digit(text[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            if (high < 0 || low < 0) {
                 return false;
+            }
             c = (char)(high * 16 + low);
             i += 2;
         } else if (c == '+' && form) {
@@ -39,8 +43,9 @@ bool uri_decode(const char *text, size_t len, bool form, char *out)
 bool uri_parse_query(struct arena *arena, const char *query, struct uri_pair **pairs, size_t *count)
 {
     size_t most = 1;
-    for (const char *p = query; *p; p++)
+    for (const char *p = query; *p; p++) {
         most += *p == '&';
+    }
     *pairs = arena_array(arena, most, sizeof(**pairs));
     *count = 0;
     while (*query) {
@@ -52,8 +57,9 @@ bool uri_parse_query(struct arena *arena, const char *query, struct uri_pair **p
             char *name = arena_alloc(arena, name_len + 1);
             char *value = arena_alloc(arena, value_len + 1);
             if (!uri_decode(query, name_len, true, name) ||
-                !uri_decode(equals ? equals + 1 : "", value_len, true, value))
+                !uri_decode(equals ? equals + 1 : "", value_len, true, value)) {
                 return false;
+            }
             (*pairs)[(*count)++] = (struct uri_pair){name, value};
         }
         query += len + (query[len] == '&');

@@ -55,12 +55,14 @@ struct kb_cut *kb_cut_new(struct arena *arena, size_t max)
 /* An array of the arena that has room for one more item. */
 static void *grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size)
 {
-    if (count < *capacity)
+    if (count < *capacity) {
         return items;
+    }
     *capacity = *capacity ? *capacity * 2 : 16;
     void *grown = arena_array(arena, *capacity, size);
-    if (count)
+    if (count) {
         memcpy(grown, items, count * size);
+    }
     return grown;
 }
 
@@ -74,13 +76,15 @@ char *kb_squeeze(struct arena *arena, const char *text)
             space = true;
             c++;
         }
-        if (!space)
+        if (!space) {
             out[len++] = *c;
-        else if (len && out[len - 1] != ' ')
+        } else if (len && out[len - 1] != ' ') {
             out[len++] = ' ';
+        }
     }
-    while (len && out[len - 1] == ' ')
+    while (len && out[len - 1] == ' ') {
         len--;
+    }
     out[len] = '\0';
     return out;
 }
@@ -96,33 +100,41 @@ static const char *clipped(struct arena *arena, const char *text, size_t max)
 
 void kb_cut_title(struct kb_cut *cut, const char *text)
 {
-    if (!cut->title && !utf8_blank(text))
+    if (!cut->title && !utf8_blank(text)) {
         cut->title = clipped(cut->arena, text, CUT_HEADING_BYTES);
+    }
 }
 
 bool kb_is_locale(const char *text)
 {
     size_t letters = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-    if (letters < 2 || letters > 3 || strlen(text) > 12)
+    if (letters < 2 || letters > 3 || strlen(text) > 12) {
         return false;
+    }
     const char *rest = text + letters;
-    if (!*rest)
+    if (!*rest) {
         return true;
-    if ((*rest != '-' && *rest != '_') || !rest[1])
+    }
+    if ((*rest != '-' && *rest != '_') || !rest[1]) {
         return false;
-    for (const char *c = rest + 1; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
+    }
+    for (const char *c = rest + 1; *c; c++) {
+        if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_') {
             return false;
+        }
+    }
     return true;
 }
 
 void kb_cut_locale(struct kb_cut *cut, const char *text)
 {
-    if (cut->locale || !kb_is_locale(text))
+    if (cut->locale || !kb_is_locale(text)) {
         return;
+    }
     char *locale = arena_strdup(cut->arena, text);
-    for (char *c = locale; *c; c++)
+    for (char *c = locale; *c; c++) {
         *c = *c == '_' ? '-' : *c;
+    }
     cut->locale = locale;
 }
 
@@ -136,15 +148,17 @@ static char *slug_of(struct arena *arena, const char *text)
         utf8proc_int32_t point;
         utf8proc_ssize_t step =
             utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &point);
-        if (step <= 0)
+        if (step <= 0) {
             break;
+        }
         at += (size_t)step;
         utf8proc_category_t category = utf8proc_category(point);
         bool letter = (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO);
-        if (point == ' ')
+        if (point == ' ') {
             point = '-';
-        else if (!letter && point != '-' && point != '_')
+        } else if (!letter && point != '-' && point != '_') {
             continue;
+        }
         used += (size_t)utf8proc_encode_char(utf8proc_tolower(point), (utf8proc_uint8_t *)out + used);
     }
     out[used] = '\0';
@@ -156,12 +170,15 @@ static const char *unique_slug(struct kb_cut *cut, const char *text)
 {
     char *slug = slug_of(cut->arena, text);
     unsigned hash = 5381;
-    for (const char *c = slug; *c; c++)
+    for (const char *c = slug; *c; c++) {
         hash = hash * 33 + (unsigned char)*c;
+    }
     struct cut_anchor **slot = &cut->anchors[hash % 64];
-    for (struct cut_anchor *anchor = *slot; anchor; anchor = anchor->next)
-        if (!strcmp(anchor->slug, slug))
+    for (struct cut_anchor *anchor = *slot; anchor; anchor = anchor->next) {
+        if (!strcmp(anchor->slug, slug)) {
             return arena_printf(cut->arena, "%s-%u", slug, anchor->uses++);
+        }
+    }
     struct cut_anchor *anchor = ARENA_NEW(cut->arena, struct cut_anchor);
     *anchor = (struct cut_anchor){.slug = slug, .uses = 1, .next = *slot};
     *slot = anchor;
@@ -185,9 +202,11 @@ static size_t words_of(const char *text, size_t len)
 static const char *path_now(struct kb_cut *cut)
 {
     const char *path = "";
-    for (int i = 0; i < cut->level; i++)
-        if (cut->headings[i])
+    for (int i = 0; i < cut->level; i++) {
+        if (cut->headings[i]) {
             path = *path ? arena_printf(cut->arena, "%s > %s", path, cut->headings[i]) : cut->headings[i];
+        }
+    }
     return path;
 }
 
@@ -202,8 +221,9 @@ static void flush(struct kb_cut *cut)
 {
     if (cut->piece_count && cut->count < KB_MAX_PASSAGES) {
         size_t len = 0;
-        for (size_t i = 0; i < cut->piece_count; i++)
+        for (size_t i = 0; i < cut->piece_count; i++) {
             len += strlen(cut->pieces[i]) + 2;
+        }
         char *text = arena_alloc(cut->arena, len + 1);
         size_t used = 0;
         for (size_t i = 0; i < cut->piece_count; i++) {
@@ -227,10 +247,12 @@ static void flush(struct kb_cut *cut)
 
 static void append(struct kb_cut *cut, const char *text, size_t words)
 {
-    if (cut->words && cut->words + words > CUT_LONG)
+    if (cut->words && cut->words + words > CUT_LONG) {
         flush(cut);
-    if (!cut->piece_count)
+    }
+    if (!cut->piece_count) {
         start_passage(cut);
+    }
     cut->pieces = grow(cut->arena, cut->pieces, cut->piece_count, &cut->piece_capacity, sizeof(*cut->pieces));
     cut->pieces[cut->piece_count++] = text;
     cut->words += words;
@@ -239,23 +261,29 @@ static void append(struct kb_cut *cut, const char *text, size_t words)
 void kb_cut_heading(struct kb_cut *cut, int level, const char *text, const char *anchor)
 {
     const char *name = clipped(cut->arena, text, CUT_HEADING_BYTES);
-    if (!*name)
+    if (!*name) {
         return;
+    }
     /* A few words above a deeper heading introduce it: they become part of its passage. */
     bool introduces = cut->words < CUT_STANDS_ALONE && level > cut->passage_level;
-    if (!introduces)
+    if (!introduces) {
         flush(cut);
+    }
     bool is_title = level == 1 && (!cut->title || !strcmp(cut->title, name));
-    if (is_title)
+    if (is_title) {
         kb_cut_title(cut, name);
-    for (int i = level - 1; i < CUT_LEVELS; i++)
+    }
+    for (int i = level - 1; i < CUT_LEVELS; i++) {
         cut->headings[i] = NULL;
-    if (!is_title)
+    }
+    if (!is_title) {
         cut->headings[level - 1] = name;
+    }
     cut->level = level;
     cut->anchor = anchor ? arena_strdup(cut->arena, anchor) : unique_slug(cut, name);
-    if (introduces)
+    if (introduces) {
         start_passage(cut);
+    }
 }
 
 struct cut_part {
@@ -271,9 +299,10 @@ static struct cut_part *parts_of(struct kb_cut *cut, enum kb_block kind, const c
     if (kind == KB_BLOCK_TEXT) {
         struct text_sentence *sentences = text_sentences(arena, text, len / 2 + 1, count);
         parts = arena_array(arena, *count + 1, sizeof(*parts));
-        for (size_t i = 0; i < *count; i++) /* up to the next one, so that nothing between them is lost */
+        for (size_t i = 0; i < *count; i++) { /* up to the next one, so that nothing between them is lost */
             parts[i] =
                 (struct cut_part){i ? sentences[i].start : 0, i + 1 < *count ? sentences[i + 1].start : len};
+        }
         return parts;
     }
     size_t capacity = 0;
@@ -294,16 +323,20 @@ static void append_range(struct kb_cut *cut, const char *text, size_t start, siz
     while (start < end) { /* a part that is too long by itself is cut between characters */
         size_t take = end - start;
         char *piece = arena_strndup(cut->arena, text + start, take);
-        if (words_of(piece, take) > CUT_LONG && take > most)
+        if (words_of(piece, take) > CUT_LONG && take > most) {
             take = utf8_clip(piece, most);
-        while (take && isspace((unsigned char)piece[take - 1]))
+        }
+        while (take && isspace((unsigned char)piece[take - 1])) {
             piece[--take] = '\0';
+        }
         piece[take] = '\0';
-        if (take)
+        if (take) {
             append(cut, piece, words_of(piece, take));
+        }
         start += take ? take : 1;
-        while (start < end && isspace((unsigned char)text[start]))
+        while (start < end && isspace((unsigned char)text[start])) {
             start++;
+        }
     }
 }
 
@@ -326,18 +359,20 @@ static void append_in_parts(struct kb_cut *cut, enum kb_block kind, const char *
 void kb_cut_block(struct kb_cut *cut, enum kb_block kind, const char *text)
 {
     size_t len = strlen(text);
-    if (utf8_blank(text) || cut->too_many)
+    if (utf8_blank(text) || cut->too_many) {
         return;
+    }
     if (len > cut->bytes_left) {
         cut->too_many = true;
         return;
     }
     cut->bytes_left -= len;
     size_t words = words_of(text, len);
-    if (words > (kind == KB_BLOCK_LINES ? CUT_LONG_WHOLE : CUT_LONG))
+    if (words > (kind == KB_BLOCK_LINES ? CUT_LONG_WHOLE : CUT_LONG)) {
         append_in_parts(cut, kind, text);
-    else
+    } else {
         append(cut, arena_strdup(cut->arena, text), words);
+    }
 }
 
 bool kb_cut_finish(struct kb_cut *cut, struct kb_document *out)

@@ -9,8 +9,9 @@
 static EVP_MD_CTX *digest_start(void)
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    if (!digest || !EVP_DigestInit_ex(digest, EVP_sha256(), NULL))
+    if (!digest || !EVP_DigestInit_ex(digest, EVP_sha256(), NULL)) {
         alloc_failed();
+    }
     return digest;
 }
 

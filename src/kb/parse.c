@@ -36,18 +36,21 @@ enum kb_format kb_format_of(const char *key)
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         size_t ending = strlen(endings[i].ending);
-        if (len > ending && !strcasecmp(key + len - ending, endings[i].ending))
+        if (len > ending && !strcasecmp(key + len - ending, endings[i].ending)) {
             return endings[i].format;
+        }
     }
     return KB_FORMAT_NONE;
 }
 
 const char *kb_text_config(const char *locale)
 {
-    if (!strncasecmp(locale, "en", 2) && !isalpha((unsigned char)locale[2]))
+    if (!strncasecmp(locale, "en", 2) && !isalpha((unsigned char)locale[2])) {
         return "english";
-    if (!strncasecmp(locale, "de", 2) && !isalpha((unsigned char)locale[2]))
+    }
+    if (!strncasecmp(locale, "de", 2) && !isalpha((unsigned char)locale[2])) {
         return "german";
+    }
     return "simple";
 }
 
@@ -58,8 +61,9 @@ static const char *title_of_key(struct arena *arena, const char *key)
     name = name ? name + 1 : key;
     const char *dot = strrchr(name, '.');
     char *title = arena_strndup(arena, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
-    for (char *c = title; *c; c++)
+    for (char *c = title; *c; c++) {
         *c = (*c == '-' || *c == '_') ? ' ' : *c;
+    }
     return title;
 }
 
@@ -72,8 +76,9 @@ static const char *detected_locale(struct arena *arena, const struct kb_document
         size_t take = utf8_clip(text, DETECT_BYTES - used);
         memcpy(sample + used, text, take);
         used += take;
-        if (used < DETECT_BYTES)
+        if (used < DETECT_BYTES) {
             sample[used++] = '\n';
+        }
     }
     const char *found = language_detect(arena, sample);
     return strcmp(found, "und") ? found : "";
@@ -82,38 +87,46 @@ static const char *detected_locale(struct arena *arena, const struct kb_document
 /* What the document says, else its first folder ("de/hub.md"), else its text. */
 static void settle_locale(struct arena *arena, const char *key, struct kb_document *out)
 {
-    if (*out->locale)
+    if (*out->locale) {
         return;
+    }
     const char *slash = strchr(key, '/');
     char *folder = slash ? arena_strndup(arena, key, (size_t)(slash - key)) : NULL;
     size_t language = folder ? strcspn(folder, "-_") : 0;
-    if (language == 2 && kb_is_locale(folder))
+    if (language == 2 && kb_is_locale(folder)) {
         out->locale = folder;
-    else
+    } else {
         out->locale = detected_locale(arena, out);
+    }
 }
 
 bool kb_parse(struct arena *arena, const char *key, const char *data, size_t len, struct kb_document *out,
     struct error *err)
 {
     enum kb_format format = kb_format_of(key);
-    if (format == KB_FORMAT_NONE)
+    if (format == KB_FORMAT_NONE) {
         return error_set(err, ERROR_REJECT, "kb_format", "documents of this kind are not read");
+    }
     if (len >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) { /* byte order mark */
         data += 3;
         len -= 3;
     }
-    if (format != KB_FORMAT_HTML && !utf8_valid(data, len))
+    if (format != KB_FORMAT_HTML && !utf8_valid(data, len)) {
         return error_set(err, ERROR_REJECT, "kb_encoding", "the document is not valid UTF-8");
+    }
     struct kb_cut *cut = kb_cut_new(arena, 4 * len + 65536);
-    if (!parsers[format](cut, arena, data, len, err))
+    if (!parsers[format](cut, arena, data, len, err)) {
         return false;
-    if (!kb_cut_finish(cut, out))
+    }
+    if (!kb_cut_finish(cut, out)) {
         return error_set(err, ERROR_REJECT, "kb_too_complex", "the document is cut into too many passages");
-    if (out->passage_count == 0)
+    }
+    if (out->passage_count == 0) {
         return error_set(err, ERROR_REJECT, "kb_empty", "the document has no text");
-    if (!*out->title)
+    }
+    if (!*out->title) {
         out->title = title_of_key(arena, key);
+    }
     settle_locale(arena, key, out);
     return true;
 }
@@ -146,8 +159,9 @@ const char *kb_uri(struct arena *arena, const char *public_url, const char *sour
         memcpy(at, "kb://", 5);
         at = put_encoded(at + 5, source, "");
     }
-    if (at[-1] != '/')
+    if (at[-1] != '/') {
         *at++ = '/';
+    }
     at = put_encoded(at, key, "/");
     *at = '\0';
     return uri;

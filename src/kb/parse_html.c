@@ -96,9 +96,11 @@ static enum element element_of(const xmlNode *node)
         {"iframe", ELEMENT_SKIPPED},
         {"object", ELEMENT_SKIPPED},
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (!strcmp((const char *)node->name, names[i].name))
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strcmp((const char *)node->name, names[i].name)) {
             return names[i].element;
+        }
+    }
     return ELEMENT_INLINE;
 }
 
@@ -121,8 +123,9 @@ static xmlDoc *read_html(const char *data, size_t len, struct limits *limits)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, xmlInitParser);
     htmlParserCtxt *ctxt = htmlNewParserCtxt();
-    if (!ctxt)
+    if (!ctxt) {
         return NULL;
+    }
     ctxt->_private = limits;
     ctxt->sax->startElement = count_element;
     /* What is valid UTF-8 is UTF-8; anything else is what the page says it is. */
@@ -138,11 +141,13 @@ static xmlDoc *read_html(const char *data, size_t len, struct limits *limits)
 /* The next node in document order below `root`; `inside` false skips the children of `node`. */
 static xmlNode *next_node(const xmlNode *root, xmlNode *node, bool inside)
 {
-    if (inside && node->children && node->type == XML_ELEMENT_NODE)
+    if (inside && node->children && node->type == XML_ELEMENT_NODE) {
         return node->children;
+    }
     while (node != root) {
-        if (node->next)
+        if (node->next) {
             return node->next;
+        }
         node = node->parent;
     }
     return NULL;
@@ -164,9 +169,11 @@ static bool is_hidden(struct arena *arena, xmlNode *node)
 
 static xmlNode *find_element(xmlNode *root, const char *name)
 {
-    for (xmlNode *node = root; node; node = next_node(root, node, true))
-        if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name))
+    for (xmlNode *node = root; node; node = next_node(root, node, true)) {
+        if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name)) {
             return node;
+        }
+    }
     return NULL;
 }
 
@@ -182,10 +189,11 @@ static char *text_of(struct writer *writer, xmlNode *node)
     buf_init(&text, writer->max);
     for (xmlNode *at = node; at;) {
         bool skipped = at->type == XML_ELEMENT_NODE && element_of(at) == ELEMENT_SKIPPED && at != node;
-        if (is_text(at))
+        if (is_text(at)) {
             buf_puts(&text, (const char *)at->content);
-        else if (at->type == XML_ELEMENT_NODE && element_of(at) != ELEMENT_INLINE)
+        } else if (at->type == XML_ELEMENT_NODE && element_of(at) != ELEMENT_INLINE) {
             buf_putc(&text, ' ');
+        }
         at = next_node(node, at, !skipped);
     }
     char *squeezed = kb_squeeze(writer->arena, buf_text(&text));
@@ -198,13 +206,15 @@ static char *text_of(struct writer *writer, xmlNode *node)
 /* Ends the paragraph being read. */
 static void end_paragraph(struct writer *writer)
 {
-    if (writer->list_depth > 0 || writer->text.len == 0)
+    if (writer->list_depth > 0 || writer->text.len == 0) {
         return;
+    }
     writer->failed = writer->failed || writer->text.failed;
-    if (writer->pre_depth > 0)
+    if (writer->pre_depth > 0) {
         kb_cut_block(writer->cut, KB_BLOCK_LINES, utf8_trim(writer->arena, buf_text(&writer->text)));
-    else
+    } else {
         kb_cut_block(writer->cut, KB_BLOCK_TEXT, kb_squeeze(writer->arena, buf_text(&writer->text)));
+    }
     buf_reset(&writer->text);
 }
 
@@ -227,14 +237,16 @@ static void start_item(struct writer *writer, xmlNode *item)
         return;
     }
     int indent = indent_of(writer);
-    while (writer->text.len && writer->text.data[writer->text.len - 1] == ' ')
+    while (writer->text.len && writer->text.data[writer->text.len - 1] == ' ') {
         writer->text.data[--writer->text.len] = '\0';
+    }
     buf_printf(&writer->text, "%s%*s", writer->text.len ? "\n" : "", 2 * indent, "");
     int number = ++writer->numbers[indent];
-    if (item->parent && !strcmp((const char *)item->parent->name, "ol"))
+    if (item->parent && !strcmp((const char *)item->parent->name, "ol")) {
         buf_printf(&writer->text, "%d. ", number);
-    else
+    } else {
         buf_puts(&writer->text, "- ");
+    }
 }
 
 /* In a list the text goes on in its line: white space is squeezed piece by piece. */
@@ -247,10 +259,11 @@ static void write_text(struct writer *writer, const char *text)
     for (const char *c = text; *c; c++) {
         bool space = *c == ' ' || *c == '\n' || *c == '\t' || *c == '\r' || *c == '\f';
         char last = writer->text.len ? writer->text.data[writer->text.len - 1] : '\n';
-        if (!space)
+        if (!space) {
             buf_putc(&writer->text, *c);
-        else if (last != ' ' && last != '\n')
+        } else if (last != ' ' && last != '\n') {
             buf_putc(&writer->text, ' ');
+        }
     }
 }
 
@@ -259,14 +272,17 @@ static const char *heading_anchor(struct writer *writer, xmlNode *heading)
 {
     const char *id = attribute(writer->arena, heading, "id");
     for (xmlNode *at = heading->children; at && !id; at = at->next) {
-        if (at->type == XML_ELEMENT_NODE)
+        if (at->type == XML_ELEMENT_NODE) {
             id = attribute(writer->arena, at, "id");
-        if (at->type == XML_ELEMENT_NODE && !id)
+        }
+        if (at->type == XML_ELEMENT_NODE && !id) {
             id = attribute(writer->arena, at, "name");
+        }
     }
     xmlNode *parent = heading->parent;
-    if (!id && parent && !strcmp((const char *)parent->name, "section"))
+    if (!id && parent && !strcmp((const char *)parent->name, "section")) {
         id = attribute(writer->arena, parent, "id");
+    }
     return id && strlen(id) <= 200 ? id : "";
 }
 
@@ -274,10 +290,12 @@ static size_t row_labels(struct writer *writer, xmlNode *row, const char **label
 {
     size_t count = 0;
     for (xmlNode *cell = row->children; cell && count < HTML_COLUMNS; cell = cell->next) {
-        if (cell->type != XML_ELEMENT_NODE)
+        if (cell->type != XML_ELEMENT_NODE) {
             continue;
-        if (strcmp((const char *)cell->name, "th"))
+        }
+        if (strcmp((const char *)cell->name, "th")) {
             return 0;
+        }
         char *label = text_of(writer, cell);
         label[utf8_clip(label, HTML_LABEL_BYTES)] = '\0';
         labels[count++] = label;
@@ -290,14 +308,17 @@ static void write_row(
 {
     size_t column = 0;
     for (xmlNode *cell = row->children; cell; cell = cell->next) {
-        if (cell->type != XML_ELEMENT_NODE)
+        if (cell->type != XML_ELEMENT_NODE) {
             continue;
+        }
         const char *text = text_of(writer, cell);
         if (*text) {
-            if (out->len && out->data[out->len - 1] != '\n')
+            if (out->len && out->data[out->len - 1] != '\n') {
                 buf_puts(out, "; ");
-            if (column < label_count && *labels[column])
+            }
+            if (column < label_count && *labels[column]) {
                 buf_printf(out, "%s: ", labels[column]);
+            }
             buf_puts(out, text);
         }
         column++;
@@ -315,10 +336,11 @@ static void write_table(struct writer *writer, xmlNode *table)
     for (xmlNode *node = table; node;) {
         bool row = node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, "tr");
         size_t found = row && !label_count ? row_labels(writer, node, labels) : 0;
-        if (found)
+        if (found) {
             label_count = found;
-        else if (row)
+        } else if (row) {
             write_row(writer, &text, node, labels, label_count);
+        }
         node = next_node(table, node, !row);
     }
     writer->failed = writer->failed || text.failed;
@@ -332,18 +354,21 @@ static void write_table(struct writer *writer, xmlNode *table)
 static bool enter_element(struct writer *writer, xmlNode *node)
 {
     enum element element = element_of(node);
-    if (element == ELEMENT_SKIPPED || is_hidden(writer->arena, node))
+    if (element == ELEMENT_SKIPPED || is_hidden(writer->arena, node)) {
         return false;
+    }
     switch (element) {
     case ELEMENT_HEADING:
-        if (writer->list_depth > 0)
+        if (writer->list_depth > 0) {
             return true;
+        }
         end_paragraph(writer);
         kb_cut_heading(writer->cut, node->name[1] - '0', text_of(writer, node), heading_anchor(writer, node));
         return false;
     case ELEMENT_TABLE:
-        if (writer->list_depth > 0)
+        if (writer->list_depth > 0) {
             return true;
+        }
         end_paragraph(writer);
         write_table(writer, node);
         return false;
@@ -375,8 +400,9 @@ static void leave_element(struct writer *writer, xmlNode *node)
 {
     switch (element_of(node)) {
     case ELEMENT_LIST:
-        if (--writer->list_depth == 0)
+        if (--writer->list_depth == 0) {
             end_list(writer);
+        }
         break;
     case ELEMENT_PRE:
         end_paragraph(writer);
@@ -395,15 +421,17 @@ static void write_tree(struct writer *writer, xmlNode *root)
 {
     for (xmlNode *node = root; node;) {
         bool element = node->type == XML_ELEMENT_NODE;
-        if (is_text(node))
+        if (is_text(node)) {
             write_text(writer, (const char *)node->content);
+        }
         bool entered = element && enter_element(writer, node);
         if (entered && node->children) {
             node = node->children;
             continue;
         }
-        if (entered)
+        if (entered) {
             leave_element(writer, node);
+        }
         while (node != root && !node->next) { /* the last of its siblings: its parents end here */
             node = node->parent;
             leave_element(writer, node);
@@ -416,11 +444,13 @@ static void write_tree(struct writer *writer, xmlNode *root)
 static void read_head(struct writer *writer, xmlNode *html)
 {
     const char *lang = attribute(writer->arena, html, "lang");
-    if (lang)
+    if (lang) {
         kb_cut_locale(writer->cut, lang);
+    }
     xmlNode *title = find_element(html, "title");
-    if (title)
+    if (title) {
         kb_cut_title(writer->cut, text_of(writer, title));
+    }
 }
 
 bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err)
@@ -437,7 +467,8 @@ bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, si
     }
     buf_fini(&writer.text);
     xmlFreeDoc(doc);
-    if (limits.exceeded || writer.failed)
+    if (limits.exceeded || writer.failed) {
         return error_set(err, ERROR_REJECT, "kb_too_complex", "the document is too complex to be read");
+    }
     return true;
 }

@@ -29,8 +29,9 @@ struct writer {
 static void front_matter_line(struct kb_cut *cut, struct arena *arena, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
-    if (!colon)
+    if (!colon) {
         return;
+    }
     const char *name = kb_squeeze(arena, arena_strndup(arena, line, (size_t)(colon - line)));
     char *value = kb_squeeze(arena, arena_strndup(arena, colon + 1, len - (size_t)(colon - line) - 1));
     size_t last = strlen(value);
@@ -38,10 +39,11 @@ static void front_matter_line(struct kb_cut *cut, struct arena *arena, const cha
         value[last - 1] = '\0';
         value++;
     }
-    if (!strcmp(name, "title"))
+    if (!strcmp(name, "title")) {
         kb_cut_title(cut, value);
-    else if (!strcmp(name, "locale") || !strcmp(name, "lang") || !strcmp(name, "language"))
+    } else if (!strcmp(name, "locale") || !strcmp(name, "lang") || !strcmp(name, "language")) {
         kb_cut_locale(cut, value);
+    }
 }
 
 static bool is_fence(const char *line, size_t len)
@@ -53,13 +55,15 @@ static bool is_fence(const char *line, size_t len)
 static size_t read_front_matter(struct kb_cut *cut, struct arena *arena, const char *data, size_t len)
 {
     size_t end_of_first = strcspn(data, "\n");
-    if (!is_fence(data, end_of_first))
+    if (!is_fence(data, end_of_first)) {
         return 0;
+    }
     size_t body = 0;
     for (size_t at = end_of_first + 1; at < len && !body;) {
         size_t line = strcspn(data + at, "\n");
-        if (is_fence(data + at, line))
+        if (is_fence(data + at, line)) {
             body = at + line;
+        }
         at += line + 1;
     }
     for (size_t at = end_of_first + 1; at < body;) {
@@ -93,9 +97,11 @@ static void put_inline(struct buf *out, cmark_node *node)
 static void put_text_of(struct buf *out, cmark_node *node)
 {
     cmark_iter *iter = cmark_iter_new(node);
-    for (cmark_event_type event; (event = cmark_iter_next(iter)) != CMARK_EVENT_DONE;)
-        if (event == CMARK_EVENT_ENTER)
+    for (cmark_event_type event; (event = cmark_iter_next(iter)) != CMARK_EVENT_DONE;) {
+        if (event == CMARK_EVENT_ENTER) {
             put_inline(out, cmark_iter_get_node(iter));
+        }
+    }
     cmark_iter_free(iter);
 }
 
@@ -117,12 +123,15 @@ static void put_row(
     size_t column = 0;
     for (cmark_node *cell = cmark_node_first_child(row); cell; cell = cmark_node_next(cell), column++) {
         const char *text = kb_squeeze(writer->arena, text_of(writer, cell));
-        if (!*text)
+        if (!*text) {
             continue;
-        if (out->len && out->data[out->len - 1] != '\n')
+        }
+        if (out->len && out->data[out->len - 1] != '\n') {
             buf_puts(out, "; ");
-        if (column < label_count && *labels[column])
+        }
+        if (column < label_count && *labels[column]) {
             buf_printf(out, "%s: ", labels[column]);
+        }
         buf_puts(out, text);
     }
     buf_putc(out, '\n');
@@ -166,30 +175,34 @@ static void enter_list(struct writer *writer, cmark_node *list)
 
 static void start_item(struct writer *writer, cmark_node *item)
 {
-    if (writer->list.len)
+    if (writer->list.len) {
         buf_putc(&writer->list, '\n');
+    }
     int indent = indent_of(writer);
     buf_printf(&writer->list, "%*s", 2 * indent, "");
     int number = writer->numbers[indent]++;
-    if (cmark_node_get_list_type(cmark_node_parent(item)) == CMARK_ORDERED_LIST)
+    if (cmark_node_get_list_type(cmark_node_parent(item)) == CMARK_ORDERED_LIST) {
         buf_printf(&writer->list, "%d. ", number);
-    else
+    } else {
         buf_puts(&writer->list, "- ");
+    }
     writer->item_started = true;
 }
 
 static void write_list_text(struct writer *writer, const char *text)
 {
-    if (!writer->item_started)
+    if (!writer->item_started) {
         buf_putc(&writer->list, ' ');
+    }
     buf_puts(&writer->list, text);
     writer->item_started = false;
 }
 
 static void leave_list(struct writer *writer)
 {
-    if (--writer->list_depth > 0)
+    if (--writer->list_depth > 0) {
         return;
+    }
     writer->failed = writer->failed || writer->list.failed;
     kb_cut_block(writer->cut, KB_BLOCK_LINES, buf_text(&writer->list));
     buf_reset(&writer->list);
@@ -199,18 +212,20 @@ static void leave_list(struct writer *writer)
 
 static void write_text_block(struct writer *writer, enum kb_block kind, const char *text)
 {
-    if (writer->list_depth > 0)
+    if (writer->list_depth > 0) {
         write_list_text(writer, text);
-    else
+    } else {
         kb_cut_block(writer->cut, kind, text);
+    }
 }
 
 static void write_html(struct writer *writer, cmark_node *node)
 {
     const char *literal = cmark_node_get_literal(node);
     if (++writer->html_blocks > MARKDOWN_HTML_BLOCKS ||
-        !kb_parse_html(writer->cut, writer->arena, literal, strlen(literal), NULL))
+        !kb_parse_html(writer->cut, writer->arena, literal, strlen(literal), NULL)) {
         writer->failed = true;
+    }
 }
 
 /* True when the node was written whole and its children need no visit. */
@@ -222,10 +237,11 @@ static bool enter_node(struct writer *writer, cmark_node *node)
     }
     switch (cmark_node_get_type(node)) {
     case CMARK_NODE_HEADING:
-        if (cmark_node_get_type(cmark_node_parent(node)) == CMARK_NODE_DOCUMENT)
+        if (cmark_node_get_type(cmark_node_parent(node)) == CMARK_NODE_DOCUMENT) {
             kb_cut_heading(writer->cut, cmark_node_get_heading_level(node), text_of(writer, node), NULL);
-        else
+        } else {
             write_text_block(writer, KB_BLOCK_TEXT, text_of(writer, node));
+        }
         return true;
     case CMARK_NODE_PARAGRAPH:
         write_text_block(writer, KB_BLOCK_TEXT, text_of(writer, node));
@@ -252,10 +268,11 @@ static void write_document(struct writer *writer, cmark_node *document)
     cmark_iter *iter = cmark_iter_new(document);
     for (cmark_event_type event; (event = cmark_iter_next(iter)) != CMARK_EVENT_DONE;) {
         cmark_node *node = cmark_iter_get_node(iter);
-        if (event == CMARK_EVENT_ENTER && enter_node(writer, node))
+        if (event == CMARK_EVENT_ENTER && enter_node(writer, node)) {
             cmark_iter_reset(iter, node, CMARK_EVENT_EXIT);
-        else if (event == CMARK_EVENT_EXIT && cmark_node_get_type(node) == CMARK_NODE_LIST)
+        } else if (event == CMARK_EVENT_EXIT && cmark_node_get_type(node) == CMARK_NODE_LIST) {
             leave_list(writer);
+        }
     }
     cmark_iter_free(iter);
 }
@@ -266,8 +283,9 @@ static cmark_node *read_markdown(const char *data, size_t len)
     pthread_once(&once, cmark_gfm_core_extensions_ensure_registered);
     cmark_parser *parser = cmark_parser_new(CMARK_OPT_DEFAULT);
     cmark_syntax_extension *tables = cmark_find_syntax_extension("table");
-    if (tables)
+    if (tables) {
         cmark_parser_attach_syntax_extension(parser, tables);
+    }
     cmark_parser_feed(parser, data, len);
     cmark_node *document = cmark_parser_finish(parser);
     cmark_parser_free(parser);
@@ -280,8 +298,9 @@ bool kb_parse_markdown(
     char *text = arena_strndup(arena, data, len);
     size_t skip = read_front_matter(cut, arena, text, len);
     cmark_node *document = read_markdown(text + skip, len - skip);
-    if (!document)
+    if (!document) {
         return error_set(err, ERROR_REJECT, "kb_too_complex", "the document cannot be parsed");
+    }
     struct writer writer = {.cut = cut, .arena = arena, .max = 4 * len + 4096};
     buf_init(&writer.list, writer.max);
     write_document(&writer, document);

@@ -16,15 +16,17 @@ struct lines {
 static struct lines split_lines(struct arena *arena, const char *data, size_t len)
 {
     size_t count = 1;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         count += data[i] == '\n';
+    }
     struct lines lines = {.arena = arena, .items = arena_array(arena, count, sizeof(char *))};
     for (size_t start = 0; start < len;) {
         const char *newline = memchr(data + start, '\n', len - start);
         size_t end = newline ? (size_t)(newline - data) : len;
         size_t stop = end;
-        while (stop > start && isspace((unsigned char)data[stop - 1]))
+        while (stop > start && isspace((unsigned char)data[stop - 1])) {
             stop--;
+        }
         lines.items[lines.count++] = arena_strndup(arena, data + start, stop - start);
         start = end + 1;
     }
@@ -38,8 +40,9 @@ static bool blank(const struct lines *lines, size_t i)
 
 static bool is_underline(const struct lines *lines, size_t i)
 {
-    if (i >= lines->count)
+    if (i >= lines->count) {
         return false;
+    }
     const char *line = lines->items[i];
     size_t len = strlen(line);
     return len >= 3 && (strspn(line, "=") == len || strspn(line, "-") == len);
@@ -48,8 +51,9 @@ static bool is_underline(const struct lines *lines, size_t i)
 static bool is_item(const char *line)
 {
     line += strspn(line, " \t");
-    if ((*line == '-' || *line == '*') && line[1] == ' ')
+    if ((*line == '-' || *line == '*') && line[1] == ' ') {
         return true;
+    }
     size_t digits = strspn(line, "0123456789");
     return digits > 0 && digits < 4 && (line[digits] == '.' || line[digits] == ')') &&
            line[digits + 1] == ' ';
@@ -60,10 +64,12 @@ static bool is_heading(const struct lines *lines, size_t i)
 {
     const char *line = lines->items[i];
     size_t len = strlen(line);
-    if (len == 0 || len > HEADING_BYTES || is_item(line) || (i > 0 && !blank(lines, i - 1)))
+    if (len == 0 || len > HEADING_BYTES || is_item(line) || (i > 0 && !blank(lines, i - 1))) {
         return false;
-    if (strchr(".,;:!?", line[len - 1]) || isspace((unsigned char)line[0]))
+    }
+    if (strchr(".,;:!?", line[len - 1]) || isspace((unsigned char)line[0])) {
         return false;
+    }
     return !blank(lines, i + 1) && strlen(lines->items[i + 1]) > len && !is_item(lines->items[i + 1]);
 }
 
@@ -71,8 +77,9 @@ static bool is_heading(const struct lines *lines, size_t i)
 static size_t take_block(struct kb_cut *cut, const struct lines *lines, size_t i)
 {
     size_t room = 1, end = i;
-    for (; !blank(lines, end); end++)
+    for (; !blank(lines, end); end++) {
         room += strlen(lines->items[end]) + 1;
+    }
     char *text = arena_alloc(lines->arena, room);
     size_t used = 0;
     bool items = false;
@@ -80,8 +87,9 @@ static size_t take_block(struct kb_cut *cut, const struct lines *lines, size_t i
         const char *line = lines->items[at];
         bool item = is_item(line);
         items = items || item;
-        if (used)
+        if (used) {
             text[used++] = item ? '\n' : ' ';
+        }
         line += strspn(line, " \t");
         size_t len = strlen(line);
         memcpy(text + used, line, len);
@@ -97,8 +105,9 @@ bool kb_parse_text(struct kb_cut *cut, struct arena *arena, const char *data, si
     (void)err;
     struct lines lines = split_lines(arena, data, len);
     size_t i = 0;
-    while (i < lines.count && blank(&lines, i))
+    while (i < lines.count && blank(&lines, i)) {
         i++;
+    }
     if (i < lines.count && strlen(lines.items[i]) <= TITLE_BYTES &&
         (blank(&lines, i + 1) || is_underline(&lines, i + 1))) {
         kb_cut_heading(cut, 1, lines.items[i], "");

@@ -65,14 +65,16 @@ static const struct kb_terms *matched_terms(const struct find *find, const char 
     *matched = 0;
     for (const char *at = array; at && *at; at++) {
         size_t number = 0;
-        for (; *at >= '0' && *at <= '9' && number <= find->term_count; at++)
+        for (; *at >= '0' && *at <= '9' && number <= find->term_count; at++) {
             number = number * 10 + (size_t)(*at - '0');
+        }
         if (number > 0 && number <= find->term_count) {
             group = find->group_of[number];
             *matched |= UINT64_C(1) << find->index_of[number];
         }
-        if (!*at)
+        if (!*at) {
             break;
+        }
     }
     return group;
 }
@@ -80,8 +82,9 @@ static const struct kb_terms *matched_terms(const struct find *find, const char 
 static double best_possible(const struct kb_terms *terms)
 {
     double sum = 0;
-    for (size_t i = 0; i < terms->count; i++)
+    for (size_t i = 0; i < terms->count; i++) {
         sum += terms->items[i].weight * 3.0; /* of a text that holds the word without end: see FIND */
+    }
     return sum;
 }
 
@@ -89,15 +92,17 @@ static void score_hit(struct search *search, struct candidate *candidate, double
 {
     double best = candidate->terms ? best_possible(candidate->terms) : 0;
     candidate->density = best > 0 ? rank / best : 0;
-    if (!language_same(candidate->hit.locale, search->query->locale))
+    if (!language_same(candidate->hit.locale, search->query->locale)) {
         candidate->density *= OTHER_LANGUAGE;
+    }
 }
 
 static int by_density(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
-    if (x->density != y->density)
+    if (x->density != y->density) {
         return x->density > y->density ? -1 : 1;
+    }
     return strcmp(x->hit.source_id, y->hit.source_id);
 }
 
@@ -107,15 +112,17 @@ static int by_density(const void *a, const void *b)
  * that it does not. */
 static double confidence_of(const struct search *search, const struct candidate *sorted, size_t count)
 {
-    if (count == 0 || !sorted[0].terms)
+    if (count == 0 || !sorted[0].terms) {
         return 0;
+    }
     const struct kb_terms *terms = sorted[0].terms;
     uint64_t matched = 0;
     size_t together = 0;
     for (size_t i = 0; i < count && together < TOGETHER; i++) {
         bool same = sorted[i].terms == terms && !strcmp(sorted[i].document, sorted[0].document);
-        if (!same || sorted[i].density < TOGETHER_DENSITY * sorted[0].density)
+        if (!same || sorted[i].density < TOGETHER_DENSITY * sorted[0].density) {
             continue;
+        }
         matched |= sorted[i].matched;
         together++;
     }
@@ -135,11 +142,14 @@ static void finish(struct search *search)
     }
     size_t count = search->found_count[0] + search->found_count[1];
     struct candidate *all = arena_array(search->arena, count + 1, sizeof(*all));
-    for (int corpus = 0, at = 0; corpus < 2; corpus++)
-        for (size_t i = 0; i < search->found_count[corpus]; i++)
+    for (int corpus = 0, at = 0; corpus < 2; corpus++) {
+        for (size_t i = 0; i < search->found_count[corpus]; i++) {
             all[at++] = search->found[corpus][i];
-    if (count > 1)
+        }
+    }
+    if (count > 1) {
         qsort(all, count, sizeof(*all), by_density);
+    }
     struct kb_search_result *result = &search->result;
     result->hits = arena_array(search->arena, count + 1, sizeof(*result->hits));
     result->count = count;
@@ -161,8 +171,9 @@ static void on_found(void *arg, const struct db_result *result, const struct err
 {
     struct find *find = arg;
     struct search *search = find->search;
-    if (err && search->err.disposition == ERROR_NONE)
+    if (err && search->err.disposition == ERROR_NONE) {
         search->err = *err;
+    }
     int rows = result ? db_rows(result) : 0;
     struct candidate *found = arena_array(search->arena, (size_t)rows + 1, sizeof(*found));
     for (int row = 0; row < rows; row++) {
@@ -178,13 +189,15 @@ static void on_found(void *arg, const struct db_result *result, const struct err
         found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
         score_hit(search, &found[row], db_number(result, row, 5));
     }
-    if (rows > 1)
+    if (rows > 1) {
         qsort(found, (size_t)rows, sizeof(*found), by_density);
+    }
     size_t most = search->query->max_hits[find->corpus];
     search->found[find->corpus] = found;
     search->found_count[find->corpus] = (size_t)rows < most ? (size_t)rows : most;
-    if (--search->pending == 0)
+    if (--search->pending == 0) {
         finish(search);
+    }
 }
 
 /* Terms come in as arrays. `candidates` are the texts with the most weight of sought terms; their score is
@@ -243,8 +256,9 @@ static void start_find(struct search *search, enum kb_corpus corpus)
     for (size_t g = 0; g < search->group_count; g++) {
         const struct kb_terms *terms = &search->groups[g];
         for (size_t i = 0; i < terms->count && !strcmp(terms->corpus, corpus_names[corpus]); i++) {
-            if (terms->items[i].texts == 0)
+            if (terms->items[i].texts == 0) {
                 continue;
+            }
             configs[count] = terms->config;
             lexemes[count] = terms->items[i].lexeme;
             weights[count] = arena_printf(arena, "%.6f", terms->items[i].weight);
@@ -254,8 +268,9 @@ static void start_find(struct search *search, enum kb_corpus corpus)
         }
     }
     find->term_count = count;
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     struct db_query query = {
         .sql = find_sql[corpus],
         .param_count = corpus == KB_CORPUS_TICKET ? 7 : 6,
@@ -272,11 +287,14 @@ static void start_find(struct search *search, enum kb_corpus corpus)
 static struct kb_terms *group_for(
     struct search *search, const char *corpus, const char *config, int64_t texts)
 {
-    for (size_t i = 0; i < search->group_count; i++)
-        if (!strcmp(search->groups[i].corpus, corpus) && !strcmp(search->groups[i].config, config))
+    for (size_t i = 0; i < search->group_count; i++) {
+        if (!strcmp(search->groups[i].corpus, corpus) && !strcmp(search->groups[i].config, config)) {
             return &search->groups[i];
-    if (search->group_count == GROUPS_MAX)
+        }
+    }
+    if (search->group_count == GROUPS_MAX) {
         return NULL;
+    }
     struct kb_terms *group = &search->groups[search->group_count++];
     *group = (struct kb_terms){.corpus = arena_strdup(search->arena, corpus),
         .config = arena_strdup(search->arena, config),
@@ -298,17 +316,20 @@ static void on_terms(void *arg, const struct db_result *result, const struct err
                                            db_int(result, row, 2))
                                      : NULL;
         int64_t unit = db_int(result, row, 3) - 1;
-        if (group && unit >= 0 && unit < TERMS_UNITS)
+        if (group && unit >= 0 && unit < TERMS_UNITS) {
             kb_terms_add(
                 search->arena, group, db_value(result, row, 4), (size_t)unit, db_int(result, row, 5));
+        }
     }
-    for (size_t i = 0; i < search->group_count; i++)
+    for (size_t i = 0; i < search->group_count; i++) {
         kb_terms_weigh(&search->groups[i], search->units, search->unit_count);
+    }
     search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
     start_find(search, KB_CORPUS_KB);
     start_find(search, KB_CORPUS_TICKET);
-    if (--search->pending == 0)
+    if (--search->pending == 0) {
         finish(search);
+    }
 }
 
 void kb_search(
@@ -318,8 +339,9 @@ void kb_search(
     *search = (struct search){.db = db, .arena = arena, .query = query, .done = done, .arg = arg};
     search->units = kb_units(arena, query->subject, query->body, &search->unit_count);
     const char *texts[TERMS_UNITS];
-    for (size_t i = 0; i < search->unit_count; i++)
+    for (size_t i = 0; i < search->unit_count; i++) {
         texts[i] = search->units[i].text;
+    }
     struct db_query statement = {
         .sql = "SELECT w.corpus, w.config, w.texts, w.unit, w.lexeme, w.found, coalesce(r.revision, 0) "
                "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 LEFT JOIN ("

@@ -32,10 +32,11 @@ static void on_change(void *arg, const struct db_result *result, const struct er
     enum kb_change change = KB_UNCHANGED;
     if (result && db_rows(result) == 1) {
         const char *said = db_value(result, 0, 0);
-        if (said && !strcmp(said, "changed"))
+        if (said && !strcmp(said, "changed")) {
             change = KB_CHANGED;
-        else if (said && !strcmp(said, "conflict"))
+        } else if (said && !strcmp(said, "conflict")) {
             change = KB_CONFLICT;
+        }
     }
     call->changed(call->arg, change, err);
 }

@@ -33,8 +33,6 @@ static void start_attempt(struct sync_job *job);
 
 static void finish(struct sync_job *job, enum kb_synced what, const struct error *err)
 {
-    if (what == KB_SYNCED_FAILED && !err)
-        log_warn("document cannot be read", LOG_STR("document", job->key), LOG_STR("why", job->put.why));
     job->done(job->arg, what, err);
     arena_free(job->arena);
     free(job->tenant);
@@ -45,8 +43,9 @@ static void finish(struct sync_job *job, enum kb_synced what, const struct error
 /* True when the change met another's and the job starts again. */
 static bool start_again(struct sync_job *job, enum kb_change change, const struct error *err)
 {
-    if (err || change != KB_CONFLICT)
+    if (err || change != KB_CONFLICT) {
         return false;
+    }
     if (++job->attempt > SYNC_ATTEMPTS) {
         struct error busy;
         error_set(&busy, ERROR_RETRY, "kb_conflict", "the document is being changed by others all the time");
@@ -60,27 +59,34 @@ static bool start_again(struct sync_job *job, enum kb_change change, const struc
 static void on_put(void *arg, enum kb_change change, const struct error *err)
 {
     struct sync_job *job = arg;
-    if (start_again(job, change, err))
+    if (start_again(job, change, err)) {
         return;
-    if (!job->put.document)
+    }
+    if (!job->put.document && change == KB_CHANGED) { /* said once, not at every scan */
+        log_warn("document cannot be read", LOG_STR("document", job->key), LOG_STR("why", job->put.why));
+    }
+    if (!job->put.document) {
         finish(job, KB_SYNCED_FAILED, err);
-    else
+    } else {
         finish(job, change == KB_CHANGED ? KB_SYNCED_CHANGED : KB_SYNCED_UNCHANGED, err);
+    }
 }
 
 static void on_removed(void *arg, enum kb_change change, const struct error *err)
 {
     struct sync_job *job = arg;
-    if (!start_again(job, change, err))
+    if (!start_again(job, change, err)) {
         finish(job, change == KB_CHANGED ? KB_SYNCED_REMOVED : KB_SYNCED_UNCHANGED, err);
+    }
 }
 
 static void put_failed(struct sync_job *job, const struct error *why)
 {
     job->put.document = NULL;
     job->put.why = arena_strdup(job->arena, why->text);
-    if (!job->put.fingerprint)
+    if (!job->put.fingerprint) {
         job->put.fingerprint = arena_printf(job->arena, "%s: %s", why->code, why->text);
+    }
     kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
 }
 

@@ -54,10 +54,11 @@ static void run_finish(struct run *run)
  * ends it. */
 static void count_error(struct run *run, const struct error *err)
 {
-    if (!strncmp(err->code, "blob_", 5) || !strcmp(err->code, "kb_conflict"))
+    if (!strncmp(err->code, "blob_", 5) || !strcmp(err->code, "kb_conflict")) {
         run->counts.failed++;
-    else if (run->err.disposition == ERROR_NONE)
+    } else if (run->err.disposition == ERROR_NONE) {
         run->err = *err;
+    }
 }
 
 static void on_document(void *arg, enum kb_synced what, const struct error *err)
@@ -66,22 +67,27 @@ static void on_document(void *arg, enum kb_synced what, const struct error *err)
     struct run *run = step->run;
     free(step);
     run->under_way--;
-    if (err)
+    if (err) {
         count_error(run, err);
+    }
     run->counts.read += !err && what != KB_SYNCED_REMOVED;
     run->counts.changed += !err && what == KB_SYNCED_CHANGED;
     run->counts.failed += !err && what == KB_SYNCED_FAILED;
     run->counts.removed += !err && what == KB_SYNCED_REMOVED;
-    if (run->request.progress)
+    if (run->request.progress) {
         run->request.progress(run->request.arg, &run->counts);
-    if (!run->starting)
+    }
+    if (!run->starting) {
         start_some(run);
+    }
 }
 
 static void start_some(struct run *run)
 {
-    if (run->request.stopped && run->request.stopped(run->request.arg) && run->err.disposition == ERROR_NONE)
+    if (run->request.stopped && run->request.stopped(run->request.arg) &&
+        run->err.disposition == ERROR_NONE) {
         error_set(&run->err, ERROR_RETRY, "kb_stopped", "the synchronisation was stopped");
+    }
     run->starting = true;
     while (
         run->err.disposition == ERROR_NONE && run->next < run->todo_count && run->under_way < RUN_AT_ONCE) {
@@ -91,8 +97,9 @@ static void start_some(struct run *run)
         kb_sync_document(run->env, run->tenant, run->todo[run->next++], on_document, step);
     }
     run->starting = false;
-    if (run->under_way == 0)
+    if (run->under_way == 0) {
         run_finish(run);
+    }
 }
 
 /* Both lists are sorted by key: one walk finds what is new, different and gone. */
@@ -105,15 +112,17 @@ static void compare(struct run *run, const struct kb_known_list *known)
         const struct kb_known *row = k < known->count ? &known->items[k] : NULL;
         int order = !object ? 1 : !row ? -1 : strcmp(object->key, row->key);
         if (order > 0) {
-            if (!*run->why) /* what could not be listed may be there all the same */
+            if (!*run->why) { /* what could not be listed may be there all the same */
                 run->todo[run->todo_count++] = row->key;
+            }
             k++;
             continue;
         }
         bool same = order == 0 && !run->request.full &&
                     !strcmp(kb_etag(run->arena, run->env->public_url, object->etag), row->etag);
-        if (!same)
+        if (!same) {
             run->todo[run->todo_count++] = object->key;
+        }
         i++;
         k += order == 0;
     }
@@ -122,19 +131,22 @@ static void compare(struct run *run, const struct kb_known_list *known)
 static void on_known(void *arg, const struct kb_known_list *known, const struct error *err)
 {
     struct run *run = arg;
-    if (err)
+    if (err) {
         run->err = *err;
-    else
+    } else {
         compare(run, known);
+    }
     start_some(run);
 }
 
 static void keep_documents(struct run *run, const struct blob_list *list)
 {
     run->objects = arena_array(run->arena, list->count + 1, sizeof(*run->objects));
-    for (size_t i = 0; i < list->count; i++)
-        if (kb_format_of(list->objects[i].key) != KB_FORMAT_NONE)
+    for (size_t i = 0; i < list->count; i++) {
+        if (kb_format_of(list->objects[i].key) != KB_FORMAT_NONE) {
             run->objects[run->object_count++] = &list->objects[i];
+        }
+    }
     run->counts.found = (int)run->object_count;
     kb_list_digest(run->objects, run->object_count, run->digest);
 }
@@ -148,8 +160,9 @@ static void on_list(void *arg, const struct blob_list *list, const struct error 
         return;
     }
     keep_documents(run, list);
-    if (list->incomplete)
+    if (list->incomplete) {
         memcpy(run->why, list->why, sizeof(run->why));
+    }
     bool same = run->request.memory && !list->incomplete && !strcmp(run->request.memory->digest, run->digest);
     if (same && !run->request.full) {
         run_finish(run);

@@ -251,8 +251,9 @@ static const char *without_empty_words(struct arena *arena, const char *text, si
     for (size_t i = 0; i < count; i++) {
         const char *folded =
             utf8_fold(arena, arena_strndup(arena, copy + words[i].start, words[i].end - words[i].start));
-        if (asks_nothing(&words[i], folded))
+        if (asks_nothing(&words[i], folded)) {
             memset(copy + words[i].start, ' ', words[i].end - words[i].start);
+        }
     }
     return copy;
 }
@@ -272,8 +273,9 @@ struct kb_unit *kb_units(struct arena *arena, const char *subject, const char *b
     size_t sentences;
     struct text_sentence *found = text_sentences(arena, text, TERMS_UNITS - 1, &sentences);
     bool any_question = false;
-    for (size_t i = 0; i < sentences; i++)
+    for (size_t i = 0; i < sentences; i++) {
         any_question = any_question || is_question(text, &found[i]);
+    }
     for (size_t i = 0; i < sentences; i++) {
         size_t len = found[i].end - found[i].start;
         bool asks = is_question(text, &found[i]);
@@ -290,16 +292,18 @@ struct kb_unit *kb_units(struct arena *arena, const char *subject, const char *b
 
 void kb_terms_add(struct arena *arena, struct kb_terms *terms, const char *lexeme, size_t unit, int64_t texts)
 {
-    for (size_t i = 0; i < terms->count; i++)
+    for (size_t i = 0; i < terms->count; i++) {
         if (!strcmp(terms->items[i].lexeme, lexeme)) {
             terms->items[i].units |= UINT64_C(1) << unit;
             return;
         }
+    }
     if (terms->count == terms->capacity) {
         size_t capacity = terms->capacity ? terms->capacity * 2 : 32;
         struct kb_term *grown = arena_array(arena, capacity, sizeof(*grown));
-        if (terms->count)
+        if (terms->count) {
             memcpy(grown, terms->items, terms->count * sizeof(*grown));
+        }
         terms->items = grown;
         terms->capacity = capacity;
     }
@@ -310,8 +314,9 @@ void kb_terms_add(struct arena *arena, struct kb_terms *terms, const char *lexem
 static int by_weight(const void *a, const void *b)
 {
     const struct kb_term *x = a, *y = b;
-    if (x->weight != y->weight)
+    if (x->weight != y->weight) {
         return x->weight > y->weight ? -1 : 1;
+    }
     return strcmp(x->lexeme, y->lexeme);
 }
 
@@ -323,11 +328,13 @@ static void choose_sought(struct kb_terms *terms)
         struct kb_term *rarest = NULL;
         for (size_t i = 0; i < terms->count; i++) {
             struct kb_term *term = &terms->items[i];
-            if (!term->sought && term->texts > 0 && (!rarest || term->texts < rarest->texts))
+            if (!term->sought && term->texts > 0 && (!rarest || term->texts < rarest->texts)) {
                 rarest = term;
+            }
         }
-        if (!rarest || (chosen >= SOUGHT_LEAST && budget < rarest->texts))
+        if (!rarest || (chosen >= SOUGHT_LEAST && budget < rarest->texts)) {
             return;
+        }
         rarest->sought = true;
         budget -= rarest->texts;
     }
@@ -337,8 +344,9 @@ static void choose_sought(struct kb_terms *terms)
 static bool is_unknown_id(const struct kb_term *term)
 {
     int digits = 0;
-    for (const char *c = term->lexeme; *c; c++)
+    for (const char *c = term->lexeme; *c; c++) {
         digits += *c >= '0' && *c <= '9';
+    }
     return term->texts == 0 && digits >= ID_DIGITS;
 }
 
@@ -353,21 +361,25 @@ static void weigh(
         most = weight > most ? weight : most;
         sum += weight;
     }
-    if (is_unknown_id(term))
+    if (is_unknown_id(term)) {
         term->idf = 0;
-    else if (texts == 0 && most < QUESTION_WEIGHT)
+    } else if (texts == 0 && most < QUESTION_WEIGHT) {
         term->idf *= UNKNOWN_WEIGHT;
+    }
     term->weight = term->idf * (most + 0.1 * (sum - most)); /* said again: a little more */
 }
 
 void kb_terms_weigh(struct kb_terms *terms, const struct kb_unit *units, size_t unit_count)
 {
-    for (size_t i = 0; i < terms->count; i++)
+    for (size_t i = 0; i < terms->count; i++) {
         weigh(terms, &terms->items[i], units, unit_count);
-    if (terms->count > 1)
+    }
+    if (terms->count > 1) {
         qsort(terms->items, terms->count, sizeof(*terms->items), by_weight);
-    if (terms->count > TERMS_MAX)
+    }
+    if (terms->count > TERMS_MAX) {
         terms->count = TERMS_MAX;
+    }
     choose_sought(terms);
 }
 
@@ -387,13 +399,15 @@ double kb_terms_focus(
     double least = FOCUS_WORDS * log(1 + (double)terms->texts / 1.5); /* that many words of one text only */
     double best = 0;
     for (size_t u = 0; u < unit_count; u++) {
-        if (units[u].weight < QUESTION_WEIGHT)
+        if (units[u].weight < QUESTION_WEIGHT) {
             continue;
+        }
         double all = 0, covered = 0;
         for (size_t i = 0; i < terms->count; i++) {
             const struct kb_term *term = &terms->items[i];
-            if (!(term->units >> u & 1))
+            if (!(term->units >> u & 1)) {
                 continue;
+            }
             all += term->idf;
             covered += matched >> i & 1 ? term->idf : 0;
         }

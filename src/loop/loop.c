@@ -102,21 +102,24 @@ struct loop *loop_new(unsigned offload_threads)
     loop->wake =
         need(event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, run_calls, loop), "event_new");
     event_add(loop->wake, NULL);
-    if (offload_threads > 0)
+    if (offload_threads > 0) {
         loop->pool = pool_new(loop, offload_threads);
+    }
     return loop;
 }
 
 static void free_event(struct event *event)
 {
-    if (event)
+    if (event) {
         event_free(event);
+    }
 }
 
 void loop_free(struct loop *loop)
 {
-    if (!loop)
+    if (!loop) {
         return;
+    }
     pool_free(loop->pool);
     free_event(loop->sigterm);
     free_event(loop->sigint);
@@ -140,8 +143,9 @@ struct event_base *loop_base(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
-    if (!loop->stopped)
+    if (!loop->stopped) {
         event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    }
     loop->stopped = false;
     return loop->code;
 }
@@ -198,8 +202,9 @@ struct loop_timer *loop_timer_new(struct loop *loop, loop_fn *fn, void *arg)
 
 void loop_timer_arm(struct loop_timer *timer, int64_t delay_ms)
 {
-    if (delay_ms < 0)
+    if (delay_ms < 0) {
         delay_ms = 0;
+    }
     struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
     /* libevent counts from the start of this round of the loop, which may be long ago. */
     event_base_update_cache_time(timer->loop->base);
@@ -213,8 +218,9 @@ void loop_timer_cancel(struct loop_timer *timer)
 
 void loop_timer_free(struct loop_timer *timer)
 {
-    if (!timer)
+    if (!timer) {
         return;
+    }
     event_free(timer->event);
     free(timer);
 }
@@ -245,8 +251,9 @@ void loop_on_shutdown(struct loop *loop, loop_fn *fn, void *arg)
 {
     loop->shutdown = fn;
     loop->shutdown_arg = arg;
-    if (loop->sigterm)
+    if (loop->sigterm) {
         return;
+    }
     loop->sigterm = need(evsignal_new(loop->base, SIGTERM, shutdown_signal, loop), "evsignal_new");
     loop->sigint = need(evsignal_new(loop->base, SIGINT, shutdown_signal, loop), "evsignal_new");
     event_add(loop->sigterm, NULL);

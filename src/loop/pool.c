@@ -29,13 +29,15 @@ struct pool {
 static struct pool_job *next_job(struct pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    while (!pool->first && !pool->closing)
+    while (!pool->first && !pool->closing) {
         pthread_cond_wait(&pool->some, &pool->lock);
+    }
     struct pool_job *job = pool->closing ? NULL : pool->first;
     if (job) {
         pool->first = job->next;
-        if (!pool->first)
+        if (!pool->first) {
             pool->last = &pool->first;
+        }
     }
     pthread_mutex_unlock(&pool->lock);
     return job;
@@ -77,14 +79,16 @@ struct pool *pool_new(struct loop *loop, unsigned threads)
 
 void pool_free(struct pool *pool)
 {
-    if (!pool)
+    if (!pool) {
         return;
+    }
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     pthread_cond_broadcast(&pool->some);
     pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < pool->threads; i++)
+    for (unsigned i = 0; i < pool->threads; i++) {
         pthread_join(pool->ids[i], NULL);
+    }
     while (pool->first) {
         struct pool_job *next = pool->first->next;
         free(pool->first);

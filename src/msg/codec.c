@@ -25,8 +25,9 @@ static void put_head(struct buf *out, uint64_t fingerprint)
 {
     unsigned char head[SINGLE_OBJECT_HEAD] = {0xc3, 0x01};
 
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         head[2 + i] = (unsigned char)(fingerprint >> (8 * i));
+    }
     buf_append(out, head, sizeof head);
 }
 
@@ -35,14 +36,17 @@ static bool put_value(uint64_t fingerprint, avro_value_t *value, struct buf *out
 {
     size_t size;
 
-    if (avro_value_sizeof(value, &size) != 0)
+    if (avro_value_sizeof(value, &size) != 0) {
         return error_set(err, ERROR_REJECT, "record_invalid", "the record: not writable");
-    if (size > MSG_MAX_RECORD - SINGLE_OBJECT_HEAD || out->len + size + SINGLE_OBJECT_HEAD > out->max)
+    }
+    if (size > MSG_MAX_RECORD - SINGLE_OBJECT_HEAD || out->len + size + SINGLE_OBJECT_HEAD > out->max) {
         return too_large(err);
+    }
     char *datum = xmalloc(size);
     avro_writer_t writer = avro_writer_memory(datum, (int64_t)size);
-    if (writer == NULL)
+    if (writer == NULL) {
         alloc_failed();
+    }
     bool ok = avro_value_write(writer, value) == 0 && avro_writer_tell(writer) == (int64_t)size;
     if (ok) {
         put_head(out, fingerprint);
@@ -60,8 +64,9 @@ bool msg_encode(const struct msg_type *type, const void *record, struct buf *out
     const struct avsc *avsc = store_current(type);
     avro_value_t value;
 
-    if (avro_generic_value_new(avsc->values, &value) != 0)
+    if (avro_generic_value_new(avsc->values, &value) != 0) {
         alloc_failed();
+    }
     bool ok = bind_write(type, record, &value, &MSG_PATH_ROOT, err) &&
               put_value(avsc->fingerprint, &value, out, err);
     avro_value_decref(&value);
@@ -79,20 +84,23 @@ static const struct avsc *take_head(const uint8_t **data, size_t *len, struct er
 
     if (*len >= SINGLE_OBJECT_HEAD && bytes[0] == 0xc3 && bytes[1] == 0x01) {
         uint64_t fingerprint = 0;
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < 8; i++) {
             fingerprint |= (uint64_t)bytes[2 + i] << (8 * i);
+        }
         head = SINGLE_OBJECT_HEAD;
         avsc = store_by_fingerprint(fingerprint);
-        if (avsc == NULL)
+        if (avsc == NULL) {
             error_set(
                 err, ERROR_REJECT, "schema_unknown", "no schema with fingerprint %016" PRIx64, fingerprint);
+        }
     } else if (*len >= CONFLUENT_HEAD && bytes[0] == 0x00) {
         uint32_t id =
             (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
         head = CONFLUENT_HEAD;
         avsc = store_by_confluent_id(id);
-        if (avsc == NULL)
+        if (avsc == NULL) {
             error_set(err, ERROR_REJECT, "schema_unknown", "no schema is pinned to id %" PRIu32, id);
+        }
     } else {
         error_set(err, ERROR_REJECT, "record_malformed",
             "the record: neither an Avro single object (C3 01) nor Confluent's framing (00)");
@@ -109,12 +117,14 @@ static bool read_datum(
 {
     avro_reader_t reader = avro_reader_memory((const char *)data, (int64_t)len);
 
-    if (reader == NULL || avro_generic_value_new(avsc->values, value) != 0)
+    if (reader == NULL || avro_generic_value_new(avsc->values, value) != 0) {
         alloc_failed();
+    }
     bool ok = avro_value_read(reader, value) == 0;
     avro_reader_free(reader);
-    if (ok)
+    if (ok) {
         return true;
+    }
     avro_value_decref(value);
     return error_set(err, ERROR_REJECT, "record_malformed", "the record: unreadable");
 }
@@ -130,15 +140,17 @@ void *msg_decode(
         return NULL;
     }
     const struct avsc *avsc = take_head(&datum, &len, err);
-    if (avsc == NULL)
+    if (avsc == NULL) {
         return NULL;
+    }
     if (strcmp(avsc->record, type->name) != 0) {
         error_set(
             err, ERROR_REJECT, "record_malformed", "the record: a %s, not a %s", avsc->record, type->name);
         return NULL;
     }
-    if (!walk_check(avsc, datum, len, err) || !read_datum(avsc, datum, len, &value, err))
+    if (!walk_check(avsc, datum, len, err) || !read_datum(avsc, datum, len, &value, err)) {
         return NULL;
+    }
     void *record = arena_alloc(arena, type->size);
     bool ok = bind_read(type, arena, &value, record, &MSG_PATH_ROOT, err);
     avro_value_decref(&value);

@@ -16,8 +16,9 @@ static cJSON *integer_to_json(int64_t value)
 {
     char text[24];
 
-    if ((double)value >= -EXACT_INTEGER && (double)value <= EXACT_INTEGER)
+    if ((double)value >= -EXACT_INTEGER && (double)value <= EXACT_INTEGER) {
         return cJSON_CreateNumber((double)value);
+    }
     snprintf(text, sizeof text, "%" PRId64, value);
     return cJSON_CreateRaw(text);
 }
@@ -47,11 +48,13 @@ static cJSON *field_to_json(const struct msg_field *field, const void *record)
 {
     size_t count = tree_count(field, record);
 
-    if (!field->array)
+    if (!field->array) {
         return count > 0 ? value_to_json(field, tree_value(field, record, 0)) : cJSON_CreateNull();
+    }
     cJSON *array = cJSON_CreateArray();
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         cJSON_AddItemToArray(array, value_to_json(field, tree_value(field, record, i)));
+    }
     return array;
 }
 
@@ -59,8 +62,9 @@ struct cJSON *msg_to_json(const struct msg_type *type, const void *record)
 {
     cJSON *object = cJSON_CreateObject();
 
-    for (size_t i = 0; i < type->field_count; i++)
+    for (size_t i = 0; i < type->field_count; i++) {
         cJSON_AddItemToObject(object, type->fields[i].name, field_to_json(&type->fields[i], record));
+    }
     return object;
 }
 
@@ -77,11 +81,13 @@ static bool invalid(const struct msg_path *path, struct error *err, const char *
 static bool read_integer(const cJSON *json, double least, double most, int64_t *out,
     const struct msg_path *path, struct error *err)
 {
-    if (!cJSON_IsNumber(json))
+    if (!cJSON_IsNumber(json)) {
         return invalid(path, err, "not a number");
+    }
     if (json->valuedouble != floor(json->valuedouble) || json->valuedouble < least ||
-        json->valuedouble > most)
+        json->valuedouble > most) {
         return invalid(path, err, "not an integer in range");
+    }
     *out = (int64_t)json->valuedouble;
     return true;
 }
@@ -101,16 +107,18 @@ static bool read_value(const struct msg_field *field, struct arena *arena, const
 
     switch (field->shape) {
     case MSG_SHAPE_STRING:
-        if (!cJSON_IsString(json))
+        if (!cJSON_IsString(json)) {
             return invalid(path, err, "not a string");
+        }
         *(const char **)out = arena_strdup(arena, json->valuestring);
         return true;
     case MSG_SHAPE_BOOL:
         *(bool *)out = cJSON_IsTrue(json);
         return cJSON_IsBool(json) || invalid(path, err, "neither true nor false");
     case MSG_SHAPE_INT:
-        if (!read_integer(json, INT32_MIN, INT32_MAX, &integer, path, err))
+        if (!read_integer(json, INT32_MIN, INT32_MAX, &integer, path, err)) {
             return false;
+        }
         *(int32_t *)out = (int32_t)integer;
         return true;
     case MSG_SHAPE_LONG:
@@ -132,14 +140,16 @@ static bool read_array(const struct msg_field *field, struct arena *arena, const
     const cJSON *item;
     size_t count = 0, index = 0;
 
-    if (!cJSON_IsArray(json))
+    if (!cJSON_IsArray(json)) {
         return invalid(path, err, "not an array");
+    }
     cJSON_ArrayForEach(item, json) count++;
     char *room = tree_room(field, arena, record, count);
     cJSON_ArrayForEach(item, json)
     {
-        if (!read_value(field, arena, item, room + index * field->size, &MSG_PATH_ITEM(path, index), err))
+        if (!read_value(field, arena, item, room + index * field->size, &MSG_PATH_ITEM(path, index), err)) {
             return false;
+        }
         index++;
     }
     return true;
@@ -149,15 +159,18 @@ static bool read_field(const struct msg_field *field, struct arena *arena, const
     const struct msg_path *path, struct error *err)
 {
     if (json == NULL) {
-        if (field->required)
+        if (field->required) {
             return invalid(path, err, "missing");
+        }
         tree_default(field, record);
         return true;
     }
-    if (field->array)
+    if (field->array) {
         return read_array(field, arena, json, record, path, err);
-    if (cJSON_IsNull(json))
+    }
+    if (cJSON_IsNull(json)) {
         return field->nullable || invalid(path, err, "null");
+    }
     return read_value(field, arena, json, tree_room(field, arena, record, 1), path, err);
 }
 
@@ -165,13 +178,15 @@ static bool read_field(const struct msg_field *field, struct arena *arena, const
 static bool read_object(const struct msg_type *type, struct arena *arena, const cJSON *json, void *record,
     const struct msg_path *path, struct error *err)
 {
-    if (!cJSON_IsObject(json))
+    if (!cJSON_IsObject(json)) {
         return invalid(path, err, "not an object");
+    }
     for (size_t i = 0; i < type->field_count; i++) {
         const struct msg_field *field = &type->fields[i];
         if (!read_field(field, arena, cJSON_GetObjectItemCaseSensitive(json, field->name), record,
-                &MSG_PATH_FIELD(path, field->name), err))
+                &MSG_PATH_FIELD(path, field->name), err)) {
             return false;
+        }
     }
     return true;
 }

@@ -7,14 +7,16 @@
 /* Appends at `used`, cutting what does not fit; returns the new length. */
 static size_t append(char *text, size_t size, size_t used, const struct msg_path *path)
 {
-    if (path->up != NULL)
+    if (path->up != NULL) {
         used = append(text, size, used, path->up);
+    }
     size_t left = size - used;
     int n = 0;
-    if (path->index != MSG_PATH_NO_INDEX)
+    if (path->index != MSG_PATH_NO_INDEX) {
         n = snprintf(text + used, left, "[%zu]", path->index);
-    else if (path->name != NULL)
+    } else if (path->name != NULL) {
         n = snprintf(text + used, left, "%s%s", used > 0 ? "." : "", path->name);
+    }
     return n < 0 || (size_t)n >= left ? size - 1 : used + (size_t)n;
 }
 

@@ -11,10 +11,12 @@ static bool pin(char *text, struct error *err)
     char *name = strchr(text, '=');
     int64_t id;
 
-    if (name != NULL)
+    if (name != NULL) {
         *name++ = '\0';
-    if (name == NULL || !parse_int64(text, &id) || id < 0 || id > INT32_MAX)
+    }
+    if (name == NULL || !parse_int64(text, &id) || id < 0 || id > INT32_MAX) {
         return error_set(err, ERROR_FATAL, "settings", "schemas.confluent-ids: must be ID=NAME,ID=NAME,...");
+    }
     return msg_pin_confluent_id((int32_t)id, name, err);
 }
 
@@ -26,8 +28,9 @@ static bool pin_all(const char *list, struct error *err)
     while (ok && next != NULL && *next != '\0') {
         char *one = next;
         next = strchr(one, ',');
-        if (next != NULL)
+        if (next != NULL) {
             *next++ = '\0';
+        }
         ok = pin(one, err);
     }
     free(copy);
@@ -41,9 +44,10 @@ bool msg_setup(const struct conf *conf, struct error *err)
     const char *folder = conf_text(conf, CONF_SCHEMAS_FOLDER);
 
     pthread_mutex_lock(&lock);
-    if (!done)
+    if (!done) {
         done = (*folder == '\0' || msg_load_schemas(folder, err)) &&
                pin_all(conf_text(conf, CONF_SCHEMAS_CONFLUENT_IDS), err);
+    }
     bool ok = done;
     pthread_mutex_unlock(&lock);
     return ok;

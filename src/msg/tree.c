@@ -19,19 +19,23 @@ const void *tree_pointer(const struct msg_field *field, const void *record)
 
 size_t tree_count(const struct msg_field *field, const void *record)
 {
-    if (field->array)
+    if (field->array) {
         return *(const size_t *)tree_at_const(record, field->beside);
-    if (!field->nullable)
+    }
+    if (!field->nullable) {
         return 1;
-    if (field->beside != 0)
+    }
+    if (field->beside != 0) {
         return *(const bool *)tree_at_const(record, field->beside) ? 1 : 0;
+    }
     return tree_pointer(field, record) != NULL ? 1 : 0;
 }
 
 const void *tree_value(const struct msg_field *field, const void *record, size_t index)
 {
-    if (is_pointer(field))
+    if (is_pointer(field)) {
         return (const char *)tree_pointer(field, record) + index * field->size;
+    }
     return tree_at_const(record, field->offset);
 }
 
@@ -44,10 +48,11 @@ void *tree_room(const struct msg_field *field, struct arena *arena, void *record
         memcpy(values, &room, sizeof room);
         values = room;
     }
-    if (field->array)
+    if (field->array) {
         *(size_t *)tree_at(record, field->beside) = count;
-    else if (field->beside != 0)
+    } else if (field->beside != 0) {
         *(bool *)tree_at(record, field->beside) = true;
+    }
     return values;
 }
 
@@ -55,8 +60,9 @@ void tree_default(const struct msg_field *field, void *record)
 {
     void *value = tree_at(record, field->offset);
 
-    if (field->array || field->nullable)
+    if (field->array || field->nullable) {
         return;
+    }
     switch (field->shape) {
     case MSG_SHAPE_STRING:
         *(const char **)value = field->text != NULL ? field->text : "";
@@ -84,8 +90,9 @@ void tree_default(const struct msg_field *field, void *record)
 
 void tree_defaults(const struct msg_type *type, void *record)
 {
-    for (size_t i = 0; i < type->field_count; i++)
+    for (size_t i = 0; i < type->field_count; i++) {
         tree_default(&type->fields[i], record);
+    }
 }
 
 void *msg_new(const struct msg_type *type, struct arena *arena)
@@ -101,17 +108,19 @@ static void copy_fields(const struct msg_type *type, struct arena *arena, const 
     for (size_t i = 0; i < type->field_count; i++) {
         const struct msg_field *field = &type->fields[i];
         size_t count = tree_count(field, from);
-        if (count == 0)
+        if (count == 0) {
             continue;
+        }
         char *room = tree_room(field, arena, to, count);
         for (size_t k = 0; k < count; k++) {
             const void *value = tree_value(field, from, k);
-            if (field->shape == MSG_SHAPE_STRING)
+            if (field->shape == MSG_SHAPE_STRING) {
                 *(char **)(room + k * field->size) = arena_strdup(arena, *(const char *const *)value);
-            else if (field->shape == MSG_SHAPE_RECORD)
+            } else if (field->shape == MSG_SHAPE_RECORD) {
                 copy_fields(field->record, arena, value, room + k * field->size);
-            else
+            } else {
                 memcpy(room + k * field->size, value, field->size);
+            }
         }
     }
 }
@@ -131,8 +140,10 @@ const char *msg_enum_symbol(const struct msg_enum *enumeration, int value)
 
 int msg_enum_find(const struct msg_enum *enumeration, const char *symbol)
 {
-    for (int i = 0; symbol != NULL && i < enumeration->count; i++)
-        if (strcmp(enumeration->symbols[i], symbol) == 0)
+    for (int i = 0; symbol != NULL && i < enumeration->count; i++) {
+        if (strcmp(enumeration->symbols[i], symbol) == 0) {
             return i;
+        }
+    }
     return -1;
 }

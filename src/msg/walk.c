@@ -29,11 +29,13 @@ static bool read_long(struct walk *walk, const struct msg_path *path, int64_t *o
     uint64_t raw = 0;
 
     for (unsigned shift = 0; shift < 70; shift += 7) {
-        if (walk->at == walk->end)
+        if (walk->at == walk->end) {
             return malformed(walk, path, "the record ends inside a number");
+        }
         uint64_t byte = *walk->at++;
-        if (shift == 63 && byte > 1)
+        if (shift == 63 && byte > 1) {
             break;
+        }
         raw |= (byte & 0x7f) << shift;
         if ((byte & 0x80) == 0) {
             *out = (int64_t)(raw >> 1) ^ -(int64_t)(raw & 1);
@@ -45,8 +47,9 @@ static bool read_long(struct walk *walk, const struct msg_path *path, int64_t *o
 
 static bool skip(struct walk *walk, const struct msg_path *path, int64_t bytes)
 {
-    if (bytes < 0 || (uint64_t)bytes > left(walk))
+    if (bytes < 0 || (uint64_t)bytes > left(walk)) {
         return malformed(walk, path, "its length is not within the record");
+    }
     walk->at += bytes;
     return true;
 }
@@ -55,8 +58,9 @@ static bool walk_int(struct walk *walk, const struct msg_path *path)
 {
     int64_t value = 0;
 
-    if (!read_long(walk, path, &value))
+    if (!read_long(walk, path, &value)) {
         return false;
+    }
     return (value >= INT32_MIN && value <= INT32_MAX) ||
            malformed(walk, path, "an int is longer than 32 bits");
 }
@@ -72,11 +76,13 @@ static bool walk_text(struct walk *walk, const struct msg_path *path, bool utf8)
 {
     int64_t len = 0;
 
-    if (!read_long(walk, path, &len))
+    if (!read_long(walk, path, &len)) {
         return false;
+    }
     const char *text = (const char *)walk->at;
-    if (!skip(walk, path, len))
+    if (!skip(walk, path, len)) {
         return false;
+    }
     return !utf8 || utf8_valid(text, (size_t)len) || malformed(walk, path, "not UTF-8, or it holds a NUL");
 }
 
@@ -85,10 +91,12 @@ static bool walk_ordinal(struct walk *walk, const struct msg_path *path, size_t 
 {
     int64_t value = 0;
 
-    if (!read_long(walk, path, &value))
+    if (!read_long(walk, path, &value)) {
         return false;
-    if (value < 0 || (uint64_t)value >= count)
+    }
+    if (value < 0 || (uint64_t)value >= count) {
         return malformed(walk, path, "an ordinal that its type does not have");
+    }
     *out = (int)value;
     return true;
 }
@@ -100,19 +108,23 @@ static bool read_block(struct walk *walk, const struct msg_path *path, int64_t *
     int64_t bytes = 0;
 
     *end = NULL;
-    if (!read_long(walk, path, count))
+    if (!read_long(walk, path, count)) {
         return false;
+    }
     if (*count < 0) {
-        if (!read_long(walk, path, &bytes))
+        if (!read_long(walk, path, &bytes)) {
             return false;
-        if (bytes < 0 || (uint64_t)bytes > left(walk))
+        }
+        if (bytes < 0 || (uint64_t)bytes > left(walk)) {
             return malformed(walk, path, "the size of a block is not within the record");
+        }
         *end = walk->at + bytes;
         *count = *count == INT64_MIN ? INT64_MAX : -*count;
     }
     /* Every item takes at least a byte: avsc_init saw to that. */
-    if ((uint64_t)*count > left(walk))
+    if ((uint64_t)*count > left(walk)) {
         return malformed(walk, path, "more items than the record has bytes");
+    }
     walk->items += (size_t)*count;
     return walk->items <= WALK_MAX_ITEMS || malformed(walk, path, "too many items");
 }
@@ -124,15 +136,20 @@ static bool walk_array(struct walk *walk, avro_schema_t schema, const struct msg
     int64_t count = 0;
 
     for (size_t index = 0;;) {
-        if (!read_block(walk, path, &count, &end))
+        if (!read_block(walk, path, &count, &end)) {
             return false;
-        if (count == 0)
+        }
+        if (count == 0) {
             return end == NULL || end == walk->at || malformed(walk, path, "an empty block with bytes in it");
-        for (int64_t i = 0; i < count; i++, index++)
-            if (!walk_value(walk, items, &MSG_PATH_ITEM(path, index)))
+        }
+        for (int64_t i = 0; i < count; i++, index++) {
+            if (!walk_value(walk, items, &MSG_PATH_ITEM(path, index))) {
                 return false;
-        if (end != NULL && end != walk->at)
+            }
+        }
+        if (end != NULL && end != walk->at) {
             return malformed(walk, path, "the size of a block is wrong");
+        }
     }
 }
 
@@ -143,8 +160,9 @@ static bool walk_record(struct walk *walk, avro_schema_t schema, const struct ms
     for (size_t i = 0; i < count; i++) {
         const char *name = avro_schema_record_field_name(schema, (int)i);
         if (!walk_value(
-                walk, avro_schema_record_field_get_by_index(schema, (int)i), &MSG_PATH_FIELD(path, name)))
+                walk, avro_schema_record_field_get_by_index(schema, (int)i), &MSG_PATH_FIELD(path, name))) {
             return false;
+        }
     }
     return true;
 }
@@ -192,7 +210,8 @@ bool walk_check(const struct avsc *avsc, const uint8_t *data, size_t len, struct
 {
     struct walk walk = {.at = data, .end = data + len, .err = err};
 
-    if (!walk_value(&walk, avsc->schema, &MSG_PATH_ROOT))
+    if (!walk_value(&walk, avsc->schema, &MSG_PATH_ROOT)) {
         return false;
+    }
     return walk.at == walk.end || malformed(&walk, &MSG_PATH_ROOT, "bytes are left over after it");
 }

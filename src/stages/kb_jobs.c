@@ -51,8 +51,9 @@ static void on_progress_written(void *arg, const struct db_result *result, const
 void kb_job_progress(struct kb_stage *stage, struct kb_job_row *row, const struct kb_sync_counts *counts)
 {
     int64_t now = clock_mono_ms();
-    if (stage->closing || (row->written_mono_ms && now - row->written_mono_ms < PROGRESS_MS))
+    if (stage->closing || (row->written_mono_ms && now - row->written_mono_ms < PROGRESS_MS)) {
         return;
+    }
     row->written_mono_ms = now;
     struct arena *arena = arena_new(0);
     struct job_write *write = ARENA_NEW(arena, struct job_write);
@@ -82,16 +83,18 @@ static void on_failure_written(void *arg, const struct db_result *result, const 
 {
     (void)result;
     struct kb_stage *stage = arg;
-    if (err)
+    if (err) {
         log_warn("failure of a synchronisation was not written", LOG_STR("why", err->text));
+    }
     kb_stage_leave(stage);
 }
 
 void kb_job_fail(struct kb_stage *stage, struct arena *arena, const char *tenant, const char *id, bool full,
     const char *why)
 {
-    if (stage->closing)
+    if (stage->closing) {
         return;
+    }
     kb_stage_enter(stage);
     write_row(stage, arena, tenant, id, full, "failed", &(struct kb_sync_counts){0}, why, on_failure_written,
         stage);

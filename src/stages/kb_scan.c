@@ -10,8 +10,9 @@
 
 static void scan_again(struct kb_stage *stage)
 {
-    if (kb_stage_leave(stage))
+    if (kb_stage_leave(stage)) {
         loop_timer_arm(stage->timer, stage->interval_ms);
+    }
 }
 
 /* ---- gauges ---- */
@@ -91,30 +92,36 @@ static void scan_report(
     struct kb_stage *stage, const struct kb_sync_counts *counts, const char *why, const struct error *err)
 {
     kb_stage_count(stage, counts->changed, counts->removed, counts->failed);
-    if (counts->changed || counts->removed)
+    if (counts->changed || counts->removed) {
         log_info("knowledge base synchronised", LOG_INT("found", counts->found),
             LOG_INT("changed", counts->changed), LOG_INT("removed", counts->removed),
             LOG_INT("failed", counts->failed));
+    }
     bool away = err || *why;
-    if (away && !stage->source_away)
+    if (away && !stage->source_away) {
         log_warn("source of documents cannot be read in full", LOG_STR("why", err ? err->text : why));
-    else if (!away && stage->source_away)
+    } else if (!away && stage->source_away) {
         log_info("source of documents can be read again");
+    }
     stage->source_away = away;
-    if (!err)
+    if (!err) {
         metric_set(stage->last_scan, (double)clock_wall_ms() / 1000);
+    }
 }
 
 static void on_scanned(
     void *arg, const struct kb_sync_counts *counts, const char *why, const struct error *err)
 {
     struct kb_stage *stage = arg;
-    if (!stage->closing)
+    if (!stage->closing) {
         scan_report(stage, counts, why, err);
-    if (stage->closing || err || (stage->counted && !counts->changed && !counts->removed && !counts->failed))
+    }
+    if (stage->closing || err ||
+        (stage->counted && !counts->changed && !counts->removed && !counts->failed)) {
         scan_again(stage);
-    else
+    } else {
         count_documents(stage);
+    }
 }
 
 static void on_claimed(void *arg, const struct db_result *result, const struct error *err)
@@ -175,10 +182,12 @@ static void stage_free(struct kb_stage *stage)
 bool kb_stage_leave(struct kb_stage *stage)
 {
     stage->under_way--;
-    if (!stage->closing)
+    if (!stage->closing) {
         return true;
-    if (stage->under_way == 0)
+    }
+    if (stage->under_way == 0) {
         stage_free(stage);
+    }
     return false;
 }
 
@@ -187,8 +196,9 @@ void kb_stage_close(struct kb_stage *stage)
     stage->closing = true;
     loop_timer_free(stage->timer);
     stage->timer = NULL;
-    if (stage->under_way == 0)
+    if (stage->under_way == 0) {
         stage_free(stage);
+    }
 }
 
 void kb_stage_metrics(struct kb_stage *stage)

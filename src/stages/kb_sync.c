@@ -31,8 +31,9 @@ static struct notice *notice_new(struct kb_stage *stage, struct engine_job *job)
 
 static void notice_finish(struct notice *notice, enum engine_outcome outcome, const struct error *err)
 {
-    if (kb_stage_leave(notice->stage)) /* else the engine is gone already */
+    if (kb_stage_leave(notice->stage)) { /* else the engine is gone already */
         engine_finish(notice->job, outcome, err);
+    }
     arena_free(notice->arena);
 }
 
@@ -68,10 +69,11 @@ static bool run_stopped(void *arg)
 static void on_job_row(void *arg, const struct error *err)
 {
     struct notice *notice = arg;
-    if (err)
+    if (err) {
         notice_failed(notice, err);
-    else
+    } else {
         notice_finish(notice, ENGINE_DONE, NULL);
+    }
 }
 
 static void on_run_done(
@@ -109,8 +111,9 @@ static bool is_ours(const struct kb_stage *stage, const struct msg_kb_notificati
 
 static const char *job_id(struct engine_job *job, const struct msg_kb_notification *message)
 {
-    if (message->job_id && uuid_valid(message->job_id))
+    if (message->job_id && uuid_valid(message->job_id)) {
         return message->job_id;
+    }
     const struct bus_record *record = engine_record(job);
     const char *name = arena_printf(
         engine_arena(job), "%s/%d/%lld", record->topic, (int)record->partition, (long long)record->offset);
@@ -162,9 +165,10 @@ static void kb_sync_rejected(struct engine_job *job, const struct error *err, vo
     const struct bus_record *record = engine_record(job);
     const struct msg_kb_notification *message =
         msg_decode(&msg_kb_notification, engine_arena(job), record->value, record->value_len, NULL);
-    if (message && message->action == MSG_KB_ACTION_SYNC)
+    if (message && message->action == MSG_KB_ACTION_SYNC) {
         kb_job_fail(
             stage, engine_arena(job), message->tenant, job_id(job, message), message->full, err->text);
+    }
 }
 
 /* ---- the stage ---- */

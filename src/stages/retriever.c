@@ -64,8 +64,9 @@ static void retriever_close(void *state)
 {
     struct retriever *retriever = state;
     retriever->closing = true;
-    if (retriever->under_way == 0)
+    if (retriever->under_way == 0) {
         free(retriever);
+    }
 }
 
 /* ---- the end of a retrieval ---- */
@@ -82,9 +83,10 @@ static void put_context(struct retrieval *retrieval)
         .customer_state = MSG_CUSTOMER_STATE_UNAVAILABLE,
         .customer = retrieval->customer,
     };
-    if (retrieval->arrived[PART_CUSTOMER])
+    if (retrieval->arrived[PART_CUSTOMER]) {
         context.customer_state =
             retrieval->customer ? MSG_CUSTOMER_STATE_READY : MSG_CUSTOMER_STATE_UNKNOWN_CUSTOMER;
+    }
     job->event->context = msg_copy(&msg_context, job->arena, &context);
     job->trace->model = MODEL;
     job->trace->has_kb_revision = retrieval->has_revision;
@@ -96,9 +98,11 @@ static void finish(struct retrieval *retrieval)
 {
     struct ticket_job *job = retrieval->job;
     put_context(retrieval);
-    for (int part = 0; part < PART_COUNT; part++)
-        if (!retrieval->arrived[part])
+    for (int part = 0; part < PART_COUNT; part++) {
+        if (!retrieval->arrived[part]) {
             ticket_job_degraded(job, arena_printf(job->arena, "database unavailable: %s", missing[part]));
+        }
+    }
     retrieval->job = NULL;
     ticket_job_done(job);
 }
@@ -116,8 +120,9 @@ static void retrieval_free(struct retrieval *retrieval)
     loop_timer_free(retrieval->deadline);
     arena_free(retrieval->arena);
     free(retrieval);
-    if (--retriever->under_way == 0 && retriever->closing)
+    if (--retriever->under_way == 0 && retriever->closing) {
         free(retriever);
+    }
 }
 
 /* A part is there, or will not come. Weather is the engine's to try again while there is time; what no
@@ -125,15 +130,18 @@ static void retrieval_free(struct retrieval *retrieval)
 static void part_ended(struct retrieval *retrieval, enum part part, const struct error *err)
 {
     retrieval->arrived[part] = !err;
-    if (err && err->disposition != ERROR_REJECT && retrieval->err.disposition != ERROR_FATAL)
+    if (err && err->disposition != ERROR_REJECT && retrieval->err.disposition != ERROR_FATAL) {
         retrieval->err = *err;
-    if (--retrieval->pending > 0)
+    }
+    if (--retrieval->pending > 0) {
         return;
+    }
     if (retrieval->job && !retrieval->retriever->closing) {
-        if (retrieval->err.disposition != ERROR_NONE)
+        if (retrieval->err.disposition != ERROR_NONE) {
             fail(retrieval);
-        else
+        } else {
             finish(retrieval);
+        }
     }
     retrieval_free(retrieval);
 }
@@ -142,8 +150,9 @@ static void part_ended(struct retrieval *retrieval, enum part part, const struct
 static void on_deadline(void *arg)
 {
     struct retrieval *retrieval = arg;
-    if (retrieval->job && !retrieval->retriever->closing)
+    if (retrieval->job && !retrieval->retriever->closing) {
         finish(retrieval);
+    }
 }
 
 /* ---- the parts ---- */
@@ -163,16 +172,18 @@ static void on_search(void *arg, const struct kb_search_result *result, const st
 static void on_orders(void *arg, const struct item_list *list, const struct error *err)
 {
     struct retrieval *retrieval = arg;
-    if (list)
+    if (list) {
         retrieval->lists[PART_ORDERS] = *list;
+    }
     part_ended(retrieval, PART_ORDERS, err);
 }
 
 static void on_rule(void *arg, const struct item_list *list, const struct error *err)
 {
     struct retrieval *retrieval = arg;
-    if (list)
+    if (list) {
         retrieval->lists[PART_RULE] = *list;
+    }
     part_ended(retrieval, PART_RULE, err);
 }
 
@@ -190,10 +201,12 @@ static const char *body_of(struct arena *arena, const struct msg_ticket *ticket)
 {
     for (size_t i = ticket->messages_count; i > 0; i--) {
         const struct msg_message *message = &ticket->messages[i - 1];
-        if (message->role == MSG_ROLE_CUSTOMER && strcmp(message->text, ticket->description))
+        if (message->role == MSG_ROLE_CUSTOMER && strcmp(message->text, ticket->description)) {
             return arena_printf(arena, "%s\n%s", message->text, ticket->description);
-        if (message->role == MSG_ROLE_CUSTOMER)
+        }
+        if (message->role == MSG_ROLE_CUSTOMER) {
             break;
+        }
     }
     return arena_strdup(arena, ticket->description);
 }
@@ -228,8 +241,9 @@ static void copy_query(struct retrieval *retrieval, const struct msg_ticket_even
 static void arm_deadline(struct retrieval *retrieval)
 {
     int64_t deadline = retrieval->job->deadline_mono_ms;
-    if (deadline == INT64_MAX)
+    if (deadline == INT64_MAX) {
         return;
+    }
     int64_t left = deadline - clock_mono_ms();
     left = left > 0 ? left : 0;
     int64_t wait = left > 2 * RESERVE_MS ? left - RESERVE_MS : left / 2;

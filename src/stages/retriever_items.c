@@ -47,13 +47,16 @@ static bool about_orders(struct arena *arena, const struct item_query *query, st
     struct text_word *found =
         text_words(arena, arena_printf(arena, "%s\n%s", query->subject, query->body), WORDS_MAX, &count);
     *said = text_set_new(arena, count + 1);
-    for (size_t i = 0; i < count; i++)
-        if (!found[i].stop)
+    for (size_t i = 0; i < count; i++) {
+        if (!found[i].stop) {
             text_set_add(*said, found[i].stem);
+        }
+    }
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         const char *plain = text_plain(arena, utf8_fold(arena, words[i]));
-        if (text_set_has(*said, text_stem(arena, plain)))
+        if (text_set_has(*said, text_stem(arena, plain))) {
             return true;
+        }
     }
     return !strcmp(query->category, "shipping");
 }
@@ -63,9 +66,12 @@ static bool speaks_of(struct arena *arena, const struct text_set *said, const ch
 {
     size_t count;
     struct text_word *words = text_words(arena, summary, 100, &count);
-    for (size_t i = 0; i < count; i++)
-        if (!words[i].stop && !isdigit((unsigned char)words[i].plain[0]) && text_set_has(said, words[i].stem))
+    for (size_t i = 0; i < count; i++) {
+        if (!words[i].stop && !isdigit((unsigned char)words[i].plain[0]) &&
+            text_set_has(said, words[i].stem)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -115,12 +121,14 @@ static const char *named_numbers(struct arena *arena, const struct item_query *q
             len++;
         }
         size_t used = len;
-        while (used && !isalnum((unsigned char)text[used - 1]))
+        while (used && !isalnum((unsigned char)text[used - 1])) {
             used--;
+        }
         if (digits && used >= 3 && used <= 64) {
             char *number = arena_strndup(arena, text, used);
-            for (char *c = number; *c; c++)
+            for (char *c = number; *c; c++) {
                 *c = (char)toupper((unsigned char)*c);
+            }
             numbers[count++] = number;
         }
         text += len ? len : 1;
@@ -150,10 +158,12 @@ static const char *duration(struct arena *arena, int64_t minutes)
 {
     int64_t days = minutes / 1440, hours = minutes / 60 % 24, rest = minutes % 60;
     const char *text = days ? arena_printf(arena, "%lld d", (long long)days) : "";
-    if (hours)
+    if (hours) {
         text = arena_printf(arena, "%s%s%lld h", text, *text ? " " : "", (long long)hours);
-    if (rest || !*text)
+    }
+    if (rest || !*text) {
         text = arena_printf(arena, "%s%s%lld min", text, *text ? " " : "", (long long)rest);
+    }
     return text;
 }
 
@@ -213,9 +223,10 @@ static size_t document_len(const char *source_id)
 static size_t taken_of_document(const struct item_list *list, const char *source_id)
 {
     size_t len = document_len(source_id), taken = 0;
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         taken += document_len(list->items[i].source_id) == len &&
                  !strncmp(list->items[i].source_id, source_id, len);
+    }
     return taken;
 }
 
@@ -225,8 +236,9 @@ struct item_list items_from_hits(struct arena *arena, const struct kb_search_res
     for (size_t i = 0; i < found->count; i++) {
         const struct kb_hit *hit = &found->hits[i];
         if (hit->score < LEAST_SHARE * found->hits[0].score ||
-            taken_of_document(&list, hit->source_id) >= OF_ONE_DOCUMENT)
+            taken_of_document(&list, hit->source_id) >= OF_ONE_DOCUMENT) {
             continue;
+        }
         list.items[list.count++] = (struct msg_context_item){
             .source_id = hit->source_id,
             .excerpt = hit->text,
@@ -247,20 +259,23 @@ struct item_list items_from_hits(struct arena *arena, const struct kb_search_res
 static const char *clip(struct arena *arena, const char *text, size_t max)
 {
     size_t len = strlen(text);
-    if (len <= max)
+    if (len <= max) {
         return text;
+    }
     size_t most = utf8_clip(text, max), count, end = 0;
     struct text_sentence *sentences = text_sentences(arena, text, len / 2 + 1, &count);
-    for (size_t i = 0; i < count && sentences[i].end <= most; i++)
+    for (size_t i = 0; i < count && sentences[i].end <= most; i++) {
         end = sentences[i].end;
+    }
     return arena_strndup(arena, text, end ? end : most);
 }
 
 static int by_score(const void *a, const void *b)
 {
     const struct msg_context_item *x = a, *y = b;
-    if (x->score != y->score)
+    if (x->score != y->score) {
         return x->score > y->score ? -1 : 1;
+    }
     return strcmp(x->source_id, y->source_id);
 }
 
@@ -268,23 +283,28 @@ struct item_list items_merge(
     struct arena *arena, const struct item_list *lists, size_t list_count, size_t max_bytes)
 {
     size_t total = 0;
-    for (size_t i = 0; i < list_count; i++)
+    for (size_t i = 0; i < list_count; i++) {
         total += lists[i].count;
+    }
     struct msg_context_item *all = arena_array(arena, total + 1, sizeof(*all));
     size_t at = 0;
-    for (size_t i = 0; i < list_count; i++)
-        for (size_t k = 0; k < lists[i].count; k++)
+    for (size_t i = 0; i < list_count; i++) {
+        for (size_t k = 0; k < lists[i].count; k++) {
             all[at++] = lists[i].items[k];
-    if (total > 1)
+        }
+    }
+    if (total > 1) {
         qsort(all, total, sizeof(*all), by_score);
+    }
     struct item_list merged = {.items = all};
     size_t left = max_bytes;
     for (size_t i = 0; i < total; i++) {
         struct msg_context_item item = all[i];
         item.excerpt = clip(arena, item.excerpt, left < EXCERPT_BYTES ? left : EXCERPT_BYTES);
         size_t len = strlen(item.excerpt);
-        if (len == 0 || (len < EXCERPT_LEAST && len < strlen(all[i].excerpt)))
+        if (len == 0 || (len < EXCERPT_LEAST && len < strlen(all[i].excerpt))) {
             continue;
+        }
         left -= len;
         merged.items[merged.count++] = item;
     }

@@ -1,8 +1,9 @@
 /* What a stage is to the rest of the program, and the common half of the three ticket stages.
  *
- * A ticket stage is a struct ticket_step: a name, the step of the plan it does, and a process function that reads and
- * extends the event. Decoding, the plan, deadlines, provenance, the next topic, the answer and the reply are done once,
- * in ticket_step.c. A step knows no Kafka and no sockets, so `helpdesk try` and the tests run it as a plain function. */
+ * A ticket stage is a struct ticket_step: a name, the step of the plan it does, and a process function that
+ * reads and extends the event. Decoding, the plan, deadlines, provenance, the next topic, the answer and the
+ * reply are done once, in ticket_step.c. A step knows no Kafka and no sockets, so `helpdesk try` and the
+ * tests run it as a plain function. */
 #ifndef HELPDESK_STAGES_STAGE_H
 #define HELPDESK_STAGES_STAGE_H
 
@@ -25,8 +26,9 @@ struct stage_env {
 struct stage {
     const char *name; /* the role: "classifier" */
     bool needs_db;
-    const struct engine_stage *engine;                             /* what the engine runs */
-    void *(*open)(const struct stage_env *env, struct error *err); /* state for the engine's callbacks; NULL: err */
+    const struct engine_stage *engine; /* what the engine runs */
+    void *(*open)(
+        const struct stage_env *env, struct error *err); /* state for the engine's callbacks; NULL: err */
     void (*close)(void *state);
 };
 extern const struct stage stage_classifier, stage_retriever, stage_generator, stage_kb_sync, stage_logger;
@@ -34,31 +36,37 @@ extern const struct stage stage_classifier, stage_retriever, stage_generator, st
 /* ---- ticket steps ---- */
 
 struct ticket_job {
-    struct arena *arena;              /* lives until the job ends */
-    struct msg_ticket_event *event;   /* extended by the step; ids, received_at, locale are always set */
-    struct msg_step_trace *trace;     /* the step fills model, prompt_version, policy_version, kb_revision, tokens, cost, cache_hit */
-    int64_t deadline_mono_ms;         /* when nobody waits any more, on this process's monotonic clock; INT64_MAX: never */
+    struct arena *arena;            /* lives until the job ends */
+    struct msg_ticket_event *event; /* extended by the step; ids, received_at, locale are always set */
+    struct msg_step_trace *trace;   /* the step fills model, prompt_version, policy_version, kb_revision,
+                                       tokens, cost, cache_hit */
+    int64_t deadline_mono_ms; /* when nobody waits any more, on this process's monotonic clock; INT64_MAX:
+                                 never */
     /* For ticket_step.c and `try`: */
     void (*finished)(struct ticket_job *job, const struct error *err);
     void *owner;
 };
 
 struct ticket_step {
-    const char *name;      /* "classifier" */
+    const char *name; /* "classifier" */
     enum msg_step step;
     void *(*open)(const struct stage_env *env, struct error *err);
     void (*close)(void *state);
-    void (*process)(struct ticket_job *job, void *state); /* ends with one of the two below, now or later; loop thread */
+    void (*process)(
+        struct ticket_job *job, void *state); /* ends with one of the two below, now or later; loop thread */
 };
 extern const struct ticket_step classifier_step, retriever_step, generator_step;
 
 void ticket_job_done(struct ticket_job *job);
 void ticket_job_fail(struct ticket_job *job, const struct error *err);
-/* Says in the provenance why this result is less than it could be ("database unavailable: no customer context"). */
+/* Says in the provenance why this result is less than it could be ("database unavailable: no customer
+ * context"). */
 void ticket_job_degraded(struct ticket_job *job, const char *reason);
 
-/* Runs one step on one event without a broker: for `helpdesk try` and tests. `done` gets the extended event. */
-void ticket_step_try(const struct ticket_step *step, void *state, struct arena *arena, struct msg_ticket_event *event,
+/* Runs one step on one event without a broker: for `helpdesk try` and tests. `done` gets the extended event.
+ */
+void ticket_step_try(const struct ticket_step *step, void *state, struct arena *arena,
+    struct msg_ticket_event *event,
     void (*done)(void *arg, struct msg_ticket_event *event, const struct error *err), void *arg);
 
 #endif

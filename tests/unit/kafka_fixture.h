@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "bus/broker.h"
 #include "bus/kafka.h"
 #include "bus/topics.h"
@@ -30,7 +31,7 @@ static pid_t broker_pid;
 static char broker_address[128];
 static struct conf *conf;
 
-static void set_conf(struct conf *target, const char *name, const char *value)
+static inline void set_conf(struct conf *target, const char *name, const char *value)
 {
     struct error err = {0};
     if (!conf_set(target, name, value, &err)) {
@@ -38,7 +39,7 @@ static void set_conf(struct conf *target, const char *name, const char *value)
     }
 }
 
-static struct conf *new_conf(void)
+static inline struct conf *new_conf(void)
 {
     struct buf problems;
     buf_init(&problems, 65536);
@@ -58,7 +59,7 @@ static struct conf *new_conf(void)
 }
 
 /* Runs the broker until its end of the pipe closes. */
-static void broker_main(int address_fd, int life_fd)
+static inline void broker_main(int address_fd, int life_fd)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct error err = {0};
@@ -75,7 +76,7 @@ static void broker_main(int address_fd, int life_fd)
 }
 
 /* Fork before any thread is made. */
-static void start_broker(void)
+static inline void start_broker(void)
 {
     int address_pipe[2];
     int life_pipe[2];
@@ -95,7 +96,7 @@ static void start_broker(void)
     close(life_pipe[0]);
 }
 
-static void stop_broker(void)
+static inline void stop_broker(void)
 {
     if (broker_pid > 0) {
         kill(broker_pid, SIGKILL);
@@ -105,7 +106,7 @@ static void stop_broker(void)
 }
 
 /* A prefix of its own for each test: topics are made by the broker or, on a real one, by `topics_apply`. */
-static void use_kafka(void)
+static inline void use_kafka(void)
 {
     const char *real = getenv("HELPDESK_TEST_KAFKA");
     if (!real) {
@@ -127,7 +128,7 @@ static void use_kafka(void)
     buf_fini(&report);
 }
 
-static void leave_kafka(void)
+static inline void leave_kafka(void)
 {
     conf_free(conf);
     conf = NULL;
@@ -146,7 +147,7 @@ struct until {
     bool ok;
 };
 
-static void until_look(void *arg)
+static inline void until_look(void *arg)
 {
     struct until *until = arg;
     until->ok = until->met(until->arg);
@@ -157,7 +158,7 @@ static void until_look(void *arg)
     }
 }
 
-static bool run_until(struct loop *loop, bool (*met)(void *arg), void *arg)
+static inline bool run_until(struct loop *loop, bool (*met)(void *arg), void *arg)
 {
     struct until until = {.loop = loop, .met = met, .arg = arg, .due = clock_mono_ms() + PATIENCE_MS};
     until.timer = loop_timer_new(loop, until_look, &until);
@@ -169,7 +170,7 @@ static bool run_until(struct loop *loop, bool (*met)(void *arg), void *arg)
 
 /* ---- publishing ---- */
 
-static void count_delivery(void *arg, const struct error *err)
+static inline void count_delivery(void *arg, const struct error *err)
 {
     size_t *acked = arg;
     if (err) {
@@ -178,13 +179,13 @@ static void count_delivery(void *arg, const struct error *err)
     (*acked)++;
 }
 
-static bool nothing_pending(void *arg)
+static inline bool nothing_pending(void *arg)
 {
     return bus_producer_pending(arg) == 0;
 }
 
 /* Publishes records made by `make` (borrowed until the next call), and waits for all. */
-static void publish(const char *topic, size_t count,
+static inline void publish(const char *topic, size_t count,
     void (*make)(size_t index, struct bus_record *record, void *arg), void *arg)
 {
     struct loop *loop = loop_new(0);
@@ -210,12 +211,12 @@ struct collected {
     size_t count;
 };
 
-static bool waited(void *arg)
+static inline bool waited(void *arg)
 {
     return clock_mono_ms() >= *(int64_t *)arg;
 }
 
-static rd_kafka_t *open_reader(const char *name)
+static inline rd_kafka_t *open_reader(const char *name)
 {
     struct error err = {0};
     rd_kafka_conf_t *kconf = kafka_conf_new(conf, &err);
@@ -236,7 +237,7 @@ static rd_kafka_t *open_reader(const char *name)
 }
 
 /* Reads a topic from its start until `wanted` records are there, and for `linger_ms` more. */
-static struct collected read_topic(const char *topic, size_t wanted, int64_t linger_ms)
+static inline struct collected read_topic(const char *topic, size_t wanted, int64_t linger_ms)
 {
     char name[KAFKA_NAME_SIZE];
     kafka_topic_name(conf, topic, name);
@@ -261,7 +262,7 @@ static struct collected read_topic(const char *topic, size_t wanted, int64_t lin
     return into;
 }
 
-static void free_collected(struct collected *into)
+static inline void free_collected(struct collected *into)
 {
     for (size_t i = 0; i < into->count; i++) {
         free(into->records[i]);

@@ -35,14 +35,16 @@ static int setup(void **state)
     buf_init(&problems, 65536);
     clearenv(); /* settings of whoever runs the tests */
     struct conf *conf = conf_load(NULL, &problems);
-    if (!conf)
+    if (!conf) {
         fail_msg("%s", buf_text(&problems));
+    }
     buf_fini(&problems);
     loop = loop_new(0);
     server = admin_new(loop, conf, &err);
     *state = conf;
-    if (!server)
+    if (!server) {
         fail_msg("%s", err.text);
+    }
     return pthread_create(&thread, NULL, run_loop, loop);
 }
 
@@ -62,10 +64,12 @@ static void assert_answer(const char *path, int status, const char *part)
     struct error err = {0};
     struct http_fetch_result result;
     snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", http_server_port(server), path);
-    if (!http_fetch(&(struct http_fetch_request){.method = "GET", .url = url}, &result, &err))
+    if (!http_fetch(&(struct http_fetch_request){.method = "GET", .url = url}, &result, &err)) {
         fail_msg("%s", err.text);
-    if (result.status != status || !strstr(buf_text(&result.body), part))
+    }
+    if (result.status != status || !strstr(buf_text(&result.body), part)) {
         fail_msg("%s: %d %s", path, result.status, buf_text(&result.body));
+    }
     http_fetch_result_fini(&result);
 }
 

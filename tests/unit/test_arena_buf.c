@@ -25,8 +25,9 @@ static void arena_gives_zeroed_aligned_memory(void **state)
     for (size_t size = 0; size < 20000; size = size * 2 + 1) {
         unsigned char *memory = arena_alloc(arena, size);
         assert_int_equal((uintptr_t)memory % alignof(max_align_t), 0);
-        for (size_t i = 0; i < size; i++)
+        for (size_t i = 0; i < size; i++) {
             assert_int_equal(memory[i], 0);
+        }
         memset(memory, 0xAA, size);
         handed_out += size;
     }
@@ -40,8 +41,9 @@ static void arena_keeps_what_it_gave(void **state)
     (void)state;
     struct arena *arena = arena_new(0);
     char *texts[2000];
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 2000; i++) {
         texts[i] = arena_printf(arena, "text %d %*s", i, i % 700, "");
+    }
     for (int i = 0; i < 2000; i++) {
         int read = -1;
         char digits[16] = {0};
@@ -110,8 +112,9 @@ static void buf_grows_and_stays_terminated(void **state)
     buf_init(&buf, 100000);
     assert_string_equal(buf_text(&buf), "");
     assert_null(buf.data);
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         buf_printf(&buf, "%d,", i % 10);
+    }
     buf_puts(&buf, "end");
     buf_putc(&buf, '.');
     assert_int_equal(buf.len, 20004);
@@ -153,8 +156,9 @@ static void integers_are_read_whole(void **state)
     int64_t value = 7;
     static const char *const wrong[] = {
         "", "-", "+1", " 1", "1 ", "1.0", "0x10", "1e3", "9223372036854775808", "--1"};
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_false(parse_int64(wrong[i], &value));
+    }
     assert_false(parse_int64(NULL, &value));
     assert_int_equal(value, 7);
     assert_true(parse_int64("-9223372036854775808", &value));
@@ -171,8 +175,9 @@ static void numbers_are_read_whole(void **state)
     double value = 7;
     static const char *const wrong[] = {
         "", "-", "nan", "inf", "-inf", "0x1p3", "1e999", "1.5x", " 1", "1e", ".5", "1-2"};
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_false(parse_double(wrong[i], &value));
+    }
     assert_false(parse_double(NULL, &value));
     assert_true(value == 7);
     assert_true(parse_double("-2.5e-1", &value));
@@ -184,8 +189,9 @@ static void error_text_is_cut_at_a_character(void **state)
     (void)state;
     struct error err = {.retry_after_ms = 5};
     char umlauts[1001];
-    for (int i = 0; i < 500; i++)
+    for (int i = 0; i < 500; i++) {
         memcpy(umlauts + 2 * i, "\xC3\xA4", 2);
+    }
     umlauts[1000] = '\0';
     assert_false(error_set(&err, ERROR_RETRY, "a_code", "x%s", umlauts));
     assert_int_equal(err.disposition, ERROR_RETRY);

@@ -54,8 +54,9 @@ static char *render(const char *json, bool colour, int width, bool *shown)
 
 static void assert_holds(const char *text, const char *part)
 {
-    if (!strstr(text, part))
+    if (!strstr(text, part)) {
         fail_msg("no \"%s\" in:\n%s", part, text);
+    }
 }
 
 static void shows_all_of_an_answer(void **state)
@@ -88,8 +89,9 @@ static void shows_all_of_an_answer(void **state)
     bool shown;
     char *text = render(answer_text, false, 80, &shown);
     assert_true(shown);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         assert_holds(text, parts[i]);
+    }
     assert_null(strchr(text, '\x1b'));
     free(text);
     text = render(answer_text, true, 80, &shown);
@@ -106,8 +108,9 @@ static void keeps_to_the_width(void **state)
         char *text = render(answer_text, false, width, &shown);
         for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
             *end = '\0';
-            if (strncmp(line, "  │ ", strlen("  │ ")) == 0 && term_columns(line, strlen(line)) > width)
+            if (strncmp(line, "  │ ", strlen("  │ ")) == 0 && term_columns(line, strlen(line)) > width) {
                 fail_msg("wider than %d: %s", width, line);
+            }
         }
         free(text);
     }
@@ -189,8 +192,9 @@ static void obeys_nothing_hostile(void **state)
     bool shown;
     char *text = render(evil, false, 80, &shown);
     assert_true(shown);
-    for (const char *c = text; *c; c++)
+    for (const char *c = text; *c; c++) {
         assert_true(*c == '\n' || (unsigned char)*c >= ' ');
+    }
     assert_null(strstr(text, "\xc2\x9b"));
     assert_null(strstr(text, "\xe2\x80\xae"));
     assert_holds(text, "ticket          t 1\n");

@@ -51,9 +51,10 @@ static void got_record(void *arg, const struct bus_record *record)
     struct buf headers;
 
     buf_init(&headers, 4096);
-    for (size_t i = 0; i < record->header_count; i++)
+    for (size_t i = 0; i < record->header_count; i++) {
         buf_printf(&headers, "%s=%.*s\n", record->headers[i].name, (int)record->headers[i].len,
             (const char *)record->headers[i].value);
+    }
     peer->headers = arena_strdup(peer->arena, buf_text(&headers));
     buf_fini(&headers);
     peer->key = arena_strndup(peer->arena, record->key, record->key_len);
@@ -78,8 +79,9 @@ static struct peer *peer_new(const char *read_topic)
     peer->arena = arena_new(0);
     if (read_topic != NULL) {
         peer->reader = bus_reader_new(peer->loop, conf, read_topic, 0, got_record, peer, NULL);
-        for (int i = 0; i < PATIENCE && !bus_reader_ready(peer->reader); i++)
+        for (int i = 0; i < PATIENCE && !bus_reader_ready(peer->reader); i++) {
             turn(peer);
+        }
         assert_true(bus_reader_ready(peer->reader));
     } else {
         peer->producer = bus_producer_new(peer->loop, conf, topics, 1, NULL);
@@ -90,8 +92,9 @@ static struct peer *peer_new(const char *read_topic)
 
 static void peer_free(struct peer *peer)
 {
-    if (peer->reader != NULL)
+    if (peer->reader != NULL) {
         bus_reader_free(peer->reader);
+    }
     bus_producer_free(peer->producer);
     loop_timer_free(peer->timer);
     loop_free(peer->loop);
@@ -106,8 +109,9 @@ static void peer_send(struct peer *peer, const void *value, size_t len)
     int before = peer->delivered;
 
     bus_produce(peer->producer, &record, delivered, peer);
-    for (int i = 0; i < PATIENCE && peer->delivered == before; i++)
+    for (int i = 0; i < PATIENCE && peer->delivered == before; i++) {
         turn(peer);
+    }
     assert_int_equal(peer->delivered, before + 1);
 }
 
@@ -205,14 +209,16 @@ static void test_publish(void **state)
     assert_true(helpdesk_publish(client, &ticket, published, &acknowledged, &receipt, NULL));
     assert_int_equal(helpdesk_client_pending(client), 1);
     assert_int_equal(acknowledged.count, 0);
-    for (int i = 0; i < PATIENCE && helpdesk_client_pending(client) > 0; i++)
+    for (int i = 0; i < PATIENCE && helpdesk_client_pending(client) > 0; i++) {
         assert_true(helpdesk_client_poll(client, 100, NULL));
+    }
     assert_int_equal(acknowledged.count, 1);
     assert_memory_equal(&acknowledged.receipt, &receipt, sizeof receipt);
     assert_string_equal(receipt.ticket_id, "T-1");
     assert_true(uuid_valid(receipt.correlation_id) && uuid_valid(receipt.event_id));
-    for (int i = 0; i < PATIENCE && peer->seen == NULL; i++)
+    for (int i = 0; i < PATIENCE && peer->seen == NULL; i++) {
         turn(peer);
+    }
     assert_non_null(peer->seen);
     assert_string_equal(peer->key, "acme/T-1");
     assert_non_null(strstr(peer->headers, receipt.correlation_id));
@@ -240,8 +246,9 @@ static void test_sent_again(void **state)
     ticket.event_id = first.event_id;
     assert_true(helpdesk_publish(client, &ticket, NULL, NULL, &second, NULL));
     assert_memory_equal(&first, &second, sizeof first);
-    for (int i = 0; i < PATIENCE && helpdesk_client_pending(client) > 0; i++)
+    for (int i = 0; i < PATIENCE && helpdesk_client_pending(client) > 0; i++) {
         assert_true(helpdesk_client_poll(client, 100, NULL));
+    }
     assert_int_equal(helpdesk_client_pending(client), 0);
     helpdesk_client_free(client);
 }
@@ -293,8 +300,9 @@ static enum helpdesk_disposition answered(void *arg, const struct helpdesk_answe
     struct answers *answers = arg;
 
     answers->calls++;
-    if (answers->calls <= answers->refuse)
+    if (answers->calls <= answers->refuse) {
         return HELPDESK_RETRY;
+    }
     size_t used = strlen(answers->ids);
     snprintf(answers->ids + used, sizeof answers->ids - used, "%s ", answer->ticket_id);
     assert_string_equal(answer->state, "completed_with_flags");
@@ -318,8 +326,9 @@ static void consume_until(struct answers *answers, const char *ids)
     assert_true(helpdesk_consume(client, "answers", answered, answers, NULL));
     assert_false(helpdesk_consume(client, "answers", answered, answers, &err));
     assert_string_equal(err.code, "already_consuming");
-    for (int i = 0; i < PATIENCE && strcmp(answers->ids, ids) != 0; i++)
+    for (int i = 0; i < PATIENCE && strcmp(answers->ids, ids) != 0; i++) {
         assert_true(helpdesk_client_poll(client, 100, NULL));
+    }
     assert_string_equal(answers->ids, ids);
     assert_true(helpdesk_client_partitions(client) > 0);
     helpdesk_client_free(client);
@@ -361,8 +370,9 @@ static void test_callback_ends_the_client(void **state)
     (void)state;
     peer_answer(peer, "B-1", "acme", MSG_KIND_TICKET);
     assert_true(helpdesk_consume(client, "ends", ends, NULL, NULL));
-    for (int i = 0; i < PATIENCE && ok; i++)
+    for (int i = 0; i < PATIENCE && ok; i++) {
         ok = helpdesk_client_poll(client, 100, &err);
+    }
     assert_false(ok);
     assert_string_equal(err.code, "callback_failed");
     assert_int_equal(err.disposition, HELPDESK_FATAL);
@@ -392,8 +402,9 @@ static int start(void **state)
     buf_init(&problems, 4096);
     conf = conf_load(NULL, &problems);
     buf_fini(&problems);
-    if (conf == NULL)
+    if (conf == NULL) {
         return -1;
+    }
     conf_set(conf, "kafka.embedded", "true", NULL);
     conf_set(conf, "kafka.prefix", "t.", NULL);
     conf_set(conf, "kafka.partitions", "1", NULL);

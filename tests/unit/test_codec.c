@@ -284,8 +284,9 @@ static void *decode_datum(
 
     buf_init(&bytes, 2 * MSG_MAX_RECORD);
     buf_append(&bytes, "\xc3\x01", 2);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         buf_putc(&bytes, (char)(fingerprint >> (8 * i)));
+    }
     buf_append(&bytes, datum, len);
     void *record = msg_decode(type, arena, bytes.data, bytes.len, err);
     buf_fini(&bytes);
@@ -370,8 +371,9 @@ static void test_many_items(void **state)
     buf_init(&datum, MSG_MAX_RECORD);
     buf_append(&datum, TICKET_HEAD "\x00\x00\x00\x00\x02t\x00\x00\x00", sizeof TICKET_HEAD + 8);
     buf_append(&datum, "\xc0\x84\x3d", 3);
-    for (int i = 0; i < 500000; i++)
+    for (int i = 0; i < 500000; i++) {
         buf_putc(&datum, 0);
+    }
     malformed(*state, &msg_ticket_event, datum.data, datum.len, "plan: too many items");
     buf_fini(&datum);
 }
@@ -443,8 +445,9 @@ static void test_cut_and_changed(void **state)
         struct arena *arena = arena_new(0);
         struct error err = {.disposition = ERROR_NONE};
         bytes.data[bit / 8] ^= (char)(1 << bit % 8);
-        if (msg_decode(&msg_ticket_event, arena, bytes.data, bytes.len, &err) == NULL)
+        if (msg_decode(&msg_ticket_event, arena, bytes.data, bytes.len, &err) == NULL) {
             assert_int_equal(err.disposition, ERROR_REJECT);
+        }
         bytes.data[bit / 8] ^= (char)(1 << bit % 8);
         arena_free(arena);
     }
@@ -463,8 +466,9 @@ static void *many_round_trips(void *arg)
         buf_init(&again, MSG_MAX_RECORD);
         const void *record = msg_decode(&msg_ticket_event, arena, bytes->data, bytes->len, NULL);
         if (record == NULL || !msg_encode(&msg_ticket_event, record, &again, NULL) ||
-            again.len != bytes->len || memcmp(again.data, bytes->data, bytes->len) != 0)
+            again.len != bytes->len || memcmp(again.data, bytes->data, bytes->len) != 0) {
             wrong++;
+        }
         buf_fini(&again);
         arena_free(arena);
     }
@@ -477,8 +481,9 @@ static void test_threads(void **state)
     pthread_t threads[4];
     void *wrong;
 
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, many_round_trips, &bytes), 0);
+    }
     for (size_t i = 0; i < 4; i++) {
         pthread_join(threads[i], &wrong);
         assert_null(wrong);

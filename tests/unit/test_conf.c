@@ -40,16 +40,18 @@ static void write_file(const char *text, size_t len)
 static struct conf *load(const char *text)
 {
     buf_reset(&problems);
-    if (text)
+    if (text) {
         write_file(text, strlen(text));
+    }
     return conf_load(text ? path : NULL, &problems);
 }
 
 static struct conf *load_good(const char *text)
 {
     struct conf *conf = load(text);
-    if (!conf)
+    if (!conf) {
         fail_msg("refused: %s", buf_text(&problems));
+    }
     return conf;
 }
 
@@ -57,16 +59,18 @@ static void expect_problem(const char *text, const char *expected)
 {
     struct conf *conf = load(text);
     conf_free(conf);
-    if (conf || !strstr(buf_text(&problems), expected))
+    if (conf || !strstr(buf_text(&problems), expected)) {
         fail_msg("\"%s\" gave \"%s\", not \"%s\"", text ? text : "", buf_text(&problems), expected);
+    }
 }
 
 static void every_default_obeys_its_row(void **state)
 {
     (void)state;
     struct conf *conf = load_good(NULL);
-    for (int id = 0; id < CONF_COUNT; id++)
+    for (int id = 0; id < CONF_COUNT; id++) {
         assert_false(conf_is_set(conf, (enum conf_id)id));
+    }
     assert_int_equal(conf_int(conf, CONF_GATEWAY_PORT), 8080);
     assert_string_equal(conf_text(conf, CONF_TENANT), "default");
     assert_false(conf_bool(conf, CONF_KAFKA_EMBEDDED));
@@ -94,8 +98,9 @@ static void the_table_is_consistent(void **state)
             const char *aliases = conf_rows[j].aliases;
             conf_env_name(&conf_rows[j], other);
             assert_true(i == j || strcmp(name, other) != 0);
-            while (conf_next_alias(&aliases, other))
+            while (conf_next_alias(&aliases, other)) {
                 assert_string_not_equal(name, other);
+            }
         }
     }
 }
@@ -192,8 +197,9 @@ static void all_problems_are_reported(void **state)
         "nonsense\n[gateway]\nport = 1\nport = 2\nhost = h\nwhat = 1\n", "gateway.port is given twice");
     static const char *const parts[] = {
         ":1: neither [section] nor key = value\n", ":6: unknown", "\"HELPDESK_NO\"", "admin.port: \"x\""};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         assert_non_null(strstr(buf_text(&problems), parts[i]));
+    }
 }
 
 static void files_are_bounded(void **state)
@@ -277,8 +283,9 @@ static void values_are_read_by_type(void **state)
         row.min = cases[i].min;
         row.max = cases[i].max;
         bool ok = conf_value_read(&value, &row, cases[i].text);
-        if (ok != cases[i].ok || value.integer != cases[i].integer)
+        if (ok != cases[i].ok || value.integer != cases[i].integer) {
             fail_msg("%s: %d %lld", cases[i].text, ok, (long long)value.integer);
+        }
         free(value.text);
     }
 }
@@ -322,15 +329,17 @@ static void the_sample_loads(void **state)
     for (const char *at = buf_text(&sample); *at; at += strcspn(at, "\n") + 1) {
         size_t len = strcspn(at, "\n");
         bool setting = at[0] == '#' && len > 2 && at[1] != ' ';
-        if (setting && at[len - 1] != '=')
+        if (setting && at[len - 1] != '=') {
             buf_append(&plain, at + 1, len - 1);
-        else if (at[0] == '[')
+        } else if (at[0] == '[') {
             buf_append(&plain, at, len);
+        }
         buf_putc(&plain, '\n');
     }
     struct conf *conf = load_good(buf_text(&plain));
-    for (size_t i = 0; i < CONF_COUNT; i++)
+    for (size_t i = 0; i < CONF_COUNT; i++) {
         assert_int_equal(conf_is_set(conf, (enum conf_id)i), *conf_rows[i].initial != '\0');
+    }
     conf_free(conf);
     buf_fini(&sample);
     buf_fini(&plain);
@@ -379,8 +388,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(renderings_show_every_setting_but_no_secret, setup, teardown),
     };
     int fd = mkstemp(path);
-    if (fd < 0)
+    if (fd < 0) {
         return 1;
+    }
     close(fd);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);

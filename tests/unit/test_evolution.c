@@ -208,8 +208,9 @@ static void refused(const char *text, size_t len, const char *why)
     fclose(file);
     assert_false(msg_load_schemas(folder, &err));
     assert_int_equal(err.disposition, ERROR_FATAL);
-    if (strstr(err.text, why) == NULL)
+    if (strstr(err.text, why) == NULL) {
         assert_string_equal(err.text, why);
+    }
     unlink(path);
     rmdir(folder);
 }
@@ -250,14 +251,17 @@ static void test_deep_schema(void **state)
 
     (void)state;
     buf_init(&text, 1 << 20);
-    for (int i = 0; i < 5000; i++)
+    for (int i = 0; i < 5000; i++) {
         buf_puts(&text, head);
+    }
     buf_puts(&text, "\"int\"");
-    for (int i = 0; i < 5000; i++)
+    for (int i = 0; i < 5000; i++) {
         buf_putc(&text, '}');
+    }
     refused(text.data, text.len, "bad: ");
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         buf_puts(&text, head);
+    }
     refused(text.data, text.len, "");
     buf_fini(&text);
 }
@@ -276,8 +280,9 @@ static void test_schema_that_unfolds(void **state)
         for (int i = 1; i < 40; i++) {
             buf_printf(&text,
                 ",{\"name\":\"f%d\",\"type\":{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[", i, i);
-            for (int k = 0; k < fields; k++)
+            for (int k = 0; k < fields; k++) {
                 buf_printf(&text, "%s{\"name\":\"x%d\",\"type\":\"R%d\"}", k > 0 ? "," : "", k, i - 1);
+            }
             buf_puts(&text, "]}}");
         }
         buf_puts(&text, "]}");
@@ -316,8 +321,9 @@ static int load(void **state)
     conf_set(conf, "schemas.confluent-ids", "7=TicketEvent,8=ticket_event.next", NULL);
     err = (struct error){.disposition = ERROR_NONE};
     ok = ok && msg_setup(conf, &err) && msg_setup(conf, NULL);
-    if (err.disposition != ERROR_NONE)
+    if (err.disposition != ERROR_NONE) {
         print_error("%s\n", err.text);
+    }
     conf_free(conf);
     return ok ? 0 : -1;
 }

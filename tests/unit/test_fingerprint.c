@@ -17,8 +17,9 @@ static uint64_t fingerprint_of(const char *json, const char *canonical)
     assert_non_null(schema);
     buf_init(&out, 4096);
     assert_true(fingerprint_canonical(schema, &out));
-    if (canonical != NULL)
+    if (canonical != NULL) {
         assert_string_equal(buf_text(&out), canonical);
+    }
     uint64_t fingerprint = fingerprint_crc64(buf_text(&out), out.len);
     buf_fini(&out);
     cJSON_Delete(schema);

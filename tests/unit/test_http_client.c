@@ -34,8 +34,9 @@ static void fetches(void **state)
             .headers = headers,
             .body = cases[i].body,
             .body_len = cases[i].body ? strlen(cases[i].body) : 0};
-        if (!http_fetch(&request, &result, &err))
+        if (!http_fetch(&request, &result, &err)) {
             fail_msg("%s", err.text);
+        }
         assert_int_equal(result.status, cases[i].status);
         assert_string_equal(buf_text(&result.body), cases[i].answer);
         assert_true(uuid_valid(result.correlation_id));

@@ -34,12 +34,13 @@ static void answers_pipelines_in_order(void **state)
     struct buf raw;
     buf_init(&raw, ANSWER_MAX);
     for (int i = 0; i < COUNT; i++) {
-        if (i % 3 == 0)
+        if (i % 3 == 0) {
             buf_printf(&raw, "GET /later/%05d HTTP/1.1\r\n" HOST "\r\n", i);
-        else if (i % 3 == 1)
+        } else if (i % 3 == 1) {
             buf_printf(&raw, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n%05d", i);
-        else
+        } else {
             buf_printf(&raw, "GET /things/%05d?q=1 HTTP/1.1\r\n" HOST "\r\n", i);
+        }
     }
     int fd = client_to(patient);
     send_bytes(fd, raw.data, raw.len, SIZE_MAX);
@@ -60,8 +61,9 @@ static void feeds_slow_readers(void **state)
     (void)state;
     enum { COUNT = 3 };
     int fd = client_to(patient);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         send_text(fd, "GET /big HTTP/1.1\r\n" HOST "\r\n");
+    }
     send_text(fd, "GET /hello HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
     shutdown(fd, SHUT_WR);
     usleep(50000);
@@ -71,16 +73,18 @@ static void feeds_slow_readers(void **state)
         assert_true(read_some(fd, &in, 1000));
         usleep(500);
     }
-    while (read_some(fd, &in, SIZE_MAX))
+    while (read_some(fd, &in, SIZE_MAX)) {
         ;
+    }
     close(fd);
     assert_int_equal(status_of(in.data), 200);
     assert_true(in.len > BIG_SIZE);
     buf_fini(&in);
 
     fd = client_to(patient);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         send_text(fd, "GET /big HTTP/1.1\r\n" HOST "\r\n");
+    }
     send_text(fd, "GET /hello HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
     char *all = read_to_end(fd);
     assert_true(strlen(all) > COUNT * BIG_SIZE);
@@ -116,8 +120,9 @@ static void refused_bodies_do_not_lose_the_answer(void **state)
     send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n");
     char body[1000];
     memset(body, 'x', sizeof(body));
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         send_bytes(fd, body, sizeof(body), SIZE_MAX);
+    }
     char *answer = read_to_end(fd);
     assert_problem("refused body", answer, 413);
     free(answer);
@@ -248,15 +253,17 @@ static void ends_with_everything_open(void **state)
 {
     (void)state;
     int fds[3];
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         fds[i] = client_to(patient);
+    }
     send_text(fds[0], "GET /wait HTTP/1.1\r\n" HOST "\r\n");
     send_text(fds[1], "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhe");
     send_text(fds[2], "GET /big HTTP/1.1\r\n" HOST "\r\n");
     wait_for(&waiting, 1);
     teardown(NULL);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         close(fds[i]);
+    }
     setup(NULL);
 }
 

@@ -114,16 +114,19 @@ static void refuses_long_heads(void **state)
         buf_init(&raw, ANSWER_MAX);
         buf_puts(&raw, cases[i].before);
         /* "/things/" is 8 bytes of the target; what is filled in makes the rest */
-        for (size_t n = 0; n < cases[i].fill; n++)
+        for (size_t n = 0; n < cases[i].fill; n++) {
             buf_putc(&raw, 'a');
-        for (size_t n = 0; n < cases[i].lines; n++)
+        }
+        for (size_t n = 0; n < cases[i].lines; n++) {
             buf_puts(&raw, "A: b\r\n");
+        }
         buf_puts(&raw, cases[i].after);
         char *answer = exchange(raw.data, raw.len, SIZE_MAX);
-        if (cases[i].status == 200)
+        if (cases[i].status == 200) {
             assert_int_equal(status_of(answer), 200);
-        else
+        } else {
             assert_problem(cases[i].before, answer, cases[i].status);
+        }
         free(answer);
         buf_fini(&raw);
     }
@@ -170,14 +173,17 @@ static void answers(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (size_t piece = 1; piece < 100; piece += 98) {
             char *answer = exchange(cases[i].raw, cases[i].len, piece);
-            if (status_of(answer) != cases[i].status || !strstr(answer, cases[i].holds))
+            if (status_of(answer) != cases[i].status || !strstr(answer, cases[i].holds)) {
                 fail_msg("%s\n%s", cases[i].raw, answer);
-            if (cases[i].status >= 400)
+            }
+            if (cases[i].status >= 400) {
                 assert_problem(cases[i].raw, answer, cases[i].status);
-            else
+            } else {
                 assert_non_null(strstr(answer, "\r\nX-Correlation-Id: "));
-            if (strncmp(cases[i].raw, "HEAD", 4) == 0)
+            }
+            if (strncmp(cases[i].raw, "HEAD", 4) == 0) {
                 assert_string_equal(body_of(answer), "");
+            }
             free(answer);
         }
     }
@@ -230,8 +236,9 @@ static void counts_by_route(void **state)
     buf_init(&out, ANSWER_MAX);
     metrics_render(&out);
     for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++) {
-        if (!strstr(buf_text(&out), series[i]))
+        if (!strstr(buf_text(&out), series[i])) {
             fail_msg("no %s in:\n%s", series[i], buf_text(&out));
+        }
     }
     buf_fini(&out);
 }

@@ -16,8 +16,9 @@
 static void *make_ids(void *arg)
 {
     char(*ids)[UUID_TEXT_SIZE] = arg;
-    for (int i = 0; i < EACH; i++)
+    for (int i = 0; i < EACH; i++) {
         uuid_v7(ids[i]);
+    }
     return NULL;
 }
 
@@ -33,21 +34,25 @@ static void v7_is_monotonic_and_unique(void **state)
     assert_non_null(ids);
     pthread_t threads[THREADS];
     int64_t before = clock_wall_ms();
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, make_ids, ids + (size_t)i * EACH), 0);
-    for (int i = 0; i < THREADS; i++)
+    }
+    for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
+    }
     for (int i = 0; i < THREADS * EACH; i++) {
         int64_t at;
         assert_true(uuid_valid(ids[i]));
         assert_true(uuid_v7_time(ids[i], &at));
         assert_true(at >= before);
-        if (i % EACH > 0)
+        if (i % EACH > 0) {
             assert_true(memcmp(ids[i - 1], ids[i], UUID_TEXT_SIZE) < 0);
+        }
     }
     qsort(ids, THREADS * EACH, UUID_TEXT_SIZE, compare_ids);
-    for (int i = 1; i < THREADS * EACH; i++)
+    for (int i = 1; i < THREADS * EACH; i++) {
         assert_string_not_equal(ids[i - 1], ids[i]);
+    }
     free(ids);
 }
 
@@ -109,8 +114,9 @@ static void times_are_read(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int64_t ms = 0;
-        if (!clock_parse(cases[i].text, &ms) || ms != cases[i].ms)
+        if (!clock_parse(cases[i].text, &ms) || ms != cases[i].ms) {
             fail_msg("%s: %lld", cases[i].text, (long long)ms);
+        }
     }
 }
 
@@ -126,8 +132,9 @@ static void other_times_are_refused(void **state)
         "2026-11-22X10:00:00Z"};
     int64_t ms = 5;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        if (clock_parse(wrong[i], &ms))
+        if (clock_parse(wrong[i], &ms)) {
             fail_msg("accepted: %s", wrong[i]);
+        }
     }
     assert_false(clock_parse(NULL, &ms));
     assert_true(ms == 5);

@@ -13,8 +13,9 @@ static void good(const char *text)
 {
     struct error err = {0};
     cJSON *value = json_parse(text, strlen(text), &err);
-    if (!value)
+    if (!value) {
         fail_msg("refused: %s: %s", text, err.text);
+    }
     cJSON_Delete(value);
 }
 
@@ -22,12 +23,14 @@ static void bad(const char *text, size_t len, const char *where)
 {
     struct error err = {0};
     cJSON *value = json_parse(text, len, &err);
-    if (value)
+    if (value) {
         fail_msg("accepted: %s", text);
+    }
     assert_int_equal(err.disposition, ERROR_REJECT);
     assert_string_equal(err.code, "bad_json");
-    if (!strstr(err.text, where))
+    if (!strstr(err.text, where)) {
         fail_msg("%s: \"%s\" does not say \"%s\"", text, err.text, where);
+    }
     assert_null(json_parse(text, len, NULL));
 }
 
@@ -38,8 +41,9 @@ static void accepts_rfc_8259(void **state)
         "{}", " [ 1 , 2 ]\r\n\t", "{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}",
         "\"\\u00e4\\n\\/\\b\\f\\r\\t\\\\\\\"\"", "\"\\ud83d\\ude00\"", "\"\xF0\x9F\x98\x80\"", "\"\x7F\"",
         "{\"\":1}", "{\"a\":1,\"A\":2}", "123456789012345678901234567890123456789012345678901234567890123"};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         good(texts[i]);
+    }
 }
 
 static void refuses_the_rest(void **state)
@@ -91,8 +95,9 @@ static void refuses_the_rest(void **state)
         {"[{\"x\":[{\"b\":1,\"b\":1}]}]", "the same member twice"},
         {"/* c */ 1", "byte 0"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         bad(cases[i].text, strlen(cases[i].text), cases[i].where);
+    }
     bad("1\0", 2, "byte 1");
     bad("\"a\0b\"", 5, "byte 2");
 }
@@ -115,8 +120,9 @@ static void many_members_are_compared_all(void **state)
     struct buf text;
     buf_init(&text, 1 << 20);
     buf_putc(&text, '{');
-    for (int i = 0; i < 40000; i++)
+    for (int i = 0; i < 40000; i++) {
         buf_printf(&text, "\"m%d\":0,", i);
+    }
     size_t twice = text.len;
     buf_puts(&text, "\"m123\":1}");
     char where[40];

@@ -69,8 +69,9 @@ static void take_post(void *arg)
     assert_int_equal(post->number, post->poster->seen);
     post->poster->seen++;
     free(post);
-    if (--posts_left == 0)
+    if (--posts_left == 0) {
         loop_stop(loop, 0);
+    }
 }
 
 static void *send_posts(void *arg)
@@ -78,8 +79,9 @@ static void *send_posts(void *arg)
     struct poster *poster = arg;
     for (; poster->sent < POSTS; poster->sent++) {
         struct post *post = malloc(sizeof(*post));
-        if (!post)
+        if (!post) {
             abort();
+        }
         post->poster = poster;
         post->number = poster->sent;
         loop_post(loop, take_post, post);
@@ -91,8 +93,9 @@ static void posts_of_any_thread_keep_their_order(void **state)
 {
     (void)state;
     posts_left = POSTERS * POSTS;
-    for (int i = 0; i < POSTERS; i++)
+    for (int i = 0; i < POSTERS; i++) {
         assert_int_equal(pthread_create(&posters[i].thread, NULL, send_posts, &posters[i]), 0);
+    }
     assert_int_equal(loop_run(loop), 0);
     for (int i = 0; i < POSTERS; i++) {
         pthread_join(posters[i].thread, NULL);
@@ -129,8 +132,9 @@ static void timers_fire_in_order_once(void **state)
     loop_timer_arm(timers[4], 5);
     loop_run(loop);
     assert_string_equal(order, "bcaa");
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         loop_timer_free(timers[i]);
+    }
     loop_timer_free(NULL);
 }
 
@@ -207,8 +211,9 @@ static void work_done(void *arg)
     assert_true(pthread_equal(pthread_self(), loop_thread));
     assert_false(pthread_equal(job->worker, loop_thread));
     assert_int_equal(job->output, job->input * 2);
-    if (--jobs_left == 0)
+    if (--jobs_left == 0) {
         loop_stop(loop, 0);
+    }
 }
 
 static void start_jobs(void *arg)
@@ -239,8 +244,9 @@ static void never(void *arg)
 static void what_is_left_is_dropped(void **state)
 {
     (void)state;
-    for (int i = 0; i < JOBS; i++)
+    for (int i = 0; i < JOBS; i++) {
         loop_offload(loop, work, never, &jobs[i]);
+    }
     loop_post(loop, never, NULL); /* teardown frees the loop without running it */
 }
 
@@ -265,8 +271,9 @@ static void hang(void *arg)
 {
     (void)arg;
     raise(SIGTERM);
-    for (;;)
+    for (;;) {
         pause();
+    }
 }
 
 static void nothing(void *arg)

@@ -32,10 +32,12 @@ static void counting_is_thread_safe(void **state)
 {
     (void)state;
     pthread_t threads[THREADS];
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, count, NULL), 0);
-    for (int i = 0; i < THREADS; i++)
+    }
+    for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
+    }
     assert_true(
         metric_value(metrics_counter("helpdesk_t_total", "Threads", "stage=\"a\"")) == THREADS * EACH / 2.0);
     assert_true(metric_value(metrics_histogram("helpdesk_t_seconds", "Seconds", NULL)) == THREADS * EACH);
@@ -76,8 +78,9 @@ static void renders_prometheus_text(void **state)
         "helpdesk_r_seconds_sum{s=\"x\"} 100.301\nhelpdesk_r_seconds_count{s=\"x\"} 3\n",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        if (!strstr(buf_text(&out), lines[i]))
+        if (!strstr(buf_text(&out), lines[i])) {
             fail_msg("missing:\n%s\nin\n%s", lines[i], buf_text(&out));
+        }
     }
     buf_fini(&out);
 }

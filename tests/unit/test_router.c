@@ -80,14 +80,17 @@ static void finds_routes(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct http_match match;
         http_router_match(routes, cases[i].method, cases[i].path, *state, &match);
-        if (match.status != cases[i].status)
+        if (match.status != cases[i].status) {
             fail_msg("%s %s: %d", cases[i].method, cases[i].path, match.status);
-        if (match.status == 200)
+        }
+        if (match.status == 200) {
             assert_string_equal(match.route->pattern, cases[i].expected);
-        else
+        } else {
             assert_null(match.route);
-        if (match.status == 405)
+        }
+        if (match.status == 405) {
             assert_string_equal(match.allow, cases[i].expected);
+        }
     }
 }
 
@@ -120,8 +123,9 @@ static void parses_queries(void **state)
     assert_true(uri_parse_query(*state, "", &pairs, &count));
     assert_int_equal(count, 0);
     static const char *const bad[] = {"a=%", "a=%1", "%gg=1", "a=%00", "a=%ff", "a=1&b=%E4"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(uri_parse_query(*state, bad[i], &pairs, &count));
+    }
 }
 
 int main(void)
