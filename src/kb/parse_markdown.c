@@ -10,6 +10,7 @@
 #define MARKDOWN_LABEL_BYTES 60 /* of a table's column, which is repeated in every row */
 #define MARKDOWN_COLUMNS 64
 #define MARKDOWN_INDENT 6
+#define MARKDOWN_DEPTH 100        /* of quotes and lists in each other: the parser's work grows with it */
 #define MARKDOWN_HTML_BLOCKS 1000 /* each needs a parser of its own */
 
 struct writer {
@@ -275,6 +276,33 @@ static void write_document(struct writer *writer, cmark_node *document)
         }
     }
     cmark_iter_free(iter);
+}
+
+/* Bytes of the mark that opens a quote or an item at `at`, 0 when there is none. */
+static size_t container_mark(const char *at)
+{
+    if (*at == '>')
+        return 1;
+    if ((*at == '-' || *at == '+' || *at == '*') && (at[1] == ' ' || at[1] == '\t'))
+        return 2;
+    size_t digits = strspn(at, "0123456789");
+    return digits && (at[digits] == '.' || at[digits] == ')') ? digits + 1 : 0;
+}
+
+static bool nested_too_deeply(const char *text)
+{
+    for (const char *line = text; *line; line += *line == '\n') {
+        int depth = 0;
+        size_t mark = 1;
+        for (const char *at = line; mark; at += mark) {
+            at += strspn(at, " \t");
+            mark = container_mark(at);
+            if (mark && ++depth > MARKDOWN_DEPTH)
+                return true;
+        }
+        line += strcspn(line, "\n");
+    }
+    return false;
 }
 
 static cmark_node *read_markdown(const char *data, size_t len)
