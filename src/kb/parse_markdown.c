@@ -325,9 +325,9 @@ bool kb_parse_markdown(
 {
     char *text = arena_strndup(arena, data, len);
     size_t skip = read_front_matter(cut, arena, text, len);
-    cmark_node *document = read_markdown(text + skip, len - skip);
+    cmark_node *document = nested_too_deeply(text + skip) ? NULL : read_markdown(text + skip, len - skip);
     if (!document) {
-        return error_set(err, ERROR_REJECT, "kb_too_complex", "the document cannot be parsed");
+        return error_set(err, ERROR_REJECT, "kb_too_complex", "the document is too complex to be read");
     }
     struct writer writer = {.cut = cut, .arena = arena, .max = 4 * len + 4096};
     buf_init(&writer.list, writer.max);
