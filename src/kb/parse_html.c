@@ -293,7 +293,7 @@ static size_t row_labels(struct writer *writer, xmlNode *row, const char **label
         if (cell->type != XML_ELEMENT_NODE) {
             continue;
         }
-        if (strcmp((const char *)cell->name, "th")) {
+        if (strcmp((const char *)cell->name, "th") != 0) {
             return 0;
         }
         char *label = text_of(writer, cell);

@@ -110,15 +110,15 @@ static void compare(struct run *run, const struct kb_known_list *known)
     while (i < run->object_count || k < known->count) {
         const struct blob_object *object = i < run->object_count ? run->objects[i] : NULL;
         const struct kb_known *row = k < known->count ? &known->items[k] : NULL;
-        int order = !object ? 1 : !row ? -1 : strcmp(object->key, row->key);
-        if (order > 0) {
+        int order = row == NULL ? -1 : object == NULL ? 1 : strcmp(object->key, row->key);
+        if (row != NULL && order > 0) {
             if (!*run->why) { /* what could not be listed may be there all the same */
                 run->todo[run->todo_count++] = row->key;
             }
             k++;
             continue;
         }
-        bool same = order == 0 && !run->request.full &&
+        bool same = row != NULL && order == 0 && !run->request.full &&
                     !strcmp(kb_etag(run->arena, run->env->public_url, object->etag), row->etag);
         if (!same) {
             run->todo[run->todo_count++] = object->key;

@@ -1,0 +1,342 @@
+/* Documents in PostgreSQL: switched whole, once per content, removed when gone, safe against others. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blob/blob.h"
+#include "kb/store.h"
+#include "kb/sync.h"
+#include "pg_testdb.h"
+
+static struct pg_testdb testdb;
+static struct loop *loop;
+static struct db *db;
+static struct conf *conf;
+static struct blob_source *source;
+static struct kb_sync_env env;
+static struct kb_sync_memory memory;
+static char folder[64];
+
+static struct kb_sync_counts counts;
+static struct error error;
+static char why[200];
+static int pending;
+
+static void write_file(const char *name, const char *text)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    assert_int_equal(fclose(file), 0);
+}
+
+static void remove_file(const char *name)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void on_done(void *arg, const struct kb_sync_counts *got, const char *reason, const struct error *err)
+{
+    (void)arg;
+    counts = *got;
+    error = err != NULL ? *err : (struct error){0};
+    (void)snprintf(why, sizeof(why), "%s", reason);
+    if (--pending == 0) {
+        loop_stop(loop, 0);
+    }
+}
+
+static void start_run(bool full, struct kb_sync_memory *remembered)
+{
+    pending++;
+    kb_sync_run(&env,
+        &(struct kb_sync_request){.tenant = "default", .full = full, .memory = remembered, .done = on_done});
+}
+
+static void run(bool full)
+{
+    start_run(full, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(error.disposition, ERROR_NONE);
+}
+
+static int64_t revision(void)
+{
+    return strtoll(
+        pg_testdb_value(&testdb, "SELECT revision FROM kb_revisions WHERE tenant = 'default'"), NULL, 10);
+}
+
+static void assert_counts(int found, int read, int changed, int failed, int removed)
+{
+    assert_int_equal(counts.found, found);
+    assert_int_equal(counts.read, read);
+    assert_int_equal(counts.changed, changed);
+    assert_int_equal(counts.failed, failed);
+    assert_int_equal(counts.removed, removed);
+}
+
+/* The counters of words must say what counting the passages again says. */
+static void assert_terms_are_right(void)
+{
+    assert_string_equal(
+        pg_testdb_value(&testdb,
+            "SELECT count(*) FROM (SELECT p.tenant, p.config, u.lexeme, count(*)::int AS texts "
+            "FROM kb_passages p, unnest(p.tsv) u GROUP BY 1, 2, 3) a FULL JOIN "
+            "(SELECT * FROM kb_terms WHERE corpus = 'kb') b USING (tenant, config, lexeme, texts) "
+            "WHERE b.corpus IS NULL OR a.texts IS NULL"),
+        "0");
+    assert_string_equal(
+        pg_testdb_value(&testdb,
+            "SELECT (SELECT count(*) FROM kb_passages) = (SELECT coalesce(sum(texts), 0) FROM kb_corpora "
+            "WHERE corpus = 'kb')"),
+        "t");
+}
+
+static int setup_all(void **state)
+{
+    (void)state;
+    struct error err;
+    struct buf problems;
+    buf_init(&problems, 4096);
+    pg_testdb_create(&testdb, true);
+    (void)snprintf(folder, sizeof(folder), "/tmp/test_kb_store.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    loop = loop_new(2);
+    db = db_new(loop, &(struct db_options){.url = testdb.url, .connections = 4, .query_timeout_ms = 20000});
+    conf = conf_load(NULL, &problems);
+    assert_non_null(conf);
+    assert_true(conf_set(conf, "kb.source", folder, &err));
+    source = blob_open(loop, conf, &err);
+    assert_non_null(source);
+    env = (struct kb_sync_env){
+        .loop = loop, .db = db, .source = source, .public_url = "https://help.example", .max_document = 4096};
+    buf_fini(&problems);
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
+{
+    (void)st;
+    (void)flag;
+    (void)at;
+    return remove(path);
+}
+
+static int teardown_all(void **state)
+{
+    (void)state;
+    db_free(db);
+    blob_close(source);
+    conf_free(conf);
+    loop_free(loop);
+    pg_testdb_drop(&testdb);
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void new_documents_are_stored(void **state)
+{
+    (void)state;
+    write_file("a.md", "# Alpha\n\nThe first document speaks of apples.\n");
+    write_file("b.txt", "Beta\n\nThe second document speaks of pears.\n");
+    write_file("picture.png", "not a document");
+    run(false);
+    assert_counts(2, 2, 2, 0, 0);
+    assert_int_equal(revision(), 2);
+    assert_string_equal(pg_testdb_value(&testdb, "SELECT uri FROM kb_documents WHERE object_key = 'a.md'"),
+        "https://help.example/a.md");
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT anchor || ':' || text FROM kb_passages WHERE object_key = 'a.md'"),
+        "alpha:The first document speaks of apples.");
+    assert_terms_are_right();
+}
+
+static void what_did_not_change_is_not_read(void **state)
+{
+    (void)state;
+    run(false);
+    assert_counts(2, 0, 0, 0, 0);
+    run(true);
+    assert_counts(2, 2, 0, 0, 0);
+    assert_int_equal(revision(), 2);
+}
+
+static void a_changed_document_is_switched(void **state)
+{
+    (void)state;
+    write_file("a.md", "# Alpha\n\nNow it speaks of cherries, and of nothing else.\n");
+    run(false);
+    assert_counts(2, 1, 1, 0, 0);
+    assert_int_equal(revision(), 3);
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE text LIKE '%apples%'"), "0");
+    assert_terms_are_right();
+}
+
+static void a_broken_document_keeps_nothing_and_says_why(void **state)
+{
+    (void)state;
+    write_file("a.md", "broken \xff");
+    run(false);
+    assert_counts(2, 1, 0, 1, 0);
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT state || ': ' || why FROM kb_documents WHERE object_key = 'a.md'"),
+        "failed: the document is not valid UTF-8");
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE object_key = 'a.md'"), "0");
+    int64_t before = revision();
+    char *large = malloc(6000);
+    assert_non_null(large);
+    memset(large, 'x', 5999);
+    large[5999] = '\0';
+    write_file("large.txt", large);
+    free(large);
+    run(false);
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT why FROM kb_documents WHERE object_key = 'large.txt'"),
+        "the document has 5999 bytes, 4096 are allowed");
+    run(false); /* it is looked at again, but nothing is new */
+    assert_int_equal(revision(), before + 1);
+    remove_file("large.txt");
+    write_file("a.md", "# Alpha\n\nHealed.\n");
+    run(false);
+    assert_counts(2, 1, 1, 0, 1);
+    assert_terms_are_right();
+}
+
+static void a_deleted_document_is_gone(void **state)
+{
+    (void)state;
+    remove_file("b.txt");
+    run(false);
+    assert_counts(1, 0, 0, 0, 1);
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT count(*) FROM kb_documents WHERE object_key = 'b.txt'"), "0");
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE object_key = 'b.txt'"), "0");
+    assert_terms_are_right();
+}
+
+static void a_source_that_is_away_removes_nothing(void **state)
+{
+    (void)state;
+    char away[80];
+    (void)snprintf(away, sizeof(away), "%s.away", folder);
+    assert_int_equal(rename(folder, away), 0);
+    start_run(false, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(error.disposition, ERROR_RETRY);
+    assert_string_equal(error.code, "blob_unavailable");
+    assert_int_equal(rename(away, folder), 0);
+    assert_string_equal(pg_testdb_value(&testdb, "SELECT count(*) FROM kb_documents"), "1");
+}
+
+static void a_source_that_looks_the_same_is_left_at_once(void **state)
+{
+    (void)state;
+    start_run(false, &memory);
+    (void)loop_run(loop);
+    assert_int_equal(strlen(memory.digest), 64);
+    pg_testdb_script(&testdb, "UPDATE kb_documents SET etag = ''"); /* would be read if it were compared */
+    start_run(false, &memory);
+    (void)loop_run(loop);
+    assert_counts(1, 0, 0, 0, 0);
+    write_file("c.md", "# Gamma\n\nThird.\n");
+    start_run(false, &memory);
+    (void)loop_run(loop);
+    assert_counts(2, 2, 1, 0, 0);
+}
+
+static void two_runs_at_once_agree(void **state)
+{
+    (void)state;
+    char name[32];
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof(name), "many-%d.md", i);
+        write_file(name, "# Many\n\nThe same words in many documents, changed at once.\n");
+    }
+    int64_t before = revision();
+    start_run(false, NULL);
+    start_run(false, NULL);
+    start_run(false, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(revision(), before + 20);
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT count(*) FROM kb_documents WHERE state = 'ready'"), "22");
+    assert_terms_are_right();
+}
+
+static enum kb_change changed;
+
+static void on_changed(void *arg, enum kb_change change, const struct error *err)
+{
+    (void)arg;
+    assert_null(err);
+    changed = change;
+    loop_stop(loop, 0);
+}
+
+static void who_read_earlier_does_not_overwrite(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new(0);
+    struct kb_passage passage = {.heading_path = "", .anchor = "", .text = "old"};
+    struct kb_document document = {.title = "T", .locale = "en", .passages = &passage, .passage_count = 1};
+    struct kb_put put = {.place = {.tenant = "default", .source = "default", .key = "race.md"},
+        .uri = "kb://default/race.md",
+        .fingerprint = "one",
+        .etag = "1",
+        .document = &document,
+        .why = ""};
+    kb_store_put(db, arena, &put, on_changed, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(changed, KB_CHANGED);
+    put.fingerprint = "two"; /* decided before the row was there */
+    kb_store_put(db, arena, &put, on_changed, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(changed, KB_CONFLICT);
+    kb_store_remove(db, arena, &put.place, 0, on_changed, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(changed, KB_CONFLICT);
+    put.seen = revision();
+    kb_store_put(db, arena, &put, on_changed, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(changed, KB_CHANGED);
+    put.seen = revision();
+    kb_store_put(db, arena, &put, on_changed, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(changed, KB_UNCHANGED);
+    kb_store_remove(db, arena, &put.place, revision(), on_changed, NULL);
+    (void)loop_run(loop);
+    assert_int_equal(changed, KB_CHANGED);
+    arena_free(arena);
+    assert_terms_are_right();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_documents_are_stored),
+        cmocka_unit_test(what_did_not_change_is_not_read),
+        cmocka_unit_test(a_changed_document_is_switched),
+        cmocka_unit_test(a_broken_document_keeps_nothing_and_says_why),
+        cmocka_unit_test(a_deleted_document_is_gone),
+        cmocka_unit_test(a_source_that_is_away_removes_nothing),
+        cmocka_unit_test(a_source_that_looks_the_same_is_left_at_once),
+        cmocka_unit_test(two_runs_at_once_agree),
+        cmocka_unit_test(who_read_earlier_does_not_overwrite),
+    };
+    return cmocka_run_group_tests_name("kb_store", tests, setup_all, teardown_all);
+}
