@@ -129,7 +129,7 @@ static rd_kafka_topic_partition_list_t *owned_offsets(
         rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(list, name, offset->partition);
         entry->offset = offset->offset;
         entry->metadata_size = strlen(offset->metadata);
-        entry->metadata = entry->metadata_size > 0 ? strdup(offset->metadata) : NULL; /* the list frees it */
+        entry->metadata = entry->metadata_size > 0 ? xstrdup(offset->metadata) : NULL; /* the list frees it */
         if (!entry->metadata) {
             entry->metadata_size = 0;
         }

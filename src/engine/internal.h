@@ -150,7 +150,7 @@ bool commit_pending(const struct engine *engine);
 
 /* ---- drain.c ---- */
 
-void drain_revoked(void *arg, const char *topic, int32_t partition, bool lost);
+void drain_revoked(void *arg, const char *topic, int32_t id, bool lost);
 void drain_step(struct engine *engine); /* releases what is finished, closes when all is */
 void drain_revoke_overdue(void *arg);
 void drain_timed_out(void *arg);

@@ -321,7 +321,7 @@ void engine_finish(struct engine_job *job, enum engine_outcome outcome, const st
         metric_add(engine->metric.oversized, 1);
         outcome = ENGINE_FAILED;
         err = &job->emit_error;
-    } else if (err) {
+    } else {
         err = &why;
     }
     metric_observe(engine->metric.seconds, (double)(clock_mono_us() - job->started_us) / 1e6);

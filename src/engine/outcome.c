@@ -16,7 +16,7 @@ enum outcome_action outcome_action(
     if (outcome == ENGINE_SKIP) {
         return ACTION_SKIP;
     }
-    switch (err ? err->disposition : ERROR_FATAL) {
+    switch (err->disposition) {
     case ERROR_RETRY:
         return attempt <= policy->retries ? ACTION_RETRY : ACTION_DEAD_LETTER;
     case ERROR_REJECT:

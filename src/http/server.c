@@ -88,11 +88,14 @@ static bool listen_on(struct http_server *server, const struct addrinfo *address
             "cannot listen on %s port %d: %s", options->host, options->port, strerror(why));
     }
     evconnlistener_set_error_cb(server->listener, on_accept_error);
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {0};
     socklen_t len = sizeof(bound);
-    if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&bound, &len) == 0) {
-        server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                         : ((struct sockaddr_in *)&bound)->sin_port);
+    if (getsockname(evconnlistener_get_fd(server->listener), &bound.any, &len) == 0) {
+        server->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     }
     return true;
 }

@@ -281,10 +281,12 @@ static void write_document(struct writer *writer, cmark_node *document)
 /* Bytes of the mark that opens a quote or an item at `at`, 0 when there is none. */
 static size_t container_mark(const char *at)
 {
-    if (*at == '>')
+    if (*at == '>') {
         return 1;
-    if ((*at == '-' || *at == '+' || *at == '*') && (at[1] == ' ' || at[1] == '\t'))
+    }
+    if ((*at == '-' || *at == '+' || *at == '*') && (at[1] == ' ' || at[1] == '\t')) {
         return 2;
+    }
     size_t digits = strspn(at, "0123456789");
     return digits && (at[digits] == '.' || at[digits] == ')') ? digits + 1 : 0;
 }
@@ -297,8 +299,9 @@ static bool nested_too_deeply(const char *text)
         for (const char *at = line; mark; at += mark) {
             at += strspn(at, " \t");
             mark = container_mark(at);
-            if (mark && ++depth > MARKDOWN_DEPTH)
+            if (mark && ++depth > MARKDOWN_DEPTH) {
                 return true;
+            }
         }
         line += strcspn(line, "\n");
     }

@@ -110,21 +110,22 @@ static void compare(struct run *run, const struct kb_known_list *known)
     while (i < run->object_count || k < known->count) {
         const struct blob_object *object = i < run->object_count ? run->objects[i] : NULL;
         const struct kb_known *row = k < known->count ? &known->items[k] : NULL;
-        int order = row == NULL ? -1 : object == NULL ? 1 : strcmp(object->key, row->key);
-        if (row != NULL && order > 0) {
+        int order = object != NULL && row != NULL ? strcmp(object->key, row->key) : 0;
+        if (object == NULL || order > 0) {
             if (!*run->why) { /* what could not be listed may be there all the same */
                 run->todo[run->todo_count++] = row->key;
             }
             k++;
             continue;
         }
-        bool same = row != NULL && order == 0 && !run->request.full &&
+        bool stored = row != NULL && order == 0;
+        bool same = stored && !run->request.full &&
                     !strcmp(kb_etag(run->arena, run->env->public_url, object->etag), row->etag);
         if (!same) {
             run->todo[run->todo_count++] = object->key;
         }
         i++;
-        k += order == 0;
+        k += stored;
     }
 }
 

@@ -201,7 +201,7 @@ static const char *body_of(struct arena *arena, const struct msg_ticket *ticket)
 {
     for (size_t i = ticket->messages_count; i > 0; i--) {
         const struct msg_message *message = &ticket->messages[i - 1];
-        if (message->role == MSG_ROLE_CUSTOMER && strcmp(message->text, ticket->description)) {
+        if (message->role == MSG_ROLE_CUSTOMER && strcmp(message->text, ticket->description) != 0) {
             return arena_printf(arena, "%s\n%s", message->text, ticket->description);
         }
         if (message->role == MSG_ROLE_CUSTOMER) {

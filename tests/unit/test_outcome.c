@@ -27,7 +27,7 @@ static void test_actions(void **state)
     assert_int_equal(failed(ERROR_REJECT, 1), ACTION_DEAD_LETTER);
     assert_int_equal(failed(ERROR_FATAL, 1), ACTION_STOP);
     assert_int_equal(failed(ERROR_NONE, 1), ACTION_STOP);
-    assert_int_equal(outcome_action(ENGINE_FAILED, NULL, 1, &policy), ACTION_STOP);
+    assert_int_equal(outcome_action(ENGINE_FAILED, &(struct error){0}, 1, &policy), ACTION_STOP);
 }
 
 static void header_is(const struct bus_record *record, const char *name, const char *value)
