@@ -1,5 +1,6 @@
 /* All documents of a source: compares what it holds with what the base knows, and synchronises those that
  * differ. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -111,13 +112,14 @@ static void compare(struct run *run, const struct kb_known_list *known)
         const struct blob_object *object = i < run->object_count ? run->objects[i] : NULL;
         const struct kb_known *row = k < known->count ? &known->items[k] : NULL;
         int order = object != NULL && row != NULL ? strcmp(object->key, row->key) : 0;
-        if (object == NULL || order > 0) {
+        if (row != NULL && (object == NULL || order > 0)) {
             if (!*run->why) { /* what could not be listed may be there all the same */
                 run->todo[run->todo_count++] = row->key;
             }
             k++;
             continue;
         }
+        assert(object != NULL); /* or there was a row alone */
         bool stored = row != NULL && order == 0;
         bool same = stored && !run->request.full &&
                     !strcmp(kb_etag(run->arena, run->env->public_url, object->etag), row->etag);
