@@ -103,31 +103,33 @@ static void start_some(struct run *run)
     }
 }
 
+static void add_todo(struct run *run, const char *key)
+{
+    run->todo[run->todo_count++] = key;
+}
+
 /* Both lists are sorted by key: one walk finds what is new, different and gone. */
 static void compare(struct run *run, const struct kb_known_list *known)
 {
     run->todo = arena_array(run->arena, run->object_count + known->count + 1, sizeof(*run->todo));
-    size_t i = 0, k = 0;
-    while (i < run->object_count || k < known->count) {
-        const struct blob_object *object = i < run->object_count ? run->objects[i] : NULL;
-        const struct kb_known *row = k < known->count ? &known->items[k] : NULL;
-        int order = object != NULL && row != NULL ? strcmp(object->key, row->key) : 0;
-        if (row != NULL && (object == NULL || order > 0)) {
-            if (!*run->why) { /* what could not be listed may be there all the same */
-                run->todo[run->todo_count++] = row->key;
+    bool whole = !*run->why; /* else what was not listed may be there all the same */
+    size_t k = 0;
+    for (size_t i = 0; i < run->object_count; i++) {
+        const struct blob_object *object = run->objects[i];
+        for (; k < known->count && strcmp(known->items[k].key, object->key) < 0; k++) {
+            if (whole) {
+                add_todo(run, known->items[k].key);
             }
-            k++;
-            continue;
         }
-        assert(object != NULL); /* or there was a row alone */
-        bool stored = row != NULL && order == 0;
-        bool same = stored && !run->request.full &&
-                    !strcmp(kb_etag(run->arena, run->env->public_url, object->etag), row->etag);
-        if (!same) {
-            run->todo[run->todo_count++] = object->key;
+        const struct kb_known *row =
+            k < known->count && !strcmp(known->items[k].key, object->key) ? &known->items[k++] : NULL;
+        const char *etag = kb_etag(run->arena, run->env->public_url, object->etag);
+        if (run->request.full || !row || strcmp(etag, row->etag) != 0) {
+            add_todo(run, object->key);
         }
-        i++;
-        k += stored;
+    }
+    for (; whole && k < known->count; k++) {
+        add_todo(run, known->items[k].key);
     }
 }
 
