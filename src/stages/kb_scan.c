@@ -2,11 +2,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/alloc.h"
 #include "base/clock.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "stages/kb_sync.h"
 
-#define LEASE_MS 10000 /* beyond the interval: how long others wait for a holder that died */
+#define LEASE_MS 5000 /* beyond the interval: how long others wait for a holder that died */
 
 static void scan_again(struct kb_stage *stage)
 {
@@ -156,9 +158,11 @@ static void on_timer(void *arg)
     claim(stage, on_claimed);
 }
 
-void kb_scan_start(struct kb_stage *stage, int64_t interval_ms)
+void kb_scan_start(struct kb_stage *stage, const char *instance, int64_t interval_ms)
 {
-    uuid_v7(stage->holder);
+    char own[UUID_TEXT_SIZE];
+    uuid_v7(own);
+    stage->holder = xstrdup(*instance ? instance : own);
     stage->interval_ms = interval_ms;
     stage->timer = loop_timer_new(stage->env.loop, on_timer, stage);
     loop_timer_arm(stage->timer, 0);
@@ -176,6 +180,7 @@ static void stage_free(struct kb_stage *stage)
     blob_close(stage->env.source);
     free(stage->tenant);
     free(stage->public_url);
+    free(stage->holder);
     free(stage);
 }
 

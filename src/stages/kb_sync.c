@@ -200,7 +200,7 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
             kb_stage_close(stage);
             return NULL;
         }
-        kb_scan_start(stage, conf_int(env->conf, CONF_KB_SCAN_INTERVAL));
+        kb_scan_start(stage, conf_text(env->conf, CONF_INSTANCE), conf_int(env->conf, CONF_KB_SCAN_INTERVAL));
     } else {
         log_warn("no source of documents is set (kb.source): nothing to synchronise");
     }

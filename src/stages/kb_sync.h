@@ -3,7 +3,6 @@
 #ifndef HELPDESK_STAGES_KB_SYNC_H
 #define HELPDESK_STAGES_KB_SYNC_H
 
-#include "base/ids.h"
 #include "base/metrics.h"
 #include "kb/sync.h"
 #include "stages/stage.h"
@@ -17,7 +16,7 @@ struct kb_stage {
     /* The scan: */
     struct loop_timer *timer;
     int64_t interval_ms;
-    char holder[UUID_TEXT_SIZE]; /* this process, in kb_scans */
+    char *holder; /* this process in kb_scans: its instance, so that it goes on at once after a restart */
     int64_t claimed_mono_ms;
     struct kb_sync_memory memory;
     int64_t revision; /* of the base at the last scan */
@@ -34,7 +33,7 @@ void kb_stage_close(struct kb_stage *stage);
 void kb_stage_metrics(struct kb_stage *stage);
 void kb_stage_count(struct kb_stage *stage, int changed, int removed, int failed);
 
-void kb_scan_start(struct kb_stage *stage, int64_t interval_ms);
+void kb_scan_start(struct kb_stage *stage, const char *instance, int64_t interval_ms);
 
 struct kb_job_row {
     const char *id;
