@@ -135,6 +135,7 @@ class Stack:
             HELPDESK_KAFKA_PREFIX=self.prefix,
             HELPDESK_KB_SOURCE=str(self.kb),
             HELPDESK_KB_PUBLIC_URL="https://help.example.com/",
+            HELPDESK_SCHEMAS_CONFLUENT_IDS="41=TicketEvent",
         )
         if kafka:
             self.env["HELPDESK_KAFKA_BROKERS"] = kafka.address

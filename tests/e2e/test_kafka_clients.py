@@ -1,12 +1,14 @@
 """Tickets straight on Kafka by independent clients, and what becomes of records that are not tickets."""
 
 import json
+import pathlib
+import subprocess
 import uuid
 
 import pytest
 
 import wire
-from harness import http, ticket, wait_until
+from harness import PROGRAM, http, ticket, wait_until
 
 
 @pytest.fixture
@@ -29,10 +31,15 @@ def test_published_ticket_is_answered_on_tickets_answered(client):
     assert answer["event_id"] and answer["correlation_id"] and answer["received_at"]
 
 
-def test_confluent_framing_is_read(stack, client):
+def test_confluent_framing_of_a_pinned_id_is_read(client):
+    sent = raw_ticket()
+    client.publish_ticket(sent, frame=lambda event: wire.confluent(41, event))
+    assert client.answers([sent["ticket_id"]])
+
+
+def test_confluent_id_that_is_not_pinned_is_a_dead_letter(client):
     sent = raw_ticket()
     client.publish_ticket(sent, frame=lambda event: wire.confluent(7, event))
-    # Id 7 is not pinned in this stack: a dead letter that says so, byte for byte.
     found = dead_letter(client, "classifier", lambda m: m.value()[:5] == b"\0\0\0\0\x07" and sent["ticket_id"].encode() in m.value())
     assert "7" in wire.header(found, "helpdesk.error.message")
 
@@ -106,6 +113,16 @@ def test_same_event_twice_is_one_row(stack, client):
                sum(wire.decode(m.value())["event_id"] == event["event_id"] for m in client.read("tickets.answered", lambda _: False, 3)) == 2)
     rows = stack.sql("SELECT kind, count(*) FROM interactions WHERE ticket_id = %s GROUP BY kind", sent["ticket_id"])
     assert dict(rows) == {"submitted": 1, "classified": 1, "enriched": 1, "answered": 1}
+
+
+def test_c_library_publishes_and_consumes(stack):
+    program = pathlib.Path(PROGRAM).with_name("loadgen")
+    command = [str(program), "--brokers", stack.brokers, "--prefix", stack.prefix, "--tickets", "500", "--rate", "200"]
+    done = subprocess.run(command + ([] if stack.kafka else ["--embedded"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["sent"] == report["answered"] == 500 and report["lost"] == 0, report
 
 
 def test_auto_generated_ticket_is_never_drafted(client):
