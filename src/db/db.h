@@ -35,8 +35,8 @@ struct db_query {
 };
 
 /* Queues the query; completes on the loop thread, never inside this call. Errors: ERROR_RETRY
- * "db_unavailable", "db_timeout", "db_conflict" (serialization, deadlock); ERROR_REJECT "db_data" (bad value,
- * constraint); ERROR_FATAL "db_schema" (missing table or column: not migrated). */
+ * "db_unavailable", "db_timeout", "db_conflict" (serialization, deadlock), "db_internal"; ERROR_REJECT
+ * "db_data" (bad value, constraint); ERROR_FATAL "db_schema" (missing table or column: not migrated). */
 void db_query(struct db *db, const struct db_query *query, db_done *done, void *arg);
 
 /* Array parameters: text[] as PostgreSQL writes it, for unnest($1::text[], ...). NULL elements become NULL;

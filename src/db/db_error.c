@@ -21,7 +21,7 @@ static const struct {
     {"53", ERROR_RETRY, "db_unavailable", false},    /* out of memory, disk, connections */
     {"57", ERROR_RETRY, "db_unavailable", false},    /* shut down, starting up */
     {"58", ERROR_RETRY, "db_unavailable", false},    /* input/output of the server */
-    {"XX", ERROR_RETRY, "db_unavailable", false},    /* internal error */
+    {"XX", ERROR_RETRY, "db_internal", false},       /* internal error: it may be this statement's alone */
     {"21", ERROR_REJECT, "db_data", true},           /* one row hit twice */
     {"22", ERROR_REJECT, "db_data", true},           /* bad value */
     {"23", ERROR_REJECT, "db_data", true},           /* constraint */

@@ -74,7 +74,6 @@ static void hold_over(void *arg)
 {
     struct engine_job *job = arg;
     job->partition->held--;
-    job->partition->dirty = true;
     job_back_to_finished(job);
 }
 
@@ -149,13 +148,22 @@ static void given_back(struct engine *engine, const struct error *err, struct bu
 
 /* ---- a batch that is through ---- */
 
-static void free_sealed(struct engine *engine, bool refused)
+static void free_sealed(struct engine *engine)
 {
     struct engine_job *job;
     while ((job = TAILQ_FIRST(&engine->sealed)) != NULL) {
-        job->partition->dirty |= refused;
         TAILQ_REMOVE(&engine->sealed, job, link);
         job_free(job);
+    }
+}
+
+/* Whatever the batch held, there is something to ask with: nothing else ends the refusal. */
+static void ask_again_for_all(struct engine *engine)
+{
+    struct engine_partition *partition;
+    LIST_FOREACH(partition, &engine->partitions, link)
+    {
+        partition->dirty = true;
     }
 }
 
@@ -170,13 +178,14 @@ static void batch_committed(void *arg, const struct error *err, struct bus_batch
         engine_stop(engine, err);
         return;
     }
-    free_sealed(engine, err != NULL);
+    free_sealed(engine);
     engine->refused = err != NULL;
     if (err) {
         log_warn("offsets were not taken", LOG_STR("code", err->code), LOG_STR("text", err->text));
         engine->turn_armed = true;
         loop_timer_arm(engine->turn, REFUSED_PAUSE_MS);
         drain_give_up_leaving(engine);
+        ask_again_for_all(engine);
         return;
     }
     engine_kick(engine);
@@ -191,6 +200,7 @@ static void seal_finished(struct engine *engine, struct bus_batch *batch)
         TAILQ_REMOVE(&engine->finished, job, link);
         TAILQ_INSERT_TAIL(&engine->sealed, job, link);
         job->state = JOB_SEALED;
+        job->partition->dirty = true;
         window_set_done(&job->node, true);
         add_outputs(batch, job);
     }

@@ -10,6 +10,8 @@ static void show_gauges(struct engine *engine)
 {
     size_t window = 0;
     size_t held = 0;
+    size_t waiting = 0;
+    size_t keys = 0;
     const struct engine_partition *partition;
     LIST_FOREACH(partition, &engine->partitions, link)
     {
@@ -19,8 +21,12 @@ static void show_gauges(struct engine *engine)
     metric_set(engine->metric.in_flight, (double)engine->running);
     metric_set(engine->metric.buffered, (double)engine->buffered);
     metric_set(engine->metric.bytes, (double)engine->bytes);
-    metric_set(engine->metric.waiting, (double)order_waiting(engine->order));
-    metric_set(engine->metric.keys, (double)order_keys(engine->order));
+    for (size_t i = 0; i < engine->topic_count; i++) {
+        waiting += order_waiting(engine->orders[i]);
+        keys += order_keys(engine->orders[i]);
+    }
+    metric_set(engine->metric.waiting, (double)waiting);
+    metric_set(engine->metric.keys, (double)keys);
     metric_set(engine->metric.window, (double)window);
     metric_set(engine->metric.held, (double)held);
 }
@@ -123,12 +129,8 @@ static bool open_bus(struct engine *engine, const struct conf *conf, struct erro
         .record = intake_record,
         .fatal = consumer_fatal,
     };
-    size_t count = 0;
-    while (engine->stage->topics[count]) {
-        count++;
-    }
-    engine->consumer = bus_consumer_new(
-        engine->loop, conf, engine->stage->name, engine->stage->topics, count, &events, engine, err);
+    engine->consumer = bus_consumer_new(engine->loop, conf, engine->stage->name, engine->stage->topics,
+        engine->topic_count, &events, engine, err);
     if (!engine->consumer) {
         return false;
     }
@@ -143,7 +145,13 @@ struct engine *engine_new(struct loop *loop, const struct conf *conf, const stru
     engine->loop = loop;
     engine->stage = stage;
     engine->stage_state = stage_state;
-    engine->order = order_new();
+    while (stage->topics[engine->topic_count]) {
+        engine->topic_count++;
+    }
+    engine->orders = xcalloc(engine->topic_count, sizeof(*engine->orders));
+    for (size_t i = 0; i < engine->topic_count; i++) {
+        engine->orders[i] = order_new();
+    }
     LIST_INIT(&engine->partitions);
     TAILQ_INIT(&engine->ready);
     TAILQ_INIT(&engine->finished);
@@ -165,7 +173,10 @@ void engine_free_last(struct engine *engine)
     if (engine->running > 0) {
         return;
     }
-    order_free(engine->order);
+    for (size_t i = 0; i < engine->topic_count; i++) {
+        order_free(engine->orders[i]);
+    }
+    free(engine->orders);
     free(engine);
 }
 

@@ -1,9 +1,9 @@
 /* The stage engine: consume -> process -> produce, with thousands of jobs in flight on one loop.
  *
- * Model: Confluent's Parallel Consumer. Order is kept per key, not per partition; the committed offset is the
- * lowest one not done, and what is done beyond it travels in the commit's metadata as a run-length map, so a
- * restart repeats little. Outputs and offsets are sealed into batches; one commits while the next collects:
- * load sets the batch size and a single record waits for no timer. */
+ * Model: Confluent's Parallel Consumer. Order is kept per key of a topic, not per partition; the committed
+ * offset is the lowest one not done, and what is done beyond it travels in the commit's metadata as a
+ * run-length map, so a restart repeats little. Outputs and offsets are sealed into batches; one commits while
+ * the next collects: load sets the batch size and a single record waits for no timer. */
 #ifndef HELPDESK_ENGINE_ENGINE_H
 #define HELPDESK_ENGINE_ENGINE_H
 
@@ -44,7 +44,8 @@ bool engine_cancelled(const struct engine_job *job);
 /* Adds an output (copied). */
 void engine_emit(struct engine_job *job, const struct bus_record *out);
 /* Ends the job, exactly once. `err` with ENGINE_FAILED only. A retry comes back to process() later, in its
- * key's turn: full jitter backoff, `retry_after_ms` obeyed, after engine.retries attempts the dead letter. */
+ * key's turn: full jitter backoff, `retry_after_ms` obeyed, after engine.retries attempts the dead letter. An
+ * ERROR_RETRY whose code ends in "_unavailable" says that what the job needs is away: it does not count. */
 void engine_finish(struct engine_job *job, enum engine_outcome outcome, const struct error *err);
 /* CPU work above 1 ms: `work` on a pool thread (touches only what hangs on `arg`), then `done` on the loop
  * thread. */

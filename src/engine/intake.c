@@ -1,8 +1,18 @@
 /* What comes in: partitions with their maps, records into jobs, and the limits that pause them. */
 #include <stdlib.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "base/log.h"
 #include "engine/internal.h"
+
+static struct order *order_of(const struct engine *engine, const char *topic)
+{
+    size_t i = 0;
+    while (i + 1 < engine->topic_count && strcmp(engine->stage->topics[i], topic) != 0) {
+        i++;
+    }
+    return engine->orders[i];
+}
 
 void intake_assigned(void *arg, const char *topic, int32_t partition, int64_t offset, const char *metadata)
 {
@@ -10,6 +20,7 @@ void intake_assigned(void *arg, const char *topic, int32_t partition, int64_t of
     struct engine_partition *added = xcalloc(1, sizeof(*added));
     added->topic = topic;
     added->id = partition;
+    added->order = order_of(engine, topic);
     TAILQ_INIT(&added->jobs);
     if (!window_init(&added->window, offset, metadata)) {
         log_warn("the map of finished records is unreadable; starting at the offset", LOG_STR("topic", topic),
@@ -95,7 +106,7 @@ void intake_record(void *arg, const struct bus_record *record, void *handle)
         return;
     }
     struct engine_job *job = job_new(partition, engine, record, handle);
-    if (order_join(engine->order, &job->turn, record->key, record->key_len)) {
+    if (order_join(partition->order, &job->turn, record->key, record->key_len)) {
         job_make_ready(job);
     }
     limit_intake(engine);

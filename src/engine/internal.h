@@ -42,6 +42,7 @@ struct engine_job {
     enum job_state state;
     bool cancelled;
     int attempt;
+    int outages;         /* attempts that do not count: what they needed was away */
     struct arena *arena; /* while running */
     struct engine_output *outputs;
     struct engine_output **outputs_end;
@@ -58,11 +59,12 @@ TAILQ_HEAD(job_list, engine_job);
 struct engine_partition {
     const char *topic; /* the consumer's string: compared by address */
     int32_t id;
+    struct order *order; /* its topic's */
     struct window window;
     struct job_list jobs; /* all whose node is in the window */
     size_t live;          /* of them: neither dropped nor cancelled */
     size_t held;
-    bool dirty;   /* its position changed since the last seal */
+    bool dirty;   /* its position is for the next batch */
     bool narrow;  /* its map grew too long: no intake */
     bool paused;  /* as the consumer was told */
     bool leaving; /* revoked; released when its work is committed */
@@ -77,7 +79,8 @@ struct engine {
     void *stage_state;
     struct bus_consumer *consumer;
     struct bus_committer *committer;
-    struct order *order;
+    struct order **orders; /* one for each topic: a record never waits for one that may need it to be done */
+    size_t topic_count;
     struct retry_policy retry;
     size_t max_running;
     size_t max_bytes;

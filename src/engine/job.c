@@ -42,7 +42,7 @@ void job_make_ready(struct engine_job *job)
 
 static void leave_turn(struct engine_job *job)
 {
-    struct order_entry *next = order_leave(job->engine->order, &job->turn);
+    struct order_entry *next = order_leave(job->partition->order, &job->turn);
     if (next) {
         job_make_ready((struct engine_job *)(void *)((char *)next - offsetof(struct engine_job, turn)));
     }
@@ -210,7 +210,6 @@ static void finish_job(struct engine_job *job)
     loop_timer_free(job->timer);
     job->timer = NULL;
     job->engine->buffered--;
-    job->partition->dirty = true;
     leave_turn(job);
     job_back_to_finished(job);
 }
@@ -292,6 +291,7 @@ static void apply(struct engine_job *job, enum outcome_action action, const stru
         finish_job(job);
         break;
     case ACTION_STOP:
+        job->state = JOB_WAITING; /* no longer the stage's; it goes with the engine */
         engine_stop(job->engine, err);
         break;
     }
@@ -325,7 +325,8 @@ void engine_finish(struct engine_job *job, enum engine_outcome outcome, const st
         err = &why;
     }
     metric_observe(engine->metric.seconds, (double)(clock_mono_us() - job->started_us) / 1e6);
-    enum outcome_action action = outcome_action(outcome, err, job->attempt, &engine->retry);
+    job->outages += outcome_outage(outcome, err);
+    enum outcome_action action = outcome_action(outcome, err, job->attempt - job->outages, &engine->retry);
     metric_add(engine->metric.jobs[action], 1);
     apply(job, action, err);
 }

@@ -6,6 +6,17 @@
 
 #define ERROR_PREFIX "helpdesk.error."
 #define ERROR_HEADERS 7
+#define OUTAGE_SUFFIX "_unavailable"
+
+bool outcome_outage(enum engine_outcome outcome, const struct error *err)
+{
+    if (outcome != ENGINE_FAILED || !err || err->disposition != ERROR_RETRY) {
+        return false;
+    }
+    size_t len = strlen(err->code);
+    size_t suffix = strlen(OUTAGE_SUFFIX);
+    return len > suffix && strcmp(err->code + len - suffix, OUTAGE_SUFFIX) == 0;
+}
 
 enum outcome_action outcome_action(
     enum engine_outcome outcome, const struct error *err, int attempt, const struct retry_policy *policy)
@@ -18,7 +29,7 @@ enum outcome_action outcome_action(
     }
     switch (err->disposition) {
     case ERROR_RETRY:
-        return attempt <= policy->retries ? ACTION_RETRY : ACTION_DEAD_LETTER;
+        return attempt <= policy->retries || outcome_outage(outcome, err) ? ACTION_RETRY : ACTION_DEAD_LETTER;
     case ERROR_REJECT:
         return ACTION_DEAD_LETTER;
     default: /* a failure that does not say what it is, is a bug */

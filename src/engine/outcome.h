@@ -14,8 +14,13 @@ enum outcome_action {
     ACTION_STOP,        /* the process cannot go on; nothing is committed */
 };
 
+/* `attempt`: how many of them count, this one included. */
 enum outcome_action outcome_action(
     enum engine_outcome outcome, const struct error *err, int attempt, const struct retry_policy *policy);
+/* Whether the attempt failed because the other side is away altogether, a database or a model: that says
+ * nothing about the record, so it does not count, however long it lasts. Known by a code "..._unavailable".
+ */
+bool outcome_outage(enum engine_outcome outcome, const struct error *err);
 const char *outcome_action_name(
     enum outcome_action action); /* metric label: "done", "skip", "retry", "dead", "stop" */
 

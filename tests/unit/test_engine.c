@@ -146,6 +146,82 @@ static void test_retries_end_in_a_dead_letter(void **state)
     free_collected(&letters);
 }
 
+static const char *outage(size_t index)
+{
+    (void)index;
+    return "outage";
+}
+
+static void test_what_is_away_is_waited_for(void **state)
+{
+    (void)state;
+    set_conf(conf, "engine.retries", "0");
+    publish(TOPIC_SUBMITTED, 1, make_plain, (void *)(uintptr_t)outage);
+    struct toy *toy = toy_new("a", 0);
+    toy_run(toy, 3);
+    toy_close(toy);
+    struct collected out = read_topic(TOPIC_CLASSIFIED, 1, 200);
+    assert_int_equal(out.count, 1);
+    free_collected(&out);
+}
+
+/* ---- two topics ---- */
+
+/* The feedback's record is done only when the ticket's is, which has the same key. */
+struct pair {
+    size_t tries;
+    bool ticket;
+    bool feedback;
+};
+
+static void pair_process(struct engine_job *job, void *state)
+{
+    struct pair *pair = state;
+    struct error err = {0};
+    if (strcmp(engine_record(job)->topic, TOPIC_SUBMITTED) == 0) {
+        pair->ticket = true;
+    } else if (!pair->ticket) {
+        pair->tries++;
+        error_set(&err, ERROR_RETRY, "ticket_unknown", "The ticket is not there yet");
+        engine_finish(job, ENGINE_FAILED, &err);
+        return;
+    } else {
+        pair->feedback = true;
+    }
+    engine_finish(job, ENGINE_DONE, NULL);
+}
+
+static bool pair_tried(void *arg)
+{
+    return ((struct pair *)arg)->tries > 0;
+}
+
+static bool pair_done(void *arg)
+{
+    return ((struct pair *)arg)->feedback;
+}
+
+static void test_topics_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    static const char *const topics[] = {TOPIC_FEEDBACK, TOPIC_SUBMITTED, NULL};
+    static const struct engine_stage stage = {.name = "logger", .topics = topics, .process = pair_process};
+    struct pair pair = {0};
+    struct error err = {0};
+    struct toy ending = {0};
+    struct loop *loop = loop_new(0);
+    publish(TOPIC_FEEDBACK, 1, make_plain, NULL);
+    struct engine *engine = engine_new(loop, conf, &stage, &pair, &err);
+    assert_non_null(engine);
+    assert_true(run_until(loop, pair_tried, &pair));
+    publish(TOPIC_SUBMITTED, 1, make_plain, NULL);
+    assert_true(run_until(loop, pair_done, &pair));
+    engine_drain(engine, toy_drained, &ending);
+    assert_true(run_until(loop, toy_is_drained, &ending));
+    engine_free(engine);
+    loop_free(loop);
+}
+
 /* The first record of each third key never ends. */
 static const char *some_stall(size_t index)
 {
@@ -308,6 +384,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_retries_keep_their_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retries_end_in_a_dead_letter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_away_is_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_topics_do_not_wait_for_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_repeats_only_what_was_not_done, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_members, setup, teardown),
     };

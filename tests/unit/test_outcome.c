@@ -30,6 +30,21 @@ static void test_actions(void **state)
     assert_int_equal(outcome_action(ENGINE_FAILED, &(struct error){0}, 1, &policy), ACTION_STOP);
 }
 
+static void test_what_is_away_does_not_count(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    error_set(&err, ERROR_RETRY, "db_unavailable", "text");
+    assert_true(outcome_outage(ENGINE_FAILED, &err));
+    assert_false(outcome_outage(ENGINE_DONE, &err));
+    assert_int_equal(outcome_action(ENGINE_FAILED, &err, 1000, &policy), ACTION_RETRY);
+    error_set(&err, ERROR_REJECT, "db_unavailable", "text");
+    assert_false(outcome_outage(ENGINE_FAILED, &err));
+    error_set(&err, ERROR_RETRY, "_unavailable", "text");
+    assert_false(outcome_outage(ENGINE_FAILED, &err));
+    assert_false(outcome_outage(ENGINE_FAILED, NULL));
+}
+
 static void header_is(const struct bus_record *record, const char *name, const char *value)
 {
     const struct bus_header *header = bus_record_header(record, name);
@@ -96,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_actions),
+        cmocka_unit_test(test_what_is_away_does_not_count),
         cmocka_unit_test(test_dead_letter),
         cmocka_unit_test(test_no_key_and_no_timestamp),
     };

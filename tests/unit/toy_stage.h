@@ -11,7 +11,8 @@
 
 /* ---- a stage that does what its records say ---- */
 
-/* A record's value is "<sequence>:<what>": ok, retry (fails twice first), reject, stall (never ends), big. */
+/* A record's value is "<sequence>:<what>": ok, retry (fails twice first), outage
+ * (the same, for what is away), reject, stall (never ends), big. */
 struct toy {
     struct loop *loop;
     struct engine *engine;
@@ -83,6 +84,9 @@ static inline void toy_end(void *arg)
     if (is(job, "retry") && engine_attempt(job) < 3) {
         emit_copy(job, TOPIC_CLASSIFIED, 0, "not this one");
         error_set(&err, ERROR_RETRY, "weather", "The first two attempts fail");
+        engine_finish(job, ENGINE_FAILED, &err);
+    } else if (is(job, "outage") && engine_attempt(job) < 3) {
+        error_set(&err, ERROR_RETRY, "db_unavailable", "The database is away for two attempts");
         engine_finish(job, ENGINE_FAILED, &err);
     } else if (is(job, "reject")) {
         emit_copy(job, TOPIC_CLASSIFIED, 0, "nor this one");
