@@ -19,7 +19,8 @@ struct batch_offset {
     int32_t partition;
     int64_t offset;
     char *metadata;
-    unsigned ownership; /* at submit; it must still be in force at the commit */
+    bool submitted;     /* `ownership` is known; a batch that was given back keeps it */
+    unsigned ownership; /* at the first submit; it must still be in force at the commit */
 };
 
 struct bus_batch {

@@ -17,6 +17,7 @@ struct probe {
     struct kafka_client *client;
     rd_kafka_t *kafka;
     bool answered;
+    bool again; /* the brokers went down while it was under way: what it says may be older than that */
 };
 
 static void client_tick(void *arg)
@@ -85,6 +86,12 @@ static void probe_work(struct background_call *call)
 static void probe_done(struct background_call *call)
 {
     struct probe *probe = (struct probe *)call;
+    if (probe->again) {
+        probe->again = false;
+        probe->answered = false;
+        background_submit(call->background, call);
+        return;
+    }
     probe->client->probe = NULL;
     if (probe->answered) {
         health_set("broker", true, "");
@@ -100,6 +107,7 @@ static void probe_drop(struct background_call *call)
 void kafka_client_probe(struct kafka_client *client)
 {
     if (client->probe) {
+        client->probe->again = true;
         return;
     }
     struct probe *probe = xcalloc(1, sizeof(*probe));

@@ -352,7 +352,10 @@ void bus_committer_submit(
 {
     for (size_t i = 0; i < batch->offset_count; i++) {
         struct batch_offset *offset = &batch->offsets[i];
-        offset->ownership = consumer_ownership(committer->consumer, offset->topic, offset->partition);
+        if (!offset->submitted) {
+            offset->submitted = true;
+            offset->ownership = consumer_ownership(committer->consumer, offset->topic, offset->partition);
+        }
     }
     committer->busy = true;
     committer->done = done;

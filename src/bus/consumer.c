@@ -237,8 +237,8 @@ void bus_consumer_free(struct bus_consumer *consumer)
     if (!consumer) {
         return;
     }
+    assignment_fini(consumer); /* first: it forgets a lookup that the background still has */
     kafka_client_stop(&consumer->client);
-    assignment_fini(consumer);
     rd_kafka_destroy_flags(consumer->client.kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     kafka_client_fini(&consumer->client);
     free_consumer(consumer);

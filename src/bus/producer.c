@@ -133,12 +133,12 @@ static void close_client(struct bus_producer *producer)
 
 static void renew_client(struct bus_producer *producer)
 {
-    producer->renew = false;
     char **names = xcalloc(producer->warm_count, sizeof(*names));
     for (size_t i = 0; i < producer->warm_count; i++) {
         names[i] = xstrdup(rd_kafka_topic_name(producer->warm[i]));
     }
     close_client(producer);
+    producer->renew = false; /* what the old one told at its end too */
     struct error err = {0};
     if (!open_client(producer, &err)) { /* it opened at the start, so the machine is at its end */
         log_error("the producer cannot be made anew", LOG_STR("text", err.text));

@@ -116,7 +116,8 @@ static void take_back(struct sender *sender, struct bus_batch *batch, struct bat
     }
     for (size_t i = 0; i < batch->output_count; i++) {
         struct batch_output *output = &batch->outputs[i];
-        if (output->lone && !output->acked && strcmp(output->record->topic, vain->record->topic) == 0) {
+        if (output->lone && !output->acked && !output->removed &&
+            strcmp(output->record->topic, vain->record->topic) == 0) {
             output->code = code;
         }
     }
