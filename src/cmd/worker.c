@@ -56,6 +56,8 @@ static int worker_main(const struct stage *stage, int argc)
     }
     code = role_run(&worker.role, worker_drain, &worker);
     engine_free(worker.engine);
+    loop_end_offload(
+        worker.role.loop); /* jobs that were given up may still be at work with the stage's state */
     stage->close(worker.state);
     role_close(&worker.role);
     return code;

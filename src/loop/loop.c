@@ -115,12 +115,18 @@ static void free_event(struct event *event)
     }
 }
 
+void loop_end_offload(struct loop *loop)
+{
+    pool_free(loop->pool);
+    loop->pool = NULL;
+}
+
 void loop_free(struct loop *loop)
 {
     if (!loop) {
         return;
     }
-    pool_free(loop->pool);
+    loop_end_offload(loop);
     free_event(loop->sigterm);
     free_event(loop->sigint);
     free_event(loop->wake);

@@ -20,6 +20,10 @@ void loop_free(struct loop *loop);
 /* For http and db, which hang libevent's own objects on it. */
 struct event_base *loop_base(struct loop *loop);
 
+/* Before what offloaded work uses is freed: waits for work that has begun; what still waits is dropped
+ * uncalled. */
+void loop_end_offload(struct loop *loop);
+
 int loop_run(struct loop *loop);             /* until loop_stop; returns its exit code */
 void loop_stop(struct loop *loop, int code); /* loop thread */
 
