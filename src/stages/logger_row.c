@@ -83,7 +83,11 @@ static int64_t event_time(const struct msg_ticket_event *event)
     int64_t at = event->received_at;
     for (size_t i = 0; i < event->steps_count; i++) {
         double latency = event->steps[i].latency_ms;
-        int64_t end = event->steps[i].started_at + (latency > 0 && latency < 1e9 ? (int64_t)latency : 0);
+        int64_t end;
+        if (__builtin_add_overflow(
+                event->steps[i].started_at, latency > 0 && latency < 1e9 ? (int64_t)latency : 0, &end)) {
+            continue; /* no time that anything happened at */
+        }
         at = end > at ? end : at;
     }
     return at;

@@ -117,7 +117,8 @@ static const char withdrawn_sql[] =
 
 static const char known_sql[] =
     "SELECT x.place, t.subject, t.description, t.category, t.locale, r.result IS NOT NULL, "
-    "r.result #>> '{generation,primary_draft,text}', r.result #>> '{generation,alternative_draft,text}' "
+    "r.result #>> '{generation,primary_draft,text}', r.result #>> '{generation,alternative_draft,text}', "
+    "r.correlation_id IS NOT NULL AND r.result IS NULL "
     "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS x(tenant, ticket_id, place) "
     "JOIN tickets t ON t.tenant = x.tenant AND t.ticket_id = x.ticket_id "
     "LEFT JOIN runs r ON r.tenant = t.tenant AND r.correlation_id = t.correlation_id";
@@ -304,6 +305,7 @@ void logger_known_read(
         if (place < count) {
             known[place] = (struct logger_known){.ticket = true,
                 .answered = db_bool(result, row, 5),
+                .awaited = db_bool(result, row, 8),
                 .subject = arena_strdup(arena, db_value(result, row, 1)),
                 .problem = arena_strdup(arena, db_value(result, row, 2)),
                 .category = arena_strdup(arena, db_value(result, row, 3)),
@@ -327,13 +329,13 @@ static bool has_final_text(const struct msg_feedback *feedback)
 
 bool logger_feedback_must_wait(const struct msg_feedback *feedback, const struct logger_known *known)
 {
-    bool changes = feedback->has_ticket_status || feedback->corrected_category != NULL ||
-                   feedback->corrected_priority != NULL || feedback->corrected_department != NULL ||
-                   feedback->corrected_sentiment != NULL;
+    bool corrects = feedback->corrected_category != NULL || feedback->corrected_priority != NULL ||
+                    feedback->corrected_department != NULL || feedback->corrected_sentiment != NULL;
     if (!known->ticket) {
-        return changes || is_accepted(feedback);
+        return feedback->has_ticket_status || corrects || is_accepted(feedback);
     }
-    return !known->answered && is_accepted(feedback) && !has_final_text(feedback);
+    return (known->awaited && corrects) ||
+           (!known->answered && is_accepted(feedback) && !has_final_text(feedback));
 }
 
 bool logger_feedback_resolution(struct arena *arena, const struct msg_feedback *feedback,

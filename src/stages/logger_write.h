@@ -19,6 +19,7 @@ size_t logger_write_queries(struct arena *arena, const struct logger_row *const 
 struct logger_known {
     bool ticket;   /* the ticket is in the log */
     bool answered; /* and so is the answer of its newest run */
+    bool awaited;  /* its newest run is there, and has no answer yet */
     const char *subject;
     const char *problem;
     const char *category; /* NULL: none yet */
@@ -32,8 +33,8 @@ void logger_known_query(
 void logger_known_read(
     struct arena *arena, const struct db_result *result, struct logger_known *known, size_t count);
 
-/* Feedback that changes a ticket or makes a resolution must wait until the log knows the ticket (and its
- * draft, if it is the answer). */
+/* Feedback that changes a ticket or makes a resolution must wait until the log knows the ticket; and its
+ * answer, if that is the resolution, or would take a correction back. */
 bool logger_feedback_must_wait(const struct msg_feedback *feedback, const struct logger_known *known);
 /* The redacted resolution that feedback makes; false: none. */
 bool logger_feedback_resolution(struct arena *arena, const struct msg_feedback *feedback,

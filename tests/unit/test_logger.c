@@ -316,6 +316,28 @@ static void test_feedback_before_its_ticket(void **state)
     check_value("SELECT count(*) FROM resolutions", "0");
 }
 
+/* An answer that the log has still to see would take the correction back. */
+static void test_correction_before_its_answer(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    write_row(event_row(TOPIC_SUBMITTED, event));
+    struct msg_feedback *feedback = new_feedback("f1", now_ms);
+    feedback->corrected_category = "billing";
+    struct logger_row row = feedback_row(feedback, 1);
+    struct waiter *waiter = add(row);
+    waiter->item.patient = true;
+    finish();
+    assert_string_equal(waiter->err.code, "ticket_unknown");
+    add_answer(event, "Press reset.");
+    write_row(event_row(TOPIC_ANSWERED, event));
+    waiter = add(row);
+    waiter->item.patient = true;
+    finish();
+    assert_int_equal(waiter->err.disposition, ERROR_NONE);
+    check_value(TICKET_STATE, "completed billing negative open run-1");
+}
+
 static void test_many_batches(void **state)
 {
     (void)state;
@@ -365,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_lost_database_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_feedback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_feedback_before_its_ticket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_correction_before_its_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_batches, setup, teardown),
         cmocka_unit_test(test_closing_with_work_under_way),
     };

@@ -76,6 +76,18 @@ static void test_rows_of_raw_tickets(void **state)
     assert_true(uuid_valid(make_row(&record).ticket_id));
 }
 
+static void test_hostile_times(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_step_trace *step = msg_new(&msg_step_trace, arena);
+    step->started_at = INT64_MAX;
+    step->latency_ms = 5;
+    event->steps = step;
+    event->steps_count = 1;
+    assert_int_equal(event_row(TOPIC_CLASSIFIED, event).at, now_ms);
+}
+
 static void test_replies(void **state)
 {
     (void)state;
@@ -199,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rows_of_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_raw_tickets, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hostile_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_dead_letters, setup, teardown),
