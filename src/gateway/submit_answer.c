@@ -172,6 +172,11 @@ static bool answer_from_log(struct submission *s, const struct db_result *result
     return true;
 }
 
+static bool is_overdue(const struct submission *s)
+{
+    return clock_mono_ms() >= http_request_arrived_ms(s->request) + s->wait_ms;
+}
+
 static void look_again(struct submission *s)
 {
     s->poll_ms = s->poll_ms * 2 < POLL_MAX_MS ? s->poll_ms * 2 : POLL_MAX_MS;
@@ -184,8 +189,14 @@ static void looked(void *arg, const struct db_result *result, const struct error
     if (s == NULL) {
         return;
     }
-    if (err != NULL || db_rows(result) == 0) { /* the database may come back within the wait */
-        look_again(s);
+    if (err != NULL || db_rows(result) == 0) {
+        struct error unknown = {0};
+        error_set(&unknown, ERROR_RETRY, "run_unknown", "the log does not tell of the run");
+        if (is_overdue(s)) { /* still here: nobody knows whether the broker has the run */
+            answer_failed(s, err != NULL ? err : &unknown);
+        } else { /* the database may come back within the wait */
+            look_again(s);
+        }
         return;
     }
     if (answer_from_log(s, result)) {
