@@ -61,6 +61,14 @@ static const char *run_dir(const struct up *up)
     return conf_text(up->conf, CONF_RUN_DIR);
 }
 
+static void up_withdraw_ready(struct up *up)
+{
+    char path[512];
+    up->announced = false;
+    snprintf(path, sizeof path, "%s/ready", run_dir(up));
+    unlink(path);
+}
+
 /* ---- before the roles start ---- */
 
 static bool up_take_lock(struct up *up, struct error *err)
@@ -76,8 +84,7 @@ static bool up_take_lock(struct up *up, struct error *err)
         return error_set(
             err, ERROR_FATAL, "already_running", "another `helpdesk up` runs in %s", run_dir(up));
     }
-    snprintf(path, sizeof path, "%s/ready", run_dir(up));
-    unlink(path);
+    up_withdraw_ready(up);
     return true;
 }
 
@@ -248,6 +255,7 @@ static void up_reap(struct up *up, int64_t now)
     if (child_reap(&up->broker) && up->phase == UP_RUNNING) {
         log_warn("the embedded broker is gone with all it held: everything starts again");
         up->phase = UP_RESTARTING;
+        up_withdraw_ready(up);
     }
 }
 
@@ -421,8 +429,7 @@ int cmd_up(int argc, char **argv)
     loop_timer_free(up.tick);
     loop_free(up.loop);
     char path[512];
-    snprintf(path, sizeof path, "%s/ready", run_dir(&up));
-    unlink(path);
+    up_withdraw_ready(&up);
     snprintf(path, sizeof path, "%s/lock", run_dir(&up));
     unlink(path);
     close(up.lock);
