@@ -67,5 +67,6 @@ int main(int argc, char **argv)
             return commands[i].run(argc - at, argv + at);
         }
     }
-    return cmd_fail(2, "", "no command \"%s\"; `helpdesk --help` lists them", argv[at]);
+    fprintf(stderr, "helpdesk: no command \"%s\"; `helpdesk --help` lists them\n", argv[at]);
+    return 2;
 }
