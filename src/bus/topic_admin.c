@@ -329,12 +329,20 @@ static bool create_absent(struct admin *admin, struct error *err)
     return ok;
 }
 
-/* The whole of the topic's own settings, ours in place of what was there. */
+static bool ours(const char *name)
+{
+    return strcmp(name, "retention.ms") == 0 || strcmp(name, "max.message.bytes") == 0 ||
+           strcmp(name, "cleanup.policy") == 0;
+}
+
+/* The whole of the topic's own settings, ours in place of what was there: a name given twice is refused. */
 static rd_kafka_ConfigResource_t *describe_change(const struct topic_state *state)
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, state->name);
     for (size_t i = 0; i < state->override_count; i++) {
-        rd_kafka_ConfigResource_set_config(resource, state->override_names[i], state->override_values[i]);
+        if (!ours(state->override_names[i])) {
+            rd_kafka_ConfigResource_set_config(resource, state->override_names[i], state->override_values[i]);
+        }
     }
     put_number(resource, "retention.ms", state->topic->retention_ms);
     put_number(resource, "max.message.bytes", state->topic->max_bytes);
