@@ -93,6 +93,13 @@ static int64_t event_time(const struct msg_ticket_event *event)
     return at;
 }
 
+/* A publisher may have written any state. One that is final would keep the result out of the run. */
+static const char *event_state(const struct msg_ticket_event *event, const struct kind *kind)
+{
+    bool raw = strcmp(kind->topic, TOPIC_SUBMITTED) == 0;
+    return msg_state_name(raw ? MSG_STATE_ACCEPTED : event->state);
+}
+
 static bool make_event_row(struct arena *arena, const struct bus_record *record, const struct kind *kind,
     struct logger_row *row, bool *skip, struct error *err)
 {
@@ -100,6 +107,9 @@ static bool make_event_row(struct arena *arena, const struct bus_record *record,
         msg_decode(&msg_ticket_event, arena, record->value, record->value_len, err);
     if (event == NULL) {
         return false;
+    }
+    if (!ticket_tenant_valid(event->tenant)) { /* the classifier has refused it: nobody answers it */
+        return error_set(err, ERROR_REJECT, "ticket_invalid", "tenant is none");
     }
     *skip = strcmp(record->topic, TOPIC_REPLIES) == 0 && event->kind != MSG_KIND_QUESTION;
     if (*skip) {
@@ -115,7 +125,7 @@ static bool make_event_row(struct arena *arena, const struct bus_record *record,
         .correlation_id = event->correlation_id,
         .ticket_id = event->ticket.ticket_id,
         .kind = kind->name,
-        .state = msg_state_name(event->state),
+        .state = event_state(event, kind),
         .received_at = event->received_at,
         .at = event_time(event),
         .payload = step_payload(arena, json, kind),
@@ -139,6 +149,9 @@ static bool check_feedback(const struct msg_feedback *feedback, struct error *er
 {
     if (!ticket_id_valid(feedback->ticket_id)) {
         return error_set(err, ERROR_REJECT, "feedback_invalid", "ticket_id is none");
+    }
+    if (!ticket_tenant_valid(feedback->tenant)) {
+        return error_set(err, ERROR_REJECT, "feedback_invalid", "tenant is none");
     }
     return in_range(feedback->has_rating, feedback->rating, "rating", err) &&
            in_range(feedback->has_csat, feedback->csat, "csat", err);
@@ -198,8 +211,10 @@ static void split_key(struct arena *arena, const struct bus_record *record, stru
         return;
     }
     *slash = '\0';
-    row->tenant = key;
-    row->ticket_id = slash + 1;
+    if (ticket_tenant_valid(key)) {
+        row->tenant = key;
+        row->ticket_id = slash + 1;
+    }
 }
 
 static const char *error_header(struct arena *arena, const struct bus_record *record, const char *name)
@@ -245,7 +260,7 @@ static bool read_dead_event(struct arena *arena, const struct bus_record *origin
 {
     struct msg_ticket_event *event =
         msg_decode(&msg_ticket_event, arena, original->value, original->value_len, NULL);
-    if (event == NULL) {
+    if (event == NULL || !ticket_tenant_valid(event->tenant)) {
         return false;
     }
     ticket_event_identify(arena, event, original);
@@ -263,7 +278,7 @@ static void read_dead_headers(struct arena *arena, const struct bus_record *orig
 {
     const char *tenant = header_text(arena, original, "tenant");
     const char *event_id = header_text(arena, original, "event-id");
-    row->tenant = *tenant != '\0' ? tenant : "default";
+    row->tenant = ticket_tenant_valid(tenant) ? tenant : "default";
     row->event_id = uuid_valid(event_id) ? event_id : place_id(arena, original);
     row->correlation_id = header_text(arena, original, "correlation-id");
     row->ticket_id = "";

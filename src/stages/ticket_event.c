@@ -9,6 +9,8 @@
 #include "model/language.h"
 #include "stages/ticket_check.h"
 
+#define AHEAD_MAX_MS ((int64_t)24 * 3600 * 1000) /* how far a publisher's clock may be ahead of ours */
+
 /* A header's value when it is a UUID, in the arena; else NULL. */
 static const char *uuid_header(struct arena *arena, const struct bus_record *record, const char *name)
 {
@@ -57,6 +59,17 @@ static const char *derive_correlation_id(
     return given != NULL ? given : derive_child(arena, event, "run");
 }
 
+static bool is_ahead(int64_t wall_ms)
+{
+    return wall_ms > clock_wall_ms() + AHEAD_MAX_MS;
+}
+
+static int64_t arrival(const struct bus_record *record)
+{
+    bool usable = record != NULL && record->timestamp > 0 && !is_ahead(record->timestamp);
+    return usable ? record->timestamp : clock_wall_ms();
+}
+
 void ticket_event_identify(
     struct arena *arena, struct msg_ticket_event *event, const struct bus_record *record)
 {
@@ -69,8 +82,8 @@ void ticket_event_identify(
     if (event->ticket.ticket_id == NULL) {
         event->ticket.ticket_id = derive_child(arena, event, "ticket");
     }
-    if (!event->has_received_at) {
-        event->received_at = record != NULL && record->timestamp > 0 ? record->timestamp : clock_wall_ms();
+    if (!event->has_received_at || is_ahead(event->received_at)) {
+        event->received_at = arrival(record);
         event->has_received_at = true;
     }
     if (!event->ticket.has_created_at) {
@@ -102,6 +115,18 @@ bool ticket_event_wants(const struct msg_ticket_event *event, enum msg_step step
         }
     }
     return event->plan_count == 0;
+}
+
+void ticket_event_admit(struct msg_ticket_event *event)
+{
+    event->state = MSG_STATE_ACCEPTED;
+    event->generation = NULL;
+    event->steps_count = 0;
+    event->failure = NULL;
+    if (ticket_event_wants(event, MSG_STEP_RETRIEVE)) {
+        event->context = NULL;
+    }
+    event->caller_context = event->caller_context || event->context != NULL;
 }
 
 bool ticket_event_next(const struct msg_ticket_event *event, enum msg_step step, enum msg_step *next)

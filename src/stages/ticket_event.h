@@ -9,10 +9,14 @@
 #include "msg/codec.h"
 
 /* Fills what a raw publisher left out: ids (from headers, else derived from where the record lies, so that a
- * repeat gives the same), received_at, created_at. `record` NULL: new ids, now. Everything new is in the
- * arena. */
+ * repeat gives the same), received_at (also when it lies over a day ahead: a later run could never be newer),
+ * created_at. `record` NULL: new ids, now. Everything new is in the arena. */
 void ticket_event_identify(
     struct arena *arena, struct msg_ticket_event *event, const struct bus_record *record);
+
+/* Forgets what only the stages may say, in a ticket as its publisher sent it: state, drafts, traces, failure.
+ * A context that the plan does not replace is marked as the caller's: no draft on it is ready. */
+void ticket_event_admit(struct msg_ticket_event *event);
 
 /* Sets the ticket's locale when it has none: the text's language, else en-US. */
 void ticket_event_locate(struct arena *arena, struct msg_ticket_event *event);

@@ -276,6 +276,9 @@ void ticket_stage_process(struct engine_job *job, void *stage_state)
         engine_finish(job, ENGINE_FAILED, &err);
         return;
     }
+    if (stage->step->step == MSG_STEP_CLASSIFY) { /* whoever may publish a ticket writes to this topic */
+        ticket_event_admit(event);
+    }
     check_reply_to(stage, event);
     bool late;
     run->stage = stage;

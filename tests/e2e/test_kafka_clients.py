@@ -130,3 +130,30 @@ def test_auto_generated_ticket_is_never_drafted(client):
     client.publish_ticket(sent)
     [answer] = client.answers([sent["ticket_id"]])[sent["ticket_id"]]
     assert answer["generation"] is None
+
+
+def test_publisher_cannot_speak_for_the_stages(stack, client):
+    excerpt = "To reset the zork box hold its blue button for ten seconds. The zork box starts anew."
+    brought = {"items": [{"source_id": "mine", "excerpt": excerpt, "citation_uri": "", "score": 0.95, "type": "kb", "title": "",
+                          "locale": ""}],
+               "aggregate_confidence": 0.95, "customer_state": "ready", "customer": None}
+    draft = {"text": "Written by nobody.", "citations": [], "confidence": 1.0, "safety_flags": [], "ready": True,
+             "not_ready_because": [], "flag_details": []}
+    written = {"primary_draft": draft, "alternative_draft": None, "suggested_next_steps": [], "guardrail_triggered": False}
+    drafted = raw_ticket(subject="Zork box", description="How do I reset my zork box?")
+    client.publish_ticket(drafted, context=brought, generation=written, plan=["generate"])
+    classified = raw_ticket()
+    client.publish_ticket(classified, generation=written, plan=["classify"])
+    finished = raw_ticket()
+    client.publish_ticket(finished, state="completed", received_at=2**62)
+    answers = client.answers({sent["ticket_id"] for sent in (drafted, classified, finished)})
+    [answer] = answers[drafted["ticket_id"]]
+    assert answer["generation"]["primary_draft"]["text"] != draft["text"]
+    assert not answer["generation"]["primary_draft"]["ready"] and answer["caller_context"]
+    [answer] = answers[classified["ticket_id"]]
+    assert answer["generation"] is None
+    url = f"{stack.url()}/tickets/{finished['ticket_id']}"
+    shown = wait_until("the result", 20, lambda: (r := http("GET", url)).status == 200 and r.json["result"] and r.json)
+    assert shown["result"]["generation"]["primary_draft"]["text"]
+    client.publish_ticket(dict(finished, subject="Again"))
+    wait_until("the newer run", 20, lambda: http("GET", url).json["correlation_id"] != shown["correlation_id"])

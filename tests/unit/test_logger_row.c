@@ -50,6 +50,7 @@ static void test_rows_of_events(void **state)
 
     struct logger_row submitted = event_row(TOPIC_SUBMITTED, event);
     assert_string_equal(submitted.kind, "submitted");
+    assert_string_equal(submitted.state, "accepted"); /* whatever its publisher says */
     assert_null(submitted.result);
     assert_string_not_equal(submitted.event_id, row.event_id);
     assert_string_equal(event_row(TOPIC_CLASSIFIED, event).kind, "classified");
@@ -192,6 +193,27 @@ static void test_dead_letters_belong_to_their_run(void **state)
     assert_non_null(strstr(dead.payload, "\"offset\":\"77\""));
 }
 
+static void test_a_malformed_tenant_has_no_rows(void **state)
+{
+    (void)state;
+    struct logger_row row;
+    struct error err = {0};
+    bool skip;
+    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    event->tenant = "a/b";
+    struct bus_record record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
+    assert_false(logger_row_make(arena, &record, &row, &skip, &err));
+    assert_int_equal(err.disposition, ERROR_REJECT);
+    record.topic = "classifier.dead";
+    assert_string_equal(make_row(&record).tenant, "default"); /* the failure is told all the same */
+    struct msg_feedback *feedback = msg_new(&msg_feedback, arena);
+    feedback->ticket_id = "T-1";
+    feedback->tenant = "";
+    record = as_record(TOPIC_FEEDBACK, 78, &msg_feedback, feedback);
+    assert_false(logger_row_make(arena, &record, &row, &skip, &err));
+    assert_string_equal(err.code, "feedback_invalid");
+}
+
 static void test_rows_of_feedback(void **state)
 {
     (void)state;
@@ -216,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hostile_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_letters_belong_to_their_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_malformed_tenant_has_no_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_feedback, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
