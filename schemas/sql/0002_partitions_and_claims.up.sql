@@ -119,6 +119,7 @@ BEGIN
         SELECT r.* INTO run FROM runs r
         WHERE r.tenant = p_tenant AND r.ticket_id = p_ticket_id AND r.kind = 'ticket' AND p_content_hash <> ''
             AND r.content_hash = p_content_hash AND r.received_at > moment - interval '24 hours'
+            AND r.state <> 'failed' -- who sends it again wants another try
         ORDER BY r.received_at DESC LIMIT 1;
     END IF;
     IF run.correlation_id IS NOT NULL THEN

@@ -25,7 +25,7 @@
 #define UP_MAX_CHILDREN 96
 #define UP_MAX_INSTANCES 16
 #define UP_TICK_MS 100
-#define UP_GRACE_MS 20000 /* for a child to drain */
+#define UP_GRACE_MS 40000 /* for a child: engine.drain-timeout, the last commit, leaving the group */
 #define UP_BROKER_START_MS 10000
 #define UP_SERVER_WAIT_MS 60000 /* for the database and the broker to come */
 #define UP_BACKOFF_CAP_MS 10000

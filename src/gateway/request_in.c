@@ -75,6 +75,11 @@ bool request_check_body(struct http_request *request, bool may_be_empty)
         if (may_be_empty) {
             return true;
         }
+        if (http_request_header(request, "Content-Length") == NULL) {
+            http_respond_problem(
+                request, 411, "A JSON body is needed, and a Content-Length that tells its size.");
+            return false;
+        }
         struct http_field_error missing = {"", "the body is empty; a JSON object is needed"};
         http_respond_invalid(request, &missing, 1);
         return false;

@@ -261,18 +261,10 @@ static void read_header(struct http_reader *reader, size_t start, size_t len)
 
 static void finish_head(struct http_reader *reader)
 {
-    static const char *const with_body[] = {"POST", "PUT", "PATCH"};
-    bool wants_length = false;
-    for (size_t i = 0; i < sizeof(with_body) / sizeof(with_body[0]); i++) {
-        wants_length = wants_length || strcmp(http_reader_method(reader), with_body[i]) == 0;
-    }
-
     if (reader->has_coding) {
         refuse(reader, 411, "Transfer-Encoding is not accepted: send Content-Length.");
     } else if (!reader->http_1_0 && !reader->has_host) {
         refuse(reader, 400, "HTTP/1.1 needs a Host header.");
-    } else if (wants_length && !reader->has_length) {
-        refuse(reader, 411, "Send Content-Length.");
     } else if (reader->content_length > reader->max_body) {
         refuse(reader, 413, "The body is larger than this server takes.");
     } else {

@@ -544,6 +544,29 @@ def test_smuggling_is_refused_with_a_problem(gateway, head):
     assert json.loads(body)["status"] == status
 
 
+def test_bodies_without_length(gateway):
+    """No Content-Length is no body: fine where none is needed, else 411."""
+    address = urllib.parse.urlsplit(gateway.url)
+    for path, status in (("/kb/sync", 200), ("/tickets", 411), ("/tickets/classify", 411)):
+        with socket.create_connection((address.hostname, address.port), 10) as connection:
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while chunk := connection.recv(65536):
+                data += chunk
+        assert int(data.split(b" ")[1]) == status, data
+        assert status == 200 or b"application/problem+json" in data
+
+
+def test_failed_ticket_may_be_sent_again(gateway, post):
+    sent = dict(ticket(), ticket_id=fresh())
+    first = post("/tickets/auto-orchestrate", sent)
+    assert first.status == 200
+    gateway.stack.sql("UPDATE runs SET state = 'failed' WHERE ticket_id = %s", sent["ticket_id"])
+    again = post("/tickets/auto-orchestrate", sent)
+    assert again.status == 200
+    assert again.headers["X-Correlation-Id"] != first.headers["X-Correlation-Id"]
+
+
 def test_refused_tickets_are_not_published(gateway, post):
     before = gateway.stack.metric("gateway-1", "helpdesk_gateway_published_total")
     for body in (b"{", ticket(title=""), ticket(description=None), ticket(priority="x")):

@@ -13,7 +13,7 @@ stack_start() {
     DATABASE_URL=$(pg_private_start "$dir/pg") # it runs: this only tells the address
     export DATABASE_URL
     if [ "$broker" = kafka ]; then
-        step "fetching Apache Kafka" kafka_install_in_subshell
+        step "fetching Apache Kafka" kafka_install
         step "starting Apache Kafka" kafka_start "$dir/kafka"
         HELPDESK_KAFKA_BROKERS=$(cat "$dir/kafka/address")
         export HELPDESK_KAFKA_BROKERS
@@ -27,8 +27,6 @@ stack_start() {
     step "starting the roles" stack_wait_ready "$dir" "$STACK_UP_PID"
     STACK_URL=http://$(cat "$dir/state/gateway-1.http")
 }
-
-kafka_install_in_subshell() { (kafka_install); }
 
 stack_wait_ready() {
     local dir=$1 pid=$2 until=$((SECONDS + 90))
