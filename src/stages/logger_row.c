@@ -115,10 +115,8 @@ static bool make_event_row(struct arena *arena, const struct bus_record *record,
     if (*skip) {
         return true;
     }
+    ticket_event_drop_bad_ids(event); /* as in the failed answer to it */
     ticket_event_identify(arena, event, record);
-    if (!ticket_id_valid(event->ticket.ticket_id)) { /* the failed answer to it gets this id too */
-        event->ticket.ticket_id = child_id(arena, event->event_id, "ticket");
-    }
     cJSON *json = msg_to_json(&msg_ticket_event, event);
     *row = (struct logger_row){.tenant = event->tenant,
         .event_id = child_id(arena, event->event_id, kind->name),
@@ -263,12 +261,12 @@ static bool read_dead_event(struct arena *arena, const struct bus_record *origin
     if (event == NULL || !ticket_tenant_valid(event->tenant)) {
         return false;
     }
+    ticket_event_drop_bad_ids(event);
     ticket_event_identify(arena, event, original);
     row->tenant = event->tenant;
     row->event_id = event->event_id;
     row->correlation_id = event->correlation_id;
-    row->ticket_id = ticket_id_valid(event->ticket.ticket_id) ? event->ticket.ticket_id
-                                                              : child_id(arena, event->event_id, "ticket");
+    row->ticket_id = event->ticket.ticket_id;
     row->received_at = event->received_at;
     return true;
 }
@@ -278,9 +276,10 @@ static void read_dead_headers(struct arena *arena, const struct bus_record *orig
 {
     const char *tenant = header_text(arena, original, "tenant");
     const char *event_id = header_text(arena, original, "event-id");
+    const char *correlation_id = header_text(arena, original, "correlation-id");
     row->tenant = ticket_tenant_valid(tenant) ? tenant : "default";
     row->event_id = uuid_valid(event_id) ? event_id : place_id(arena, original);
-    row->correlation_id = header_text(arena, original, "correlation-id");
+    row->correlation_id = uuid_valid(correlation_id) ? correlation_id : "";
     row->ticket_id = "";
     row->received_at = original->timestamp;
     split_key(arena, original, row);

@@ -70,6 +70,20 @@ static int64_t arrival(const struct bus_record *record)
     return usable ? record->timestamp : clock_wall_ms();
 }
 
+void ticket_event_drop_bad_ids(struct msg_ticket_event *event)
+{
+    struct msg_ticket *ticket = &event->ticket;
+    if (event->event_id != NULL && !uuid_valid(event->event_id)) {
+        event->event_id = NULL;
+    }
+    if (event->correlation_id != NULL && !uuid_valid(event->correlation_id)) {
+        event->correlation_id = NULL;
+    }
+    if (ticket->ticket_id != NULL && !ticket_id_valid(ticket->ticket_id)) {
+        ticket->ticket_id = NULL;
+    }
+}
+
 void ticket_event_identify(
     struct arena *arena, struct msg_ticket_event *event, const struct bus_record *record)
 {
@@ -212,11 +226,7 @@ bool ticket_event_fail(struct arena *arena, struct msg_ticket_event *event, cons
     if (!ticket_tenant_valid(event->tenant)) {
         return false;
     }
-    event->event_id = event->event_id != NULL && uuid_valid(event->event_id) ? event->event_id : NULL;
-    event->correlation_id =
-        event->correlation_id != NULL && uuid_valid(event->correlation_id) ? event->correlation_id : NULL;
-    ticket->ticket_id =
-        ticket->ticket_id != NULL && ticket_id_valid(ticket->ticket_id) ? ticket->ticket_id : NULL;
+    ticket_event_drop_bad_ids(event);
     ticket->locale = ticket->locale != NULL && language_tag_valid(ticket->locale) ? ticket->locale : NULL;
     ticket_event_identify(arena, event, record);
     struct msg_failure *failure = ARENA_NEW(arena, struct msg_failure);

@@ -14,6 +14,10 @@
 void ticket_event_identify(
     struct arena *arena, struct msg_ticket_event *event, const struct bus_record *record);
 
+/* Forgets malformed ids, so that ticket_event_identify derives others. The stage that refuses the ticket and
+ * the log both do so: the failed answer and the log's rows then belong to one run. */
+void ticket_event_drop_bad_ids(struct msg_ticket_event *event);
+
 /* Forgets what only the stages may say, in a ticket as its publisher sent it: state, drafts, traces, failure.
  * A context that the plan does not replace is marked as the caller's: no draft on it is ready. */
 void ticket_event_admit(struct msg_ticket_event *event);

@@ -11,15 +11,18 @@
 static struct arena *arena; /* of one test */
 static int64_t now_ms;
 
-static inline struct msg_ticket_event *new_event(const char *ticket_id, const char *correlation_id)
+#define RUN_ID(digits)                                                                                       \
+    "0192d3c4-0000-7000-8000-" digits /* correlation id of a run: its number in 12 digits */
+
+static inline struct msg_ticket_event *new_event(const char *ticket_id, int run)
 {
     struct msg_ticket_event *event = msg_new(&msg_ticket_event, arena);
     event->ticket.ticket_id = ticket_id;
     event->ticket.subject = "Cannot log in";
     event->ticket.description = "Write to anna.schmidt@example.com please";
     event->ticket.customer_external_id = "C-1";
-    event->event_id = arena_printf(arena, "event-%s", correlation_id);
-    event->correlation_id = correlation_id;
+    event->event_id = arena_printf(arena, "0192d3c4-0000-7000-9000-%012d", run);
+    event->correlation_id = arena_printf(arena, RUN_ID("%012d"), run);
     event->has_received_at = true;
     event->received_at = now_ms;
     return event;

@@ -96,15 +96,15 @@ static int teardown(void **state)
 
 #define TICKET_STATE                                                                                         \
     "SELECT state || ' ' || coalesce(category, '-') || ' ' || coalesce(sentiment, '-') || ' ' || status || " \
-    "' ' || "                                                                                                \
-    "correlation_id FROM tickets WHERE ticket_id = 'T-1'"
+    "' run-' || "                                                                                            \
+    "right(correlation_id, 12)::int FROM tickets WHERE ticket_id = 'T-1'"
 
 static void test_one_ticket_in_any_order(void **state)
 {
     (void)state;
-    struct msg_ticket_event *submitted = new_event("T-1", "run-1");
-    struct msg_ticket_event *classified = new_event("T-1", "run-1");
-    struct msg_ticket_event *answered = new_event("T-1", "run-1");
+    struct msg_ticket_event *submitted = new_event("T-1", 1);
+    struct msg_ticket_event *classified = new_event("T-1", 1);
+    struct msg_ticket_event *answered = new_event("T-1", 1);
     add_classification(classified);
     add_answer(answered, "Press reset.");
     pg_testdb_script(&testdb,
@@ -133,11 +133,11 @@ static void test_one_ticket_in_any_order(void **state)
 static void test_runs_of_a_ticket(void **state)
 {
     (void)state;
-    struct msg_ticket_event *first = new_event("T-1", "run-1");
+    struct msg_ticket_event *first = new_event("T-1", 1);
     add_answer(first, "one");
     write_row(event_row(TOPIC_ANSWERED, first));
     pg_testdb_script(&testdb, "UPDATE tickets SET status = 'closed'");
-    struct msg_ticket_event *second = new_event("T-1", "run-2");
+    struct msg_ticket_event *second = new_event("T-1", 2);
     second->received_at = now_ms + 5;
     write_row(event_row(TOPIC_SUBMITTED, second));
     check_value(TICKET_STATE, "accepted - - open run-2");
@@ -152,22 +152,24 @@ static void test_runs_of_a_ticket(void **state)
     second->state = MSG_STATE_FAILED;
     write_row(event_row(TOPIC_ANSWERED, second));
     check_value(TICKET_STATE, "completed account negative open run-2");
-    check_value("SELECT result ->> 'state' FROM runs WHERE correlation_id = 'run-2'", "completed");
+    check_value("SELECT result ->> 'state' FROM runs WHERE correlation_id = '" RUN_ID("000000000002") "'",
+        "completed");
     /* Somebody else's ticket with this run's id does not get at the run. */
-    struct msg_ticket_event *thief = new_event("T-2", "run-2");
+    struct msg_ticket_event *thief = new_event("T-2", 2);
     thief->state = MSG_STATE_COMPLETED;
     write_row(event_row(TOPIC_ANSWERED, thief));
-    check_value("SELECT ticket_id || ' ' || (result #>> '{ticket,ticket_id}') FROM runs WHERE correlation_id "
-                "= 'run-2'",
+    check_value("SELECT ticket_id || ' ' || (result #>> '{ticket,ticket_id}') FROM runs "
+                "WHERE correlation_id = '" RUN_ID("000000000002") "'",
         "T-1 T-1");
 }
 
 static void test_claimed_runs_are_kept(void **state)
 {
     (void)state;
+    struct msg_ticket_event *event = new_event("T-1", 1);
     pg_testdb_script(
-        &testdb, "SELECT claim_run('default', 'T-1', 'hash', 'run-1', 'event-run-1', 'ticket', 5)");
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+        &testdb, arena_printf(arena, "SELECT claim_run('default', 'T-1', 'hash', '%s', '%s', 'ticket', 5)",
+                     event->correlation_id, event->event_id));
     write_row(event_row(TOPIC_SUBMITTED, event));
     check_value("SELECT content_hash || ' ' || state || ' ' || (published_at IS NOT NULL) FROM runs",
         "hash accepted true");
@@ -179,7 +181,7 @@ static void test_claimed_runs_are_kept(void **state)
 static void test_questions_open_no_ticket(void **state)
 {
     (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     event->kind = MSG_KIND_QUESTION;
     add_answer(event, "x");
     write_row(event_row(TOPIC_REPLIES, event));
@@ -193,7 +195,7 @@ static void test_only_the_bad_row_is_refused(void **state)
     enum { MANY = 60, BAD = 41 };
     struct waiter *waiters[MANY];
     for (int i = 0; i < MANY; i++) {
-        char *id = arena_printf(arena, "T-%d", i), *run = arena_printf(arena, "run-%d", i);
+        struct msg_ticket_event *event = new_event(arena_printf(arena, "T-%d", i), i);
         if (i == BAD) { /* longer than an index takes, and not compressible */
             char uuid[UUID_TEXT_SIZE];
             struct buf text;
@@ -203,28 +205,27 @@ static void test_only_the_bad_row_is_refused(void **state)
                 uuid_child(uuid, "part", (unsigned)part, uuid);
                 buf_puts(&text, uuid);
             }
-            run = arena_strdup(arena, buf_text(&text));
+            event->ticket.customer_external_id = arena_strdup(arena, buf_text(&text));
             buf_fini(&text);
         }
-        waiters[i] = add(event_row(TOPIC_SUBMITTED, new_event(id, run)));
+        waiters[i] = add(event_row(TOPIC_SUBMITTED, event));
     }
     finish();
     for (int i = 0; i < MANY; i++) {
         assert_int_equal(waiters[i]->done, 1);
         assert_int_equal(waiters[i]->err.disposition, i == BAD ? ERROR_REJECT : ERROR_NONE);
     }
-    check_value("SELECT count(*) FROM runs", "59");
-    check_value("SELECT count(*) FROM runs WHERE length(correlation_id) > 100", "0");
+    check_value("SELECT count(*) FROM tickets", "59");
+    check_value("SELECT count(*) FROM tickets WHERE length(customer_external_id) > 100", "0");
 }
 
 static void test_a_lost_database_is_waited_for(void **state)
 {
     (void)state;
-    write_row(event_row(TOPIC_SUBMITTED, new_event("T-0", "run-0")));
+    write_row(event_row(TOPIC_SUBMITTED, new_event("T-0", 0)));
     struct waiter *waiters[20];
     for (int i = 0; i < 20; i++) {
-        waiters[i] = add(event_row(
-            TOPIC_SUBMITTED, new_event(arena_printf(arena, "T-%d", i), arena_printf(arena, "run-%d", i))));
+        waiters[i] = add(event_row(TOPIC_SUBMITTED, new_event(arena_printf(arena, "T-%d", i), i)));
         if (i == 10) {
             pg_testdb_script(&testdb, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                                       "WHERE datname = current_database() AND pid <> pg_backend_pid()");
@@ -251,7 +252,7 @@ static struct msg_feedback *new_feedback(const char *id, int64_t received_at)
 static void test_feedback(void **state)
 {
     (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     add_answer(event, "Dear anna.schmidt@example.com press reset.");
     write_row(event_row(TOPIC_ANSWERED, event));
     struct msg_feedback *feedback = new_feedback("f1", now_ms + 10);
@@ -305,7 +306,7 @@ static void test_feedback_before_its_ticket(void **state)
     struct logger_row row = feedback_row(feedback, 1);
     struct waiter *waiter = add(row);
     waiter->item.patient = true;
-    struct waiter *beside = add(event_row(TOPIC_SUBMITTED, new_event("T-2", "run-2")));
+    struct waiter *beside = add(event_row(TOPIC_SUBMITTED, new_event("T-2", 2)));
     finish();
     assert_int_equal(waiter->err.disposition, ERROR_RETRY);
     assert_string_equal(waiter->err.code, "ticket_unknown");
@@ -320,7 +321,7 @@ static void test_feedback_before_its_ticket(void **state)
 static void test_correction_before_its_answer(void **state)
 {
     (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     write_row(event_row(TOPIC_SUBMITTED, event));
     struct msg_feedback *feedback = new_feedback("f1", now_ms);
     feedback->corrected_category = "billing";
@@ -344,8 +345,7 @@ static void test_many_batches(void **state)
     enum { MANY = 1700 };
     double before = metric_value(metrics_counter("helpdesk_logger_batches_total", "", NULL));
     for (int i = 0; i < MANY; i++) {
-        struct msg_ticket_event *event =
-            new_event(arena_printf(arena, "T-%d", i % 100), arena_printf(arena, "run-%d", i));
+        struct msg_ticket_event *event = new_event(arena_printf(arena, "T-%d", i % 100), i);
         event->received_at = now_ms + i;
         add(event_row(TOPIC_SUBMITTED, event));
     }
@@ -354,7 +354,7 @@ static void test_many_batches(void **state)
     assert_true(batches >= 4 && batches <= 10);
     check_value("SELECT count(*) FROM interactions", "1700");
     check_value("SELECT count(*) FROM tickets", "100");
-    check_value("SELECT correlation_id FROM tickets WHERE ticket_id = 'T-7'", "run-1607");
+    check_value("SELECT correlation_id FROM tickets WHERE ticket_id = 'T-7'", RUN_ID("000000001607"));
 }
 
 static void end_loop(void *arg)
@@ -367,8 +367,8 @@ static void test_closing_with_work_under_way(void **state)
 {
     (void)state;
     setup(NULL);
-    write_row(event_row(TOPIC_SUBMITTED, new_event("T-1", "run-1")));
-    add(event_row(TOPIC_SUBMITTED, new_event("T-2", "run-2")));
+    write_row(event_row(TOPIC_SUBMITTED, new_event("T-1", 1)));
+    add(event_row(TOPIC_SUBMITTED, new_event("T-2", 2)));
     loop_post(loop, end_loop, NULL);
     (void)loop_run(loop);
     teardown(NULL);

@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "base/json.h"
 #include "logger_fixture.h"
+#include "stages/ticket_event.h"
 
 static int setup(void **state)
 {
@@ -26,7 +27,7 @@ static int teardown(void **state)
 static void test_rows_of_events(void **state)
 {
     (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     event->ticket.metadata = "{\"raw\": \"\\u0000 kept\"}";
     add_answer(event, "Press reset.");
     struct logger_row row = event_row(TOPIC_ANSWERED, event);
@@ -34,7 +35,7 @@ static void test_rows_of_events(void **state)
     assert_string_equal(row.state, "completed");
     assert_string_equal(row.ticket_id, "T-1");
     char expected[UUID_TEXT_SIZE];
-    uuid_child("event-run-1", "answered", 0, expected);
+    uuid_child(event->event_id, "answered", 0, expected);
     assert_string_equal(row.event_id, expected);
     cJSON *payload = json_parse(row.payload, strlen(row.payload), NULL);
     assert_non_null(payload);
@@ -77,10 +78,36 @@ static void test_rows_of_raw_tickets(void **state)
     assert_true(uuid_valid(make_row(&record).ticket_id));
 }
 
+/* The classifier refuses such a ticket: what the log keeps of it belongs to the run of the failed answer. */
+static void test_malformed_ids_give_one_run(void **state)
+{
+    (void)state;
+    const struct {
+        const char *event_id, *correlation_id, *ticket_id;
+    } cases[] = {{NULL, "order-4711", "T-1"}, {"evt-1", NULL, "T-1"}, {"evt-1", "order-4711", "no/ticket"},
+        {"0192d3c4-0000-7000-8000-000000000001", "", "T-1"},
+        {"evt-1", "0192d3c4-0000-7000-8000-000000000002", "T-1"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct msg_ticket_event *event = new_event(cases[i].ticket_id, 1);
+        event->event_id = cases[i].event_id;
+        event->correlation_id = cases[i].correlation_id;
+        struct bus_record record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
+        struct logger_row submitted = make_row(&record);
+        struct error err = {0};
+        (void)error_set(&err, ERROR_REJECT, "ticket_invalid", "an id must be a UUID");
+        assert_true(ticket_event_fail(arena, event, &record, MSG_STEP_CLASSIFY, &err));
+        struct logger_row failed = event_row(TOPIC_ANSWERED, event);
+        assert_true(uuid_valid(submitted.correlation_id));
+        assert_string_equal(submitted.correlation_id, failed.correlation_id);
+        assert_string_equal(submitted.ticket_id, failed.ticket_id);
+        assert_string_equal(submitted.event->event_id, failed.event->event_id);
+    }
+}
+
 static void test_hostile_times(void **state)
 {
     (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     struct msg_step_trace *step = msg_new(&msg_step_trace, arena);
     step->started_at = INT64_MAX;
     step->latency_ms = 5;
@@ -92,7 +119,7 @@ static void test_hostile_times(void **state)
 static void test_replies(void **state)
 {
     (void)state;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     struct bus_record record = as_record(TOPIC_REPLIES, 1, &msg_ticket_event, event);
     struct logger_row row;
     bool skip = false;
@@ -156,7 +183,12 @@ static void test_rows_of_dead_letters(void **state)
     cJSON *payload = json_parse(row.payload, strlen(row.payload), NULL);
     assert_non_null(payload);
     cJSON_Delete(payload);
+    const struct bus_header raw_run = {"correlation-id", "order-4711", 10};
     struct bus_record other = record;
+    other.headers = &raw_run;
+    other.header_count = 1;
+    assert_string_equal(make_row(&other).correlation_id, "");
+    other = record;
     other.topic = "generator.dead";
     assert_string_not_equal(make_row(&other).event_id, row.event_id);
     other.key = "source\xff/x";
@@ -199,7 +231,7 @@ static void test_a_malformed_tenant_has_no_rows(void **state)
     struct logger_row row;
     struct error err = {0};
     bool skip;
-    struct msg_ticket_event *event = new_event("T-1", "run-1");
+    struct msg_ticket_event *event = new_event("T-1", 1);
     event->tenant = "a/b";
     struct bus_record record = as_record(TOPIC_SUBMITTED, 77, &msg_ticket_event, event);
     assert_false(logger_row_make(arena, &record, &row, &skip, &err));
@@ -233,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rows_of_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_raw_tickets, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_malformed_ids_give_one_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_records, setup, teardown),
