@@ -130,6 +130,25 @@ static bool up_topics(const struct up *up, struct error *err)
     return ok;
 }
 
+/* What the embedded broker held is gone with it: its runs are told as failed, so that they can be sent again.
+ */
+static void up_fail_unfinished(const struct up *up)
+{
+    struct error err = {0};
+    struct db_session *session = db_session_open(conf_text(up->conf, CONF_DATABASE_URL), &err);
+    const struct db_query query = {.sql = "SELECT fail_unfinished_runs()"};
+    struct db_result *result = session != NULL ? db_session_query(session, &query, &err) : NULL;
+    if (result == NULL) {
+        log_warn("lost runs are not marked", LOG_STR("code", err.code));
+    } else if (db_int(result, 0, 0) > 0) {
+        log_warn("runs were lost with the embedded broker", LOG_INT("runs", db_int(result, 0, 0)));
+    }
+    db_result_free(result);
+    if (session != NULL) {
+        db_session_close(session);
+    }
+}
+
 /* Starts the embedded broker and learns the address that it prints. */
 static bool up_start_broker(struct up *up, struct error *err)
 {
@@ -142,6 +161,7 @@ static bool up_start_broker(struct up *up, struct error *err)
     if (!child_start(&up->broker, &env, &output)) {
         return error_set(err, ERROR_FATAL, "fork_failed", "cannot start the broker: %s", strerror(errno));
     }
+    up_fail_unfinished(up);
     size_t got = 0;
     struct pollfd ready = {.fd = output, .events = POLLIN};
     while (got < sizeof up->brokers - 1 && poll(&ready, 1, UP_BROKER_START_MS) == 1) {

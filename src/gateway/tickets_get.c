@@ -120,9 +120,14 @@ static void add_result(struct ticket_get *get, const struct db_result *row, cJSO
     } else {
         cJSON_AddItemToObject(object, "result", result_json(get, row, event));
     }
+    const char *why = NULL;
     if (event != NULL && event->failure != NULL) {
-        cJSON *failure = cJSON_AddObjectToObject(object, "failure");
-        cJSON_AddStringToObject(failure, "message", event->failure->message);
+        why = event->failure->message;
+    } else if (event == NULL && strcmp(db_value(row, 0, STATE), "failed") == 0) {
+        why = "The ticket was lost on its way. Send it again.";
+    }
+    if (why != NULL) {
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(object, "failure"), "message", why);
     }
 }
 

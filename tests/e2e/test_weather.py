@@ -103,6 +103,9 @@ def test_embedded_broker_restart_is_honest(own):
     stack.start()
     stack.load_samples()
     assert http("GET", stack.url() + "/health").json["durability"] == "none"
+    # A run that is under way when the broker goes.
+    stack.sql("INSERT INTO runs (tenant, correlation_id, ticket_id, event_id, kind, content_hash, received_at, published_at) "
+              "VALUES ('default', %s, 'lost', %s, 'ticket', 'x', now(), now())", str(uuid.uuid4()), str(uuid.uuid4()))
     os.kill(stack.pids("broker")[0], signal.SIGKILL)
 
     def healed():
@@ -111,6 +114,8 @@ def test_embedded_broker_restart_is_honest(own):
         except OSError:
             return False  # the gateway itself restarts
     assert wait_until("everything started again", 60, healed)
+    lost = http("GET", stack.url() + "/tickets/lost").json
+    assert lost["state"] == "failed" and "again" in lost["failure"]["message"]
 
 
 def test_roles_wait_for_servers_that_are_away_at_start(own, tmp_path):
