@@ -78,7 +78,7 @@ static void table_query(
     memcpy(query->params + 1, columns.params, import->columns * sizeof(const char *));
 }
 
-static void make_resolution(
+static bool make_resolution(
     const struct import *import, struct arena *arena, const struct row *row, struct resolution *resolution)
 {
     const struct import_kind *kind = import->kind;
@@ -90,7 +90,7 @@ static void make_resolution(
         .category = import_kind_cell(kind, row->cells, "category"),
         .locale = import_kind_cell(kind, row->cells, "locale")};
     (void)clock_parse(import_kind_cell(kind, row->cells, "accepted_at"), &resolution->accepted_at);
-    resolution_redact(arena, resolution);
+    return resolution_clean(arena, resolution);
 }
 
 static bool store_resolutions(
@@ -100,7 +100,7 @@ static bool store_resolutions(
     size_t made = 0;
     for (size_t i = 0; import->kind->solved && i < count; i++) {
         if (import_kind_cell(import->kind, import->rows[first + i].cells, "answer") != NULL) {
-            make_resolution(import, arena, &import->rows[first + i], &resolutions[made++]);
+            made += make_resolution(import, arena, &import->rows[first + i], &resolutions[made]);
         }
     }
     if (made == 0) {

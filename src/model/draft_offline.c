@@ -53,6 +53,25 @@ static void add_step(struct drafting *d, const char *step)
     }
 }
 
+/* What may be quoted: marks of their own would pass for this draft's, and a past answer's frame is not about
+ * this ticket. */
+static struct msg_context *clean_context(struct arena *arena, const struct msg_context *context)
+{
+    if (context == NULL) {
+        return NULL;
+    }
+    struct msg_context *clean = ARENA_NEW(arena, struct msg_context);
+    *clean = *context;
+    clean->items = arena_array(arena, context->items_count, sizeof *clean->items);
+    for (size_t i = 0; i < context->items_count; i++) {
+        struct msg_context_item *item = &clean->items[i];
+        *item = context->items[i];
+        item->excerpt = item->type == MSG_ITEM_TYPE_TICKET ? phrases_body(arena, item->excerpt)
+                                                           : phrases_unmark(arena, item->excerpt);
+    }
+    return clean;
+}
+
 static bool item_speaks(struct arena *arena, const struct msg_context_item *item, const char *locale)
 {
     const char *tag = item->locale[0] != 0 ? item->locale : language_detect(arena, item->excerpt);
@@ -274,7 +293,7 @@ static void put_sources(const struct drafting *d, struct text *text)
     for (size_t i = 1; i < d->quote_count && text->cited_count < MAX_CITED - 1; i++) {
         const struct quote *quote = &d->quotes[i];
         if (quote->relevance < SECOND_SHARE * best->relevance) {
-            break;
+            continue; /* a passage may stand before a past answer that is more relevant */
         }
         if (quote->item->type == MSG_ITEM_TYPE_TICKET && !cases) {
             cases = true;
@@ -379,7 +398,10 @@ static void offline_start(void *state, const struct draft_request *request, draf
 {
     (void)state;
     struct arena *arena = request->arena;
-    struct drafting d = {.request = request, .arena = arena, .phrases = phrases_for(request->ticket->locale)};
+    struct draft_request quotable = *request;
+    quotable.context = clean_context(arena, request->context);
+    struct drafting d = {
+        .request = &quotable, .arena = arena, .phrases = phrases_for(request->ticket->locale)};
     if (!language_same(d.phrases->language, request->ticket->locale)) {
         add_degraded(&d, arena_printf(arena, "no %s wording: the frame of the draft is in English",
                              language_name(request->ticket->locale)));

@@ -3,6 +3,8 @@
 #ifndef HELPDESK_MODEL_PHRASES_H
 #define HELPDESK_MODEL_PHRASES_H
 
+#include "base/arena.h"
+
 struct phrases {
     const char *language;  /* "en" */
     const char *hello;     /* without a name, no comma */
@@ -20,5 +22,14 @@ struct phrases {
 
 /* Of the language of BCP 47 tag `locale`, or English. Never NULL. */
 const struct phrases *phrases_for(const char *locale);
+
+/* `text` without marks of citations ("[1]" after a blank or a stop; in "items[0]" it is no mark); in the
+ * arena. */
+char *phrases_unmark(struct arena *arena, const char *text);
+
+/* What an answer says of the matter, in the arena: without marks, our fixed sentences, what our drafts tell
+ * of one customer's order, a greeting at its start, a closing and a signature at its end. Of a draft of ours
+ * only the quotes are left; "" when nothing is. In English and German; `text` is valid UTF-8. */
+char *phrases_body(struct arena *arena, const char *text);
 
 #endif

@@ -14,6 +14,7 @@
 #define SUBJECT_WEIGHT 1.6
 #define TITLE_SHARE 0.5 /* a term in the item's title counts so much of one in its text */
 #define MIN_SCORE 0.15
+#define BASE_LEAD 0.1 /* a past answer must be so much more relevant than a passage to stand before it */
 
 struct term {
     const char *stem;
@@ -217,9 +218,16 @@ static bool quote_item(struct arena *arena, const struct question *question,
     return terms >= (question->count <= 3 ? 1 : 2);
 }
 
-static int by_relevance(const void *a, const void *b)
+/* A passage is kept up to date, a past answer is as old as its ticket: of two that are about as relevant the
+ * passage is first. */
+static double rank(const struct quote *quote)
 {
-    double left = ((const struct quote *)a)->relevance, right = ((const struct quote *)b)->relevance;
+    return quote->relevance + (quote->item->type == MSG_ITEM_TYPE_KB ? BASE_LEAD : 0);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    double left = rank(a), right = rank(b);
     return (left < right) - (left > right);
 }
 
@@ -246,7 +254,7 @@ struct quote *quote_find(struct arena *arena, const struct msg_ticket *ticket,
             found++;
         }
     }
-    qsort(quotes, found, sizeof *quotes, by_relevance);
+    qsort(quotes, found, sizeof *quotes, by_rank);
     *count = found < max ? found : max;
     arena_free(scratch);
     return quotes;

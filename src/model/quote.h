@@ -19,8 +19,9 @@ struct quote {
     double relevance; /* 0..1: the item's score and how much of the question the quote speaks of */
 };
 
-/* Quotes of the passages and past answers that speak of the ticket's question, best first, at most `max`, in
- * the arena. `ticket` and `context` are borrowed. */
+/* Quotes of the passages and past answers that speak of the ticket's question, best first (a passage before a
+ * past answer that is hardly more relevant), at most `max`, in the arena. `ticket` and `context` are
+ * borrowed. */
 struct quote *quote_find(struct arena *arena, const struct msg_ticket *ticket,
     const struct msg_context *context, size_t max, size_t *count);
 

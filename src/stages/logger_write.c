@@ -362,6 +362,5 @@ bool logger_feedback_resolution(struct arena *arena, const struct msg_feedback *
         .category = feedback->corrected_category != NULL ? feedback->corrected_category : known->category,
         .locale = known->locale,
         .accepted_at = feedback->received_at};
-    resolution_redact(arena, resolution);
-    return true;
+    return resolution_clean(arena, resolution);
 }

@@ -1,14 +1,16 @@
-/* Redacts accepted answers and stores them with their full-text index. */
+/* Cleans accepted answers and stores them with their full-text index. */
 #include <string.h>
 
 #include "base/utf8.h"
 #include "db/db_table.h"
 #include "guard/redact.h"
+#include "model/phrases.h"
 #include "stages/resolution.h"
 
 #define SUBJECT_MAX 500
 #define PROBLEM_MAX 4000
 #define ANSWER_MAX 8000
+#define LETTER_MAX 32000 /* of an answer with its greeting and signature */
 
 static const char *redact(struct arena *arena, const char *text, size_t max)
 {
@@ -16,11 +18,13 @@ static const char *redact(struct arena *arena, const char *text, size_t max)
     return arena_strndup(arena, redacted, utf8_clip(redacted, max));
 }
 
-void resolution_redact(struct arena *arena, struct resolution *resolution)
+bool resolution_clean(struct arena *arena, struct resolution *resolution)
 {
     resolution->subject = redact(arena, resolution->subject, SUBJECT_MAX);
     resolution->problem = redact(arena, resolution->problem, PROBLEM_MAX);
-    resolution->answer = redact(arena, resolution->answer, ANSWER_MAX);
+    const char *body = phrases_body(arena, redact(arena, resolution->answer, LETTER_MAX));
+    resolution->answer = arena_strndup(arena, body, utf8_clip(body, ANSWER_MAX));
+    return !utf8_blank(resolution->answer);
 }
 
 void resolution_store(

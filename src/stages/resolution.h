@@ -2,6 +2,7 @@
 #ifndef HELPDESK_STAGES_RESOLUTION_H
 #define HELPDESK_STAGES_RESOLUTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/arena.h"
@@ -18,8 +19,10 @@ struct resolution {
     int64_t accepted_at;
 };
 
-/* Removes personal data from subject, problem and answer, and cuts them to a length that is worth showing. */
-void resolution_redact(struct arena *arena, struct resolution *resolution);
+/* Removes personal data from subject, problem and answer, leaves of the answer what it says of the matter
+ * (phrases_body), and cuts them to a length that is worth showing. False: such an answer says nothing, it
+ * must not be stored. */
+bool resolution_clean(struct arena *arena, struct resolution *resolution);
 
 /* The statement that stores redacted resolutions; of a ticket, the one accepted last stays. */
 void resolution_store(

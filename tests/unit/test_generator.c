@@ -306,6 +306,58 @@ static void test_injection(void **state)
     assert_int_equal(f->event->state, MSG_STATE_COMPLETED_WITH_FLAGS);
 }
 
+static struct msg_context_item past = {.source_id = "ticket/T-77",
+    .title = "How long does my refund take?",
+    .excerpt =
+        "Hello Maria Jensen,\n\nThank you for your message.\n\nYour refund to the card takes 4 days [1] "
+        "[2]. The parcel must have arrived [1].\n\nIf this does not help, please reply to this message "
+        "and a colleague will look at it with you.\n\nKind regards\nYour support team\n",
+    .citation_uri = "",
+    .score = 0.92,
+    .type = MSG_ITEM_TYPE_TICKET,
+    .locale = "en"};
+
+static void test_past_answers_bring_no_frame(void **state)
+{
+    struct fixture *f = *state;
+    add_items(f, 0.9, ITEMS(&past));
+    const struct msg_draft *draft = &generate(f)->primary_draft;
+    assert_true(
+        has(draft->text, "Your refund to the card takes 4 days [1]. The parcel must have arrived [1].\n"));
+    assert_false(has(draft->text, "Maria"));
+    assert_null(strstr(strstr(draft->text, "Kind regards") + 1, "Kind regards"));
+    assert_int_equal(draft->citations_count, 1);
+    assert_int_equal(draft->safety_flags_count, 0);
+    assert_true(draft->ready);
+}
+
+static void test_sources_bring_no_marks(void **state)
+{
+    struct fixture *f = *state;
+    struct msg_context_item marked = refunds;
+    marked.excerpt = "The refund reaches your card in 5 working days [7]. [2] PayPal takes 1 day.[3]";
+    add_items(f, 0.9, ITEMS(&marked));
+    const struct msg_draft *draft = &generate(f)->primary_draft;
+    assert_true(has(draft->text, "in 5 working days [1]. PayPal takes 1 day [1].\n"));
+    assert_int_equal(draft->safety_flags_count, 0);
+}
+
+static void test_passages_before_past_answers(void **state)
+{
+    struct fixture *f = *state;
+    struct msg_context_item passage = past;
+    passage.source_id = "kb/refunds.md#9";
+    passage.excerpt = "Your refund to the card takes 6 days.";
+    passage.type = MSG_ITEM_TYPE_KB;
+    struct msg_context_item answer = past;
+    answer.excerpt = "Your refund to the card takes 4 days.";
+    add_items(f, 0.9, ITEMS(&answer, &passage));
+    assert_string_equal(generate(f)->primary_draft.citations[0], "kb/refunds.md#9");
+    passage.score = 0.5; /* much less relevant */
+    add_items(f, 0.9, ITEMS(&answer, &passage));
+    assert_string_equal(generate(f)->primary_draft.citations[0], "ticket/T-77");
+}
+
 /* ---- other models ---- */
 
 static void broken_start(void *state, const struct draft_request *request, draft_done *done, void *arg)
@@ -443,6 +495,9 @@ int main(void)
         TEST(test_nothing_found),
         TEST(test_not_ready),
         TEST(test_injection),
+        TEST(test_past_answers_bring_no_frame),
+        TEST(test_sources_bring_no_marks),
+        TEST(test_passages_before_past_answers),
         TEST(test_on_the_pool),
         cmocka_unit_test_setup_teardown(test_guard_fails, setup_broken, teardown),
         cmocka_unit_test_setup_teardown(test_invention_is_caught, setup_inventing, teardown),

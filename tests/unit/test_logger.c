@@ -297,6 +297,34 @@ static void test_feedback(void **state)
     check_value("SELECT count(*) FROM resolutions", "0");
 }
 
+static void test_resolutions_are_bare_answers(void **state)
+{
+    (void)state;
+    struct msg_ticket_event *event = new_event("T-1", 1);
+    add_answer(event,
+        "Hello Maria Jensen,\n\nThank you for your message.\n\nHere is what our help pages say about "
+        "your question:\n\nPress reset [1]. Wait [1].\n\nKind regards\nYour support team\n");
+    write_row(event_row(TOPIC_ANSWERED, event));
+    struct msg_feedback *feedback = new_feedback("f1", now_ms + 10);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_ACCEPTED;
+    write_row(feedback_row(feedback, 1));
+    check_value("SELECT answer FROM resolutions", "Press reset. Wait.");
+    feedback = new_feedback("f2", now_ms + 20);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_EDITED;
+    feedback->final_text = "Dear Maria,\n\nhold the button [1].\n\nBest regards,\nTom";
+    write_row(feedback_row(feedback, 2));
+    check_value("SELECT answer FROM resolutions", "hold the button.");
+    pg_testdb_script(&testdb, "TRUNCATE resolutions");
+    feedback = new_feedback("f3", now_ms + 30);
+    feedback->has_outcome = true;
+    feedback->outcome = MSG_OUTCOME_EDITED;
+    feedback->final_text = "Dear Maria,\n\nBest regards,\nTom"; /* answers nothing */
+    write_row(feedback_row(feedback, 3));
+    check_value("SELECT count(*) FROM resolutions", "0");
+}
+
 static void test_feedback_before_its_ticket(void **state)
 {
     (void)state;
@@ -386,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_the_bad_row_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lost_database_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_feedback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolutions_are_bare_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_feedback_before_its_ticket, setup, teardown),
         cmocka_unit_test_setup_teardown(test_correction_before_its_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_batches, setup, teardown),
