@@ -15,7 +15,8 @@ import uuid
 import psycopg2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = os.environ.get("HELPDESK_TEST_PROGRAM", str(ROOT / "build" / "helpdesk"))
+RELEASE = str(ROOT / "build" / "helpdesk")
+PROGRAM = os.environ.get("HELPDESK_TEST_PROGRAM", RELEASE)
 SAMPLE = ROOT / "deploy" / "sample"
 
 
@@ -114,11 +115,12 @@ class Kafka:
 class Stack:
     """`helpdesk up` in a folder. `kafka` None: the embedded broker."""
 
-    def __init__(self, folder, postgres, kafka=None, workers=1, gateways=1, settings=None):
+    def __init__(self, folder, postgres, kafka=None, workers=1, gateways=1, settings=None, program=PROGRAM):
         self.folder = pathlib.Path(folder)
         self.name = "t" + uuid.uuid4().hex[:12]
         self.postgres = postgres
         self.kafka = kafka
+        self.program = program
         self.workers = workers
         self.gateways = gateways
         self.prefix = self.name + "."
@@ -147,7 +149,7 @@ class Stack:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = open(self.folder / "helpdesk.log", "ab")
         self.process = subprocess.Popen(
-            [PROGRAM, "up", "--workers", str(self.workers), "--gateways", str(self.gateways)],
+            [self.program, "up", "--workers", str(self.workers), "--gateways", str(self.gateways)],
             env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
         if wait:
             self.wait_ready()
@@ -235,7 +237,7 @@ class Stack:
         merged = dict(self.env, **(env or {}))
         if self.process is not None and (self.state / "ready").exists():
             merged.setdefault("HELPDESK_KAFKA_BROKERS", self.brokers)
-        return subprocess.run([PROGRAM, *args], env=merged, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        return subprocess.run([self.program, *args], env=merged, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True, timeout=120, check=False)
 
     def load_samples(self):

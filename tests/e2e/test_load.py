@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from harness import Stack
+from harness import RELEASE, Stack
 
 TICKETS = int(os.environ.get("LOAD_TICKETS", "10000"))
 CONNECTIONS = 64 * 3
@@ -23,7 +23,7 @@ async def client(host, port, queue, answers):
                            "description": f"Ticket number {number}: {SUBJECTS[number % len(SUBJECTS)].lower()}, please help.",
                            "customer_external_id": f"C-{1000 + number % 12}"}).encode()
         head = (f"POST /tickets/auto-orchestrate HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-                f"Prefer: wait=120\r\nX-Number: {number}\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+                f"Prefer: wait=60\r\nX-Number: {number}\r\nContent-Length: {len(body)}\r\n\r\n").encode()
         writer.write(head + body)
         await writer.drain()
         status = int((await reader.readline()).split()[1])
@@ -51,9 +51,9 @@ async def run(urls, count):
 
 @pytest.fixture(params=["embedded", "kafka"])
 def fresh_stack(request, folder, postgres):
-    """Not the shared one: so many tickets would crowd its topics and its log."""
+    """Not the shared one: so many tickets would crowd its topics and its log. Built for release: sanitizers make it slow."""
     kafka = request.getfixturevalue("kafka") if request.param == "kafka" else None
-    stack = Stack(f"{folder}/load-{request.param}", postgres, kafka, workers=2, gateways=3)
+    stack = Stack(f"{folder}/load-{request.param}", postgres, kafka, workers=2, gateways=3, program=RELEASE)
     stack.start()
     stack.load_samples()
     yield stack
