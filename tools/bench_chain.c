@@ -194,6 +194,7 @@ static void measure(const struct chain *chain)
         took[chain->count * 99 / 100]);
     free(took);
     free(value);
+    rd_kafka_flush(producer, 5000);
     rd_kafka_destroy(producer);
     rd_kafka_destroy(consumer);
 }

@@ -31,7 +31,12 @@ bool sender_open(struct sender *sender, struct error *err)
         return false;
     }
     kafka_conf_producer(kconf);
-    kafka_conf_set(kconf, "linger.ms", "20"); /* a batch is flushed as soon as all of it is handed over */
+    /* The batch is all there is to wait for. The embedded broker collapses without any linger, and its
+     * sockets hold back a second answer until the first is acknowledged (Nagle against delayed ACK, 40 ms):
+     * one request at a time. */
+    bool embedded = conf_bool(sender->conf, CONF_KAFKA_EMBEDDED);
+    kafka_conf_set(kconf, "linger.ms", embedded ? "1" : "0");
+    kafka_conf_set(kconf, "max.in.flight.requests.per.connection", embedded ? "1" : "5");
     kafka_conf_set(kconf, "message.timeout.ms", "0"); /* a batch is kept until committed */
     kafka_conf_set(kconf, "topic.metadata.propagation.max.ms", "2000");
     rd_kafka_conf_set_opaque(kconf, sender);
