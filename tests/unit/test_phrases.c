@@ -86,8 +86,8 @@ static void test_what_only_looks_like_a_frame(void **state)
     (void)state;
     const char *const kept[] = {"Hello is the first screen. Press next.",
         "Regards to the cable: it must be plugged in before anything else is done here.",
-        "Kind regards\nis what the button says. Press it for ten seconds until the lamp at the back is "
-        "green.",
+        ("Kind regards\nis what the button says. Press it for ten seconds until the lamp at the back is "
+         "green."),
         "Hi the reset button is on the left side, hold it.", "Liebe zum Detail ist das eine:\nneu starten."};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         BODY(kept[i], kept[i]);
