@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/crash.h"
 #include "base/health.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
@@ -35,6 +36,7 @@ int role_open(struct role *role, const char *name, int argc)
     if (role->conf == NULL) {
         return 2;
     }
+    crash_setup(name);
     log_setup(name, (enum log_level)log_level_parse(conf_text(role->conf, CONF_LOG_LEVEL)));
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
