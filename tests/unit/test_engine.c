@@ -12,7 +12,8 @@ static int setup(void **state)
     set_conf(conf, "engine.retry-base", "20ms");
     set_conf(conf, "engine.retry-cap", "50ms");
     set_conf(conf, "engine.drain-timeout", "1s");
-    set_conf(conf, "instance", "test");
+    set_conf(conf, "instance", "parent");
+    set_conf(conf, "kafka.session-timeout", "6s");
     return 0;
 }
 
@@ -278,6 +279,7 @@ static void member_main(int control, int report_fd)
         _exit(1);
     }
     fcntl(control, F_SETFL, O_NONBLOCK);
+    set_conf(conf, "instance", "child");
     struct toy *toy = toy_new("child", 5);
     if (!run_until(toy->loop, told_to_end, &control)) {
         _exit(1);
