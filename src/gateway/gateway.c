@@ -18,6 +18,9 @@
 #define TICK_MS 200
 #define DRAIN_LOOK_MS 20
 
+const char *const gateway_topics[GATEWAY_TOPICS + 1] = {
+    TOPIC_SUBMITTED, TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_FEEDBACK, TOPIC_KB_NOTIFICATIONS, NULL};
+
 /* A reply: only the runs of this gateway are of interest, the others are not even decoded. */
 static void reply_read(void *arg, const struct bus_record *record)
 {
@@ -108,11 +111,9 @@ static bool check_settings(const struct conf *conf, struct error *err)
 
 static bool open_parts(struct gateway *gateway, struct error *err)
 {
-    static const char *const topics[] = {
-        TOPIC_SUBMITTED, TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_FEEDBACK, TOPIC_KB_NOTIFICATIONS};
     struct loop *loop = gateway->loop;
     const struct conf *conf = gateway->conf;
-    gateway->producer = bus_producer_new(loop, conf, topics, sizeof topics / sizeof topics[0], err);
+    gateway->producer = bus_producer_new(loop, conf, gateway_topics, GATEWAY_TOPICS, err);
     if (gateway->producer == NULL) {
         return false;
     }
