@@ -424,6 +424,9 @@ void registry_close(void)
         pthread_mutex_unlock(&registry->lock);
         pthread_join(registry->thread, NULL);
         msg_use_registry(NULL);
+        if (registry->unhealthy) { /* nothing is needed of it any more */
+            health_set(HEALTH_PART, true, "");
+        }
         registry_free(registry);
         opened = NULL;
     }

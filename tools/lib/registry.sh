@@ -23,9 +23,9 @@ registry_start() {
     dir=$(cd "$dir" && pwd)
     port=$(cat "$dir/port" 2>/dev/null || free_port)
     printf '%s\n' "$port" >"$dir/port"
-    (cd "$dir" && exec java -Xmx400m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
-        -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$port" "-Dregistry.datasource.url=jdbc:h2:file:$dir/data" \
-        -jar "$REGISTRY_HOME/apicurio-registry-app-$REGISTRY_VERSION-runner.jar") >"$dir/registry.log" 2>&1 &
+    (cd "$dir" && REGISTRY_DATASOURCE_URL=jdbc:h2:file:$dir/data exec java -Xmx400m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$port" -jar \
+        "$REGISTRY_HOME/apicurio-registry-app-$REGISTRY_VERSION-runner.jar") >"$dir/registry.log" 2>&1 &
     printf '%s\n' $! >"$dir/pid"
     if ! wait_until 120 curl -fsS "http://127.0.0.1:$port/apis/ccompat/v7/subjects"; then
         tail -n 20 "$dir/registry.log" >&2
