@@ -18,8 +18,8 @@
 #include "msg/registry.h"
 
 #define HEALTH_PART "registry"
-#define GAP_MS 10      /* between two look-ups */
-#define RETRY_MS 1000  /* after the registry did not answer */
+#define GAP_MS 10        /* between two look-ups */
+#define RETRY_MS 1000    /* after the registry did not answer */
 #define REFUSED_MS 30000 /* how long the registry's no to an id counts */
 #define WANTED_MAX 64
 #define REFUSED_MAX 256
@@ -101,7 +101,8 @@ static void on_unknown_id(void *arg, uint32_t id, struct error *err)
     } else {
         want(registry, id);
         if (registry->away) {
-            error_set(err, ERROR_RETRY, registry->why.code, "schema id %" PRIu32 ": %s", id, registry->why.text);
+            error_set(
+                err, ERROR_RETRY, registry->why.code, "schema id %" PRIu32 ": %s", id, registry->why.text);
         } else { /* a code that does not count as an attempt: the registry may have much to do */
             error_set(err, ERROR_RETRY, "schema_unavailable",
                 "the schema of id %" PRIu32 " is being fetched from the registry", id);
@@ -117,7 +118,8 @@ static void on_no_id(void *arg, struct error *err)
     pthread_mutex_lock(&registry->lock);
     const struct error *why = registry->lost.disposition != ERROR_NONE ? &registry->lost : &registry->why;
     if (why->disposition == ERROR_NONE) {
-        error_set(err, ERROR_RETRY, "registry_unavailable", "the registry is being asked for our schema's id");
+        error_set(
+            err, ERROR_RETRY, "registry_unavailable", "the registry is being asked for our schema's id");
     } else {
         error_set(err, why->disposition, why->code, "%s", why->text);
     }
@@ -238,8 +240,8 @@ static bool wait_for_work(struct registry *registry, size_t *subject)
 {
     while (!registry->stopping) {
         *subject = 0;
-        while (*subject < REGISTRY_SUBJECTS && (registry->subjects[*subject] != SUBJECT_WANTED ||
-                                                   registry->lost.disposition != ERROR_NONE)) {
+        while (*subject < REGISTRY_SUBJECTS &&
+               (registry->subjects[*subject] != SUBJECT_WANTED || registry->lost.disposition != ERROR_NONE)) {
             ++*subject;
         }
         bool some = *subject < REGISTRY_SUBJECTS || registry->wanted_count > 0;

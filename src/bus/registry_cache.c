@@ -85,8 +85,8 @@ static void put_file(const struct registry_cache *cache, const char *name, const
     }
     crash_point("registry.keep");
     if (!ok || rename(fresh, path) != 0) {
-        log_warn("a schema of the registry is not kept", LOG_STR("file", path),
-            LOG_STR("error", strerror(errno)));
+        log_warn(
+            "a schema of the registry is not kept", LOG_STR("file", path), LOG_STR("error", strerror(errno)));
         if (fd >= 0) {
             unlink(fresh);
         }

@@ -189,8 +189,10 @@ bool registry_answer_compatible(
     if (reason == NULL) {
         reason = cJSON_GetStringValue(cJSON_GetArrayItem(messages, 0));
     }
-    snprintf(
-        why, 240, "%s", *compatible ? "" : reason != NULL ? reason : "the registry gives no further reason");
+    snprintf(why, 240, "%s",
+        *compatible      ? ""
+        : reason != NULL ? reason
+                         : "the registry gives no further reason");
     return true;
 }
 
@@ -285,8 +287,8 @@ bool registry_fetch_schema(
         error_set(
             err, ERROR_REJECT, "schema_unknown", "the schema registry has no schema of id %" PRIu32, id);
     } else {
-        error_set(err, ERROR_REJECT, "schema_unknown",
-            "the schema registry refuses id %" PRIu32 " (%d): %s", id, answer.code, answer.message);
+        error_set(err, ERROR_REJECT, "schema_unknown", "the schema registry refuses id %" PRIu32 " (%d): %s",
+            id, answer.code, answer.message);
     }
     registry_answer_fini(&answer);
     return ok;
@@ -335,8 +337,8 @@ bool registry_try_schema(
         ok = registry_answer_compatible(&answer, &compatible, why, err) &&
              (compatible || incompatible(err, subject, why));
     } else if (!is_missing(&answer)) { /* a new subject has nothing to be compatible with */
-        ok = error_set(err, ERROR_FATAL, "schema_refused",
-            "%s: the registry cannot check our schema: %s", subject, answer.message);
+        ok = error_set(err, ERROR_FATAL, "schema_refused", "%s: the registry cannot check our schema: %s",
+            subject, answer.message);
     }
     registry_answer_fini(&answer);
     return ok;

@@ -31,8 +31,8 @@ void registry_subject_name(
     snprintf(name, SUBJECT_NAME_SIZE, "%s-value", topic);
 }
 
-bool registry_learn(const struct registry_server *server, const struct registry_cache *cache, uint32_t id,
-    struct error *err)
+bool registry_learn(
+    const struct registry_server *server, const struct registry_cache *cache, uint32_t id, struct error *err)
 {
     int64_t began = clock_mono_ms();
     struct buf schema;

@@ -27,8 +27,9 @@ void registry_subject_name(
 bool registry_subject_find(const struct registry_server *server, const struct registry_cache *cache,
     const char *name, const struct msg_type *type, bool add, uint32_t *id, struct error *err);
 
-/* Learns and keeps the schema of an id that is not known. Errors of registry_fetch_schema and msg_learn_id. */
-bool registry_learn(const struct registry_server *server, const struct registry_cache *cache, uint32_t id,
-    struct error *err);
+/* Learns and keeps the schema of an id that is not known. Errors of registry_fetch_schema and msg_learn_id.
+ */
+bool registry_learn(
+    const struct registry_server *server, const struct registry_cache *cache, uint32_t id, struct error *err);
 
 #endif

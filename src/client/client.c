@@ -99,8 +99,8 @@ struct helpdesk_client *helpdesk_client_new(
 
     log_setup("client", LOG_WARN);
     client->conf = load_conf(options, &why);
-    client->registry = client->conf != NULL && msg_setup(client->conf, &why) &&
-                       registry_open(client->conf, topics, &why);
+    client->registry =
+        client->conf != NULL && msg_setup(client->conf, &why) && registry_open(client->conf, topics, &why);
     if (client->registry) {
         client->loop = loop_new(0);
         client->poll_timer = loop_timer_new(client->loop, time_is_up, client);

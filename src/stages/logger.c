@@ -129,8 +129,7 @@ static const char *const topics[] = {TOPIC_SUBMITTED, TOPIC_CLASSIFIED, TOPIC_EN
 
 static const struct engine_stage engine = {.name = "logger", .topics = topics, .process = process};
 
-const struct stage stage_logger = {
-    .name = "logger",
+const struct stage stage_logger = {.name = "logger",
     .needs_db = true,
     .engine = &engine,
     .produces = (const char *const[]){NULL},

@@ -35,8 +35,7 @@ static const struct engine_stage generator_engine = {.name = "generator",
 /* Where a stage's plan may go on, and the answers, which any stage may give. */
 const struct stage stage_classifier = {.name = "classifier",
     .engine = &classifier_engine,
-    .produces =
-        (const char *const[]){TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
+    .produces = (const char *const[]){TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
     .open = open_classifier,
     .close = ticket_stage_close};
 
