@@ -120,7 +120,7 @@ static void send_event(const struct msg_ticket_event *event, const struct buf *v
         header("tenant", event->tenant),
         header("kind", msg_kind_name(event->kind)),
         header("state", msg_state_name(event->state)),
-        header("content-type", "application/avro-single-object"),
+        header("content-type", msg_content_type()),
     };
     const struct bus_record record = {
         .topic = TOPIC_SUBMITTED,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/registry.h"
 #include "bus/topics.h"
 #include "cmd/cmd.h"
 #include "db/db.h"
@@ -53,6 +54,23 @@ static bool check_broker(const struct conf *conf)
     return ok;
 }
 
+static bool check_registry(const struct conf *conf)
+{
+    struct error err = {0};
+    struct buf report;
+    if (conf_text(conf, CONF_SCHEMAS_REGISTRY)[0] == '\0') {
+        return true;
+    }
+    buf_init(&report, 64 * 1024);
+    bool ok = registry_report(conf, false, &report, &err);
+    report_line("registry", ok, ok ? "" : err.text);
+    if (!ok) {
+        fputs(buf_text(&report), stdout);
+    }
+    buf_fini(&report);
+    return ok;
+}
+
 int cmd_check(int argc, char **argv)
 {
     (void)argv;
@@ -66,6 +84,7 @@ int cmd_check(int argc, char **argv)
     report_line("settings", true, "");
     bool database = check_database(conf);
     bool broker = check_broker(conf);
+    bool registry = check_registry(conf);
     conf_free(conf);
-    return database && broker ? 0 : 1;
+    return database && broker && registry ? 0 : 1;
 }

@@ -62,7 +62,7 @@ bool publish_event(struct gateway *gateway, const struct msg_ticket_event *event
         header("tenant", event->tenant),
         header("kind", msg_kind_name(event->kind)),
         header("state", msg_state_name(event->state)),
-        header("content-type", "application/avro-single-object"),
+        header("content-type", msg_content_type()),
         header("reply-to", reply_to),
     };
     struct bus_record record = {
@@ -77,7 +77,7 @@ bool publish_record(struct gateway *gateway, const char *topic, const struct msg
     const struct bus_header headers[] = {
         header("correlation-id", correlation_id),
         header("tenant", gateway->tenant),
-        header("content-type", "application/avro-single-object"),
+        header("content-type", msg_content_type()),
     };
     struct bus_record record = {
         .topic = topic, .headers = headers, .header_count = sizeof headers / sizeof headers[0]};

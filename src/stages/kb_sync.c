@@ -216,6 +216,7 @@ const struct stage stage_kb_sync = {
     .name = "kb-sync",
     .needs_db = true,
     .engine = &engine_stage,
+    .produces = (const char *const[]){NULL},
     .open = kb_sync_open,
     .close = kb_sync_close,
 };

@@ -205,7 +205,7 @@ static void describe_failure(struct arena *arena, const struct error *err, struc
         failure->code = "ticket_too_large";
         failure->message =
             "The ticket, with what was found for it, is too large to be processed. Please shorten it.";
-    } else if (strncmp(err->code, "record_", 7) == 0 || strcmp(err->code, "schema_unknown") == 0) {
+    } else if (strncmp(err->code, "record_", 7) == 0 || strncmp(err->code, "schema_", 7) == 0) {
         failure->code = "ticket_unreadable";
         failure->message = "The ticket could not be read.";
     } else if (err->disposition == ERROR_RETRY) {

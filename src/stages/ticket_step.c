@@ -152,7 +152,7 @@ static void put_headers(struct headers *headers, struct arena *arena, const stru
     put_header(headers, "tenant", event->tenant);
     put_header(headers, "kind", msg_kind_name(event->kind));
     put_header(headers, "state", msg_state_name(event->state));
-    put_header(headers, "content-type", "application/avro-single-object");
+    put_header(headers, "content-type", msg_content_type());
     if (event->has_reply_to) {
         put_header(headers, "reply-to", arena_printf(arena, "%d", (int)event->reply_to));
     }

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from harness import Kafka, Postgres, Stack
+from harness import Kafka, Postgres, Registry, Stack
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,13 @@ def postgres(folder):
 @pytest.fixture(scope="session")
 def kafka(folder):
     server = Kafka(f"{folder}/kafka")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(folder):
+    server = Registry(f"{folder}/registry")
     yield server
     server.stop()
 
