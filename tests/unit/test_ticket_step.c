@@ -34,6 +34,7 @@ struct engine_job {
     int finished;
     enum engine_outcome outcome;
     struct error err;
+    const char *earlier[2]; /* errors of earlier attempts */
 };
 
 const struct bus_record *engine_record(const struct engine_job *job)
@@ -44,6 +45,21 @@ const struct bus_record *engine_record(const struct engine_job *job)
 struct arena *engine_arena(struct engine_job *job)
 {
     return job->arena;
+}
+
+int engine_attempt(const struct engine_job *job)
+{
+    return 1 + (int)engine_error_count(job);
+}
+
+size_t engine_error_count(const struct engine_job *job)
+{
+    return job->earlier[0] == NULL ? 0 : job->earlier[1] == NULL ? 1 : 2;
+}
+
+const char *engine_error(const struct engine_job *job, size_t index)
+{
+    return job->earlier[index];
 }
 
 void engine_emit(struct engine_job *job, const struct bus_record *record)
@@ -80,6 +96,7 @@ static struct {
     bool flag;
     int calls;
     int64_t deadline;
+    const char *earlier[2];
     size_t grow; /* bytes of context it adds */
 } behaviour;
 
@@ -182,6 +199,7 @@ static void start_job(
     arena_free(f->job.arena);
     memset(&f->job, 0, sizeof f->job);
     f->job.arena = arena_new(0);
+    memcpy(f->job.earlier, behaviour.earlier, sizeof f->job.earlier);
     f->job.record = (struct bus_record){.topic = TOPIC_SUBMITTED,
         .partition = 3,
         .offset = 42,
@@ -403,6 +421,43 @@ static void test_final_states(void **state)
     assert_int_equal(final_state(f), MSG_STATE_FALLBACK_GUARDRAIL_FAILURE);
 }
 
+/* ---- attempts ---- */
+
+static void test_attempts(void **state)
+{
+    struct fixture *f = *state;
+    const struct msg_step_trace *trace = run(f, MSG_STEP_RETRIEVE)->out[0].event->steps;
+    assert_int_equal(trace->attempts, 1);
+    assert_int_equal(trace->errors_count, 0);
+    behaviour.earlier[0] = "db_unavailable: shut down";
+    behaviour.earlier[1] = "crashed: the process died";
+    trace = run(f, MSG_STEP_RETRIEVE)->out[0].event->steps;
+    assert_int_equal(trace->attempts, 3);
+    assert_int_equal(trace->errors_count, 2);
+    assert_string_equal(trace->errors[0], "db_unavailable: shut down");
+    assert_string_equal(trace->errors[1], "crashed: the process died");
+}
+
+/* ---- headers ---- */
+
+static void test_priority_and_deadline_headers(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_job *job = run(f, MSG_STEP_RETRIEVE);
+    assert_non_null(strstr(job->out[0].headers, "priority=medium;"));
+    assert_null(strstr(job->out[0].headers, "deadline-at="));
+    f->event->ticket.has_priority = true;
+    f->event->ticket.priority = MSG_PRIORITY_LOW;
+    f->event->has_deadline_at = true;
+    f->event->deadline_at = 4102444800000;
+    job = run(f, MSG_STEP_RETRIEVE);
+    assert_non_null(strstr(job->out[0].headers, "priority=low;"));
+    assert_non_null(strstr(job->out[0].headers, "deadline-at=4102444800000;"));
+    f->event->classification = msg_new(&msg_classification, f->arena); /* what is found out outdoes a hint */
+    f->event->classification->priority = MSG_PRIORITY_CRITICAL;
+    assert_non_null(strstr(run(f, MSG_STEP_RETRIEVE)->out[0].headers, "priority=critical;"));
+}
+
 /* ---- deadlines ---- */
 
 static void test_deadlines(void **state)
@@ -587,6 +642,8 @@ int main(void)
         TEST(test_ticket_answered_to_both),
         TEST(test_bad_reply_to),
         TEST(test_final_states),
+        TEST(test_attempts),
+        TEST(test_priority_and_deadline_headers),
         TEST(test_deadlines),
         TEST(test_refuses_invalid_tickets),
         TEST(test_refuses_foreign_tenant),
