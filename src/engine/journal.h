@@ -23,10 +23,11 @@
 #include "base/error.h"
 #include "bus/record.h"
 
-#define JOURNAL_SLOTS 10000               /* the most that engine.in-flight may be */
-#define JOURNAL_SUSPECTS 10000            /* records with crashes that a file remembers */
-#define JOURNAL_KEEP_MS INT64_C(86400000) /* a crash is remembered for a day: longer than any restart takes  \
-                                           */
+#define JOURNAL_SLOTS 10000    /* the most that engine.in-flight may be */
+#define JOURNAL_SUSPECTS 10000 /* records with crashes that a file remembers */
+#define JOURNAL_KEEP_MS                                                                                      \
+    INT64_C(86400000) /* a crash is remembered for a day: longer than any restart takes                      \
+                       */
 
 struct journal;
 
