@@ -6,8 +6,10 @@
 bool window_init(struct window *window, int64_t offset, const char *metadata)
 {
     *window = (struct window){.next = offset, .map_end = offset};
-    return metadata[0] == '\0' ||
-           map_read(metadata, offset, &window->left, &window->left_count, &window->map_end);
+    bool readable = metadata[0] == '\0' ||
+                    map_read(metadata, offset, &window->left, &window->left_count, &window->map_end);
+    window->done_end = window->map_end;
+    return readable;
 }
 
 void window_fini(struct window *window)
@@ -40,7 +42,7 @@ enum window_take window_take(struct window *window, int64_t offset)
 
 void window_add(struct window *window, struct window_node *node, int64_t offset)
 {
-    *node = (struct window_node){.offset = offset, .prev = window->last};
+    *node = (struct window_node){.offset = offset, .window = window, .prev = window->last};
     if (window->last) {
         window->last->next = node;
     } else {
@@ -48,15 +50,38 @@ void window_add(struct window *window, struct window_node *node, int64_t offset)
     }
     window->last = node;
     window->count++;
+    if (offset >= window->done_end) {
+        window->tail = window->tail ? window->tail : node;
+        window->tail_count++;
+    }
+}
+
+static void shorten_tail(struct window *window)
+{
+    while (window->tail && window->tail->offset < window->done_end) {
+        window->tail = window->tail->next;
+        window->tail_count--;
+    }
 }
 
 void window_set_done(struct window_node *node, bool done)
 {
+    struct window *window = node->window;
     node->done = done;
+    if (done && node->offset >= window->done_end) {
+        window->done_end = node->offset + 1;
+        shorten_tail(window);
+    }
 }
 
 void window_remove(struct window *window, struct window_node *node)
 {
+    if (window->tail == node) {
+        window->tail = node->next;
+    }
+    if (node->offset >= window->done_end) {
+        window->tail_count--;
+    }
     if (node->prev) {
         node->prev->next = node->next;
     } else {
@@ -118,20 +143,20 @@ bool window_encode(const struct window *window, char out[WINDOW_MAP_SIZE])
     struct map_writer writer;
     int64_t first;
     out[0] = '\0';
-    if (!walk_next(&walk, &first)) {
-        return true; /* all is done up to the position */
+    if (!walk_next(&walk, &first) || first >= window->done_end) {
+        return true; /* nothing is done beyond the position */
     }
-    uint64_t span = (uint64_t)(known_end(window) - first);
-    uint64_t unfinished = window->count + window->left_count - window->left_at;
+    uint64_t span = (uint64_t)(window->done_end - first);
+    uint64_t unfinished = window->count - window->tail_count + window->left_count - window->left_at;
     map_begin(&writer, span > unfinished ? (span - unfinished) / unfinished : 0);
     int64_t last = first;
     int64_t offset;
-    while (walk_next(&walk, &offset) && !writer.full) {
+    while (walk_next(&walk, &offset) && offset < window->done_end && !writer.full) {
         map_add_run(&writer, (uint64_t)(offset - last - 1));
         last = offset;
     }
     if (!writer.full) {
-        map_add_run(&writer, (uint64_t)(known_end(window) - last - 1));
+        map_add_run(&writer, (uint64_t)(window->done_end - last - 1));
     }
     return map_finish(&writer, first, out);
 }

@@ -14,13 +14,17 @@
 struct window_node {
     int64_t offset;
     bool done; /* in a sealed batch */
+    struct window *window;
     struct window_node *prev, *next;
 };
 
 struct window {
     struct window_node *first, *last; /* by offset */
     size_t count;
-    int64_t next; /* the offset after the last record seen */
+    int64_t next;             /* the offset after the last record seen */
+    int64_t done_end;         /* the offset after the last one that is done: a map ends here */
+    struct window_node *tail; /* the first from done_end on */
+    size_t tail_count;        /* of those */
     /* From the map that came with the commit: the offsets still to do from `left_at` on; all others below
      * `map_end` are done. Never below `next`. */
     int64_t *left;
