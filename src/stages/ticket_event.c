@@ -118,6 +118,14 @@ void ticket_event_locate(struct arena *arena, struct msg_ticket_event *event)
     ticket->locale = strcmp(language, "und") == 0 ? "en-US" : language;
 }
 
+enum msg_priority ticket_event_priority(const struct msg_ticket_event *event)
+{
+    if (event->classification != NULL) {
+        return event->classification->priority;
+    }
+    return event->ticket.has_priority ? event->ticket.priority : MSG_PRIORITY_MEDIUM;
+}
+
 bool ticket_event_wants(const struct msg_ticket_event *event, enum msg_step step)
 {
     if (step == MSG_STEP_GENERATE && event->ticket.auto_generated) {

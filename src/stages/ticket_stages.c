@@ -24,11 +24,13 @@ static const struct engine_stage classifier_engine = {.name = "classifier",
 
 static const struct engine_stage retriever_engine = {.name = "retriever",
     .topics = (const char *const[]){TOPIC_CLASSIFIED, NULL},
+    .dependencies = (const char *const[]){"db", NULL},
     .process = ticket_stage_process,
     .rejected = ticket_stage_rejected};
 
 static const struct engine_stage generator_engine = {.name = "generator",
     .topics = (const char *const[]){TOPIC_ENRICHED, NULL},
+    .dependencies = (const char *const[]){"model", NULL},
     .process = ticket_stage_process,
     .rejected = ticket_stage_rejected};
 
