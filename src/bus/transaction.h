@@ -1,38 +1,44 @@
-/* A producer's transactions, blocking: librdkafka's calls, repeated while the weather asks for it, and what
- * their errors mean.
- *
- * Model: KIP-98, KIP-447. Each function is for the one thread that owns the producer, whose configuration has
- * a transactional.id and delivery callbacks (a producer in event mode would wait for itself). True: done. On
- * false `err` says what is to be done:
- *   ERROR_RETRY "transaction_aborted"  transaction_abort, then the same again in a new transaction
- *   ERROR_RETRY "offsets_refused"      as above; but the group has moved on: the offsets may be another's now
- *   ERROR_RETRY "map_too_large"        as above; the broker takes no metadata of this size
- *   ERROR_RETRY "given_up"             `patience` ended it; where the transaction stands is not known
- *   ERROR_FATAL "fenced"               a newer producer with the same transactional.id is at work
- *   ERROR_FATAL "transaction_refused"  this producer is beyond use (no permission, a bug) */
+/* The calls of a transactional producer (KIP-98, KIP-447), tried again while that may help. They block: never
+ * on the loop's thread, and one thread at a time. */
 #ifndef HELPDESK_BUS_TRANSACTION_H
 #define HELPDESK_BUS_TRANSACTION_H
 
-#include <librdkafka/rdkafka.h>
-#include <stdbool.h>
-#include "base/error.h"
+#include "bus/kafka.h"
 
-/* Asked between two attempts; `give_up` true ends the call with "given_up". Borrowed. */
-struct transaction_patience {
-    bool (*give_up)(void *arg);
-    void *arg;
+/* What became of a call. Text and code of what went wrong are in the transaction. */
+enum transaction_end {
+    TRANSACTION_OK,
+    TRANSACTION_ABORT,    /* the transaction cannot be committed: transaction_abort, then it may begin anew */
+    TRANSACTION_FATAL,    /* the producer is beyond use: fenced by another one of its id, or forbidden */
+    TRANSACTION_GIVEN_UP, /* told to give up while it was tried again */
 };
 
-/* Once for each producer: fences whoever had its transactional.id and ends what that one left open. */
-bool transaction_init(rd_kafka_t *producer, const struct transaction_patience *patience, struct error *err);
-bool transaction_begin(rd_kafka_t *producer, struct error *err);
-/* The offsets, with their metadata, are committed for the group when the transaction is. */
-bool transaction_send_offsets(rd_kafka_t *producer, const rd_kafka_topic_partition_list_t *offsets,
-    const rd_kafka_consumer_group_metadata_t *group, const struct transaction_patience *patience,
-    struct error *err);
-/* Sends what is still queued, and commits; serves the delivery callbacks. */
-bool transaction_commit(rd_kafka_t *producer, const struct transaction_patience *patience, struct error *err);
-/* Drops what is still queued (its delivery callbacks say so), and aborts. */
-bool transaction_abort(rd_kafka_t *producer, const struct transaction_patience *patience, struct error *err);
+struct transaction {
+    rd_kafka_t *producer;       /* with a transactional.id; borrowed */
+    bool (*give_up)(void *arg); /* asked between two tries */
+    void *give_up_arg;
+    rd_kafka_resp_err_t code; /* of the last failure */
+    char text[256];
+};
+
+/* Properties of a transactional producer: `id` must be the same over restarts, so that the next process ends
+ * what this one left open, and no other living process may have it. */
+void transaction_configure(rd_kafka_conf_t *kconf, const char *id);
+
+/* Once, before the first transaction: ends what an earlier producer of this id left open, and fences it. */
+enum transaction_end transaction_init(struct transaction *transaction);
+enum transaction_end transaction_begin(struct transaction *transaction);
+/* The offsets become part of the transaction. `group` (rd_kafka_consumer_group_metadata) must be older than
+ * the caller's last look at who owns the partitions: the broker then refuses what a rebalance has overtaken.
+ */
+enum transaction_end transaction_send_offsets(struct transaction *transaction,
+    const rd_kafka_topic_partition_list_t *offsets, const rd_kafka_consumer_group_metadata_t *group);
+/* Waits for the delivery of all that was produced. */
+enum transaction_end transaction_commit(struct transaction *transaction);
+/* After it no consumer that reads committed records sees anything of the transaction. */
+enum transaction_end transaction_abort(struct transaction *transaction);
+
+/* Whether the last failure says that the group has moved on: somebody else may own the partitions. */
+bool transaction_offsets_refused(const struct transaction *transaction);
 
 #endif
