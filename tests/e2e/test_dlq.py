@@ -6,6 +6,8 @@ import os
 import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 import uuid
@@ -56,8 +58,8 @@ class House:
 
     @contextlib.contextmanager
     def role(self, name):
-        process = subprocess.Popen([PROGRAM, name], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([PROGRAM, name], env=dict(self.env, HELPDESK_INSTANCE=name), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             yield process
             process.send_signal(signal.SIGTERM)
@@ -148,7 +150,8 @@ def test_what_a_stage_cannot_read_is_seen_and_replayed_byte_for_byte(house):
         for fields in sent:
             house.publish(ORIGIN, **fields)
         assert house.producer.flush(30) == 0
-        found = wait_until("all of them are dead letters", 60, lambda: (lambda l: l if len(l) == len(sent) else None)(house.waiting()))
+        wait_until("all of them are dead letters", 60, lambda: len(house.waiting()) == len(sent))
+    found = house.waiting()
     assert all(l["state"] == "waiting" and l["class"] and l["message"] and l["attempts"] == 1 for l in found)
     assert all(l["origin"]["topic"] == ORIGIN and l["died_at"] > "2026-11-01" for l in found)
     by_key = {l.get("key"): l for l in found if "key_hex" not in l}
@@ -197,7 +200,7 @@ def test_what_a_stage_cannot_read_is_seen_and_replayed_byte_for_byte(house):
     rest = house.read(ORIGIN)
     assert sorted(map(repr, map(record, rest))) == sorted(list(map(repr, map(record, before))) * 2)
     with house.role("classifier"): # they die again: letters of their own
-        wait_until("dead again", 60, lambda: len(house.waiting()) == len(sent))
+        wait_until("dead again", 60, lambda: len(house.waiting()) >= len(sent))
 
 
 def test_filters_choose(house):
@@ -320,12 +323,23 @@ def test_two_replays_at_once_replay_each_letter_once(house):
     assert house.waiting() == []
 
 
+def commit_by_hand(brokers, group, topic, partition, metadata):
+    """OffsetCommit, version 2, of offset 0 (Kafka protocol guide): Debian's client cannot send metadata."""
+    def text(value):
+        return struct.pack(">h", len(value)) + value.encode()
+    body = (struct.pack(">hhi", 8, 2, 1) + text("test") + text(group) + struct.pack(">i", -1) + text("") + struct.pack(">qi", -1, 1) +
+            text(topic) + struct.pack(">iiq", 1, partition, 0) + text(metadata))
+    host, port = brokers.split(":")
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall(struct.pack(">i", len(body)) + body)
+        answer = connection.recv(4096)
+    assert answer[-2:] == b"\0\0", answer # the error code
+
+
 def test_a_commit_that_is_not_ours_is_not_guessed_at(house):
     house.letters(8)
     letter = house.waiting()[0]
-    consumer = Consumer({"bootstrap.servers": house.brokers, "group.id": house.prefix + "classifier.dlq", "enable.auto.commit": False})
-    consumer.commit(offsets=[TopicPartition(house.topic(LETTERS), letter["partition"], 0, metadata="by hand")], asynchronous=False)
-    consumer.close()
+    commit_by_hand(house.brokers, house.prefix + "classifier.dlq", house.topic(LETTERS), letter["partition"], "by hand")
     done = house.dlq("replay", "classifier", "--offset", place(letter), code=1)
     assert "not from this command" in done.stderr
     assert house.read(ORIGIN) == []
