@@ -2,6 +2,7 @@
 #include "bus/dead.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/parse.h"
 #include "bus/kafka.h"
 #include "bus/transaction.h"
 
@@ -17,6 +19,7 @@
 #define POLL_MS 100
 #define FETCH_WAIT_MS 20 /* a partition's end is found by a fetch that brings nothing */
 #define RETRY_PAUSE_MS 50
+#define COMMITS_KEPT_DEFAULT_MS (INT64_C(7) * 24 * 60 * 60 * 1000)
 #define LOGICAL_SIZE 64
 
 /* Codes of errors. */
@@ -35,6 +38,8 @@ struct dead {
     struct transaction transaction; /* its producer is NULL for DEAD_READ */
     struct dead_partition *partitions;
     int32_t count;
+    int32_t broker; /* the id of one of them */
+    int64_t commits_kept_ms;
     int64_t due_ms; /* when patience ends */
 
     rd_kafka_resp_err_t codes[DEAD_COMMIT_MAX]; /* of the records under way */
@@ -153,6 +158,7 @@ static bool read_count(struct dead *dead, struct error *err)
     }
     bool there = metadata->topic_cnt == 1 && metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR;
     dead->count = there ? metadata->topics[0].partition_cnt : 0;
+    dead->broker = metadata->broker_cnt > 0 ? metadata->brokers[0].id : 0;
     rd_kafka_metadata_destroy(metadata);
     return dead->count > 0 || error_set(err, ERROR_FATAL, "topic_absent",
                                   "there is no topic %s: `helpdesk topics apply` makes it", dead->topic);
@@ -209,6 +215,55 @@ static bool read_committed(struct dead *dead, struct error *err)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, dead->group);
 }
 
+/* ---- how long commits are kept ---- */
+
+static void read_retention(struct dead *dead, const rd_kafka_ConfigResource_t *broker)
+{
+    size_t count = 0;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(broker, &count);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = rd_kafka_ConfigEntry_name(entries[i]);
+        int64_t minutes;
+        if (strcmp(name, "offsets.retention.minutes") == 0 &&
+            parse_int64(rd_kafka_ConfigEntry_value(entries[i]), &minutes)) {
+            dead->commits_kept_ms = minutes * 60000;
+        }
+    }
+}
+
+/* Who may not ask counts with Kafka's default. */
+static void ask_retention(struct dead *dead)
+{
+    dead->commits_kept_ms = dead->embedded ? INT64_MAX : COMMITS_KEPT_DEFAULT_MS;
+    if (dead->embedded) {
+        return;
+    }
+    char id[16];
+    snprintf(id, sizeof(id), "%" PRId32, dead->broker);
+    rd_kafka_ConfigResource_t *asked = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, id);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(dead->consumer);
+    rd_kafka_DescribeConfigs(dead->consumer, &asked, 1, NULL, queue);
+    rd_kafka_ConfigResource_destroy(asked);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, REQUEST_TIMEOUT_MS);
+    if (event && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_ConfigResource_t **found =
+            rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+        for (size_t i = 0; i < count; i++) {
+            read_retention(dead, found[i]);
+        }
+    }
+    if (event) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+}
+
+int64_t dead_commits_kept_ms(const struct dead *dead)
+{
+    return dead->commits_kept_ms;
+}
+
 struct dead *dead_open(const struct conf *conf, const char *stage, enum dead_mode mode, struct error *err)
 {
     struct dead *dead = xcalloc(1, sizeof(*dead));
@@ -228,6 +283,7 @@ struct dead *dead_open(const struct conf *conf, const char *stage, enum dead_mod
         dead_close(dead);
         return NULL;
     }
+    ask_retention(dead);
     return dead;
 }
 

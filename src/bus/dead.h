@@ -35,6 +35,11 @@ void dead_close(struct dead *dead);
 int32_t dead_partition_count(const struct dead *dead);
 const struct dead_partition *dead_partition(const struct dead *dead, int32_t partition);
 
+/* How long the brokers keep what a group has committed when it commits nothing more
+ * (offsets.retention.minutes; Kafka's default of 7 days when they do not tell): of a letter that died longer
+ * ago it is not known whether it was handled. INT64_MAX on the embedded broker. In ms. */
+int64_t dead_commits_kept_ms(const struct dead *dead);
+
 /* `letter` is borrowed inside the call; its topic is "<stage>.dead". False: read no further. */
 typedef bool dead_letter(void *arg, const struct bus_record *letter);
 /* The committed letters from `from` on, in order, up to the partition's end. May call dead_commit inside

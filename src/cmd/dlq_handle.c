@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "cmd/dlq.h"
 
 #define CHUNK_BYTES ((size_t)8 << 20)
+#define CLOCK_SKEW_MS (INT64_C(60) * 60 * 1000) /* between workers and brokers */
 
 /* Letters of one partition that are handled together. */
 struct chunk {
@@ -24,6 +26,8 @@ struct handling {
     const struct dlq_args *args;
     struct dead *dead;
     bool replay;
+    int64_t
+        surely_known; /* of letters that died before, the brokers may have forgotten that they were handled */
     int32_t partition;
     struct dlq_marks marks;
     struct chunk chunk;
@@ -170,6 +174,11 @@ static void choose(
 {
     const char *why;
     const char *origin = find_origin(handling->args->stage, letter->why.topic, &why);
+    if (!why && letter->why.died_at < handling->surely_known && handling->args->filter.place_count == 0) {
+        why = "it died before the time that the brokers remember (offsets.retention.minutes), so it may have "
+              "been "
+              "replayed already; name it with --offset to replay it";
+    }
     if (handling->replay && why) {
         refuse(handling, node->offset, why);
         return;
@@ -318,6 +327,8 @@ int dlq_handle(const struct conf *conf, const struct dlq_args *args)
     if (!handling->dead) {
         return cmd_fail(1, "dlq", "%s", err.text);
     }
+    int64_t kept = dead_commits_kept_ms(handling->dead);
+    handling->surely_known = kept == INT64_MAX ? INT64_MIN : clock_wall_ms() - kept + CLOCK_SKEW_MS;
     if (conf_bool(conf, CONF_KAFKA_EMBEDDED)) {
         puts("the embedded broker has no transactions: each letter is handled at least once");
     }

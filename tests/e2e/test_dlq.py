@@ -1,6 +1,7 @@
 """`helpdesk dlq` on Apache Kafka: letters are seen as they are, and go out again byte for byte, each once."""
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -74,10 +75,10 @@ class House:
     def publish(self, topic, value, **fields):
         self.producer.produce(self.topic(topic), value=value, **fields)
 
-    def letter(self, value, origin=ORIGIN, cls="record_malformed", headers=(), **fields):
+    def letter(self, value, origin=ORIGIN, cls="record_malformed", headers=(), at=None, **fields):
         """A dead letter as a stage writes it; `origin` None: without saying where it came from."""
         error = {"stage": b"classifier", "class": cls.encode(), "message": b"not a record", "attempts": b"1",
-                 "partition": b"0", "offset": b"5", "at": b"2026-01-02T03:04:05.000Z"}
+                 "partition": b"0", "offset": b"5", "at": (at or datetime.datetime.now(datetime.timezone.utc).isoformat()).encode()}
         if origin is not None:
             error["topic"] = origin if isinstance(origin, bytes) else origin.encode()
         self.publish(LETTERS, value, headers=[*headers, *((f"helpdesk.error.{k}", v) for k, v in error.items())], **fields)
@@ -204,10 +205,10 @@ def test_what_a_stage_cannot_read_is_seen_and_replayed_byte_for_byte(house):
 
 
 def test_filters_choose(house):
-    now = int(time.time() * 1000)
+    died = "2026-10-02T03:04:05.000Z"
     for tenant, name, run in (("acme", "A-1", "r-1"), ("acme", "A-2", "r-2"), ("zeta", "Z-1", "r-3")):
         event = {"ticket": ticket(ticket_id=name), "tenant": tenant, "correlation_id": run}
-        house.letter(wire.single_object(event), key=f"{tenant}/{name}", cls="ticket_invalid", timestamp=now)
+        house.letter(wire.single_object(event), key=f"{tenant}/{name}", cls="ticket_invalid", at=died)
     house.letter(b"?", key="acme/A-9", cls="schema_unknown", headers=[("correlation-id", b"r-9")])
     assert house.producer.flush(30) == 0
     assert len(house.waiting()) == 4
@@ -219,17 +220,25 @@ def test_filters_choose(house):
     assert keys("--ticket", "A-2") == ["acme/A-2"] and keys("--ticket", "A-9") == ["acme/A-9"]
     assert keys("--correlation", "r-3") == ["zeta/Z-1"] and keys("--correlation", "r-9") == ["acme/A-9"]
     assert keys("--key", "acme/", "--class", "ticket_invalid") == ["acme/A-1", "acme/A-2"]
-    assert keys("--since", "2026-01-02T03:04:05Z", "--until", "2026-01-02T03:04:05.001Z") == keys()
-    assert keys("--until", "2026-01-02T03:04:05Z") == [] and keys("--since", "10m") == []
+    assert keys("--since", "2026-10-02T03:04:05Z", "--until", "2026-10-02T03:04:05.001Z") == ["acme/A-1", "acme/A-2", "zeta/Z-1"]
+    assert keys("--until", "2026-10-02T03:04:05Z") == [] and keys("--since", "10m") == ["acme/A-9"]
     assert len(keys("--limit", "3")) == 3
     shown = json.loads(house.dlq("show", "classifier", place(house.waiting("--ticket", "Z-1")[0]), "--json").stdout)
     assert shown["type"] == "TicketEvent" and shown["record"]["ticket"]["subject"] == ticket()["subject"]
     assert '"subject"' in house.dlq("show", "classifier", place(shown)).stdout
 
-    house.dlq("replay", "classifier", "--tenant", "acme", "--limit", "2")
-    assert len(house.waiting()) == 2 and len(house.read(ORIGIN)) == 2
-    house.dlq("replay", "classifier", "--key", "zeta/")
-    assert [m.key() for m in house.read(ORIGIN)].count(b"zeta/Z-1") == 1
+    # What died before the brokers' memory is replayed only by its place.
+    refused = house.dlq("replay", "classifier", "--tenant", "acme", code=1)
+    assert refused.stderr.count("offsets.retention.minutes") == 2 and "1 replayed, 2 refused" in refused.stdout
+    assert [m.key() for m in house.read(ORIGIN)] == [b"acme/A-9"]
+    house.dlq("replay", "classifier", "--key", "zeta/", *(w for l in house.waiting() for w in ("--offset", place(l))))
+    assert sorted(m.key() for m in house.read(ORIGIN)) == [b"acme/A-9", b"zeta/Z-1"]
+    assert keys() == ["acme/A-1", "acme/A-2"]
+    for i in range(3):
+        house.letter(b"!", key=f"acme/B-{i}")
+    assert house.producer.flush(30) == 0
+    house.dlq("replay", "classifier", "--key", "acme/B", "--limit", "2")
+    assert len(keys("--key", "acme/B")) == 1 and len(house.read(ORIGIN)) == 4
 
 
 def test_dry_run_and_missing_consent_change_nothing(house):
