@@ -79,6 +79,22 @@ bool utf8_blank(const char *text)
     return true;
 }
 
+char *utf8_repair(struct arena *arena, const char *text, size_t len)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    char *copy = arena_alloc(arena, len * strlen(replacement) + 1);
+    char *out = copy;
+    for (size_t at = 0; at < len;) {
+        int32_t code = 0;
+        size_t bytes = utf8_char(text + at, len - at, &code);
+        bool good = bytes > 0 && code != 0;
+        memcpy(out, good ? text + at : replacement, good ? bytes : strlen(replacement));
+        out += good ? bytes : strlen(replacement);
+        at += good ? bytes : 1;
+    }
+    return copy;
+}
+
 char *utf8_trim(struct arena *arena, const char *text)
 {
     size_t len = strlen(text);
