@@ -145,6 +145,43 @@ def test_schema_of_another_record_is_a_dead_letter(reading, registry):
     assert "Order" in wire.header(found, "helpdesk.error.message")
 
 
+def test_reply_of_an_id_not_met_before(reading, registry):
+    """A stage that writes a schema newer than the gateway's, or in Confluent's framing before the gateway does."""
+    newer = evolved("of_a_newer_stage")
+    schema_id = registry.register(reading.topic("tickets.replies") + "-value", newer)
+    classifiers = reading.pids("classifier")
+    known = reading.metric("gateway-1", "helpdesk_registry_ids")
+    for pid in classifiers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = ticket(ticket_id=f"r-{uuid.uuid4()}")
+            reply = pool.submit(http, "POST", reading.url() + "/tickets/classify", asked)
+            client = wire.Client(reading)
+            found = []
+
+            def seen(messages):
+                found[:] = [e for e in (wire.decode(m.value()) for m in messages if m.value()[0] == 0xC3)
+                            if e["ticket"]["ticket_id"] == asked["ticket_id"]]
+                return bool(found)
+
+            client.read("tickets.submitted", seen, 30)
+            event = dict(found[0], state="completed", of_a_newer_stage="yes", classification={
+                "category": "billing", "priority": "low", "department": "billing", "sentiment": "neutral", "confidence": 0.99,
+                "reasoning_snippet": ""})
+            event["ticket"]["of_a_newer_stage"] = None
+            client.producer.produce(reading.topic("tickets.replies"), wire.confluent(schema_id, event, parsed(newer)),
+                                    key=event["correlation_id"], partition=event["reply_to"])
+            assert client.producer.flush(30) == 0
+            answer = reply.result(60)
+    finally:
+        for pid in classifiers:
+            os.kill(pid, signal.SIGCONT)
+    assert answer.status == 200, answer.body
+    assert answer.json["confidence"] == 0.99
+    assert reading.metric("gateway-1", "helpdesk_registry_ids") == known + 1
+
+
 def test_absent_registry(reading, registry):
     """Known ids go on, over a restart too; an unknown one waits, and goes on when the registry is back."""
     known = Publisher(reading, registry, CURRENT)
@@ -217,43 +254,6 @@ def test_confluent_framing_end_to_end(folder, postgres, kafka, registry):
     finally:
         assert stack.stop() == 0
         registry.start()
-
-
-def test_reply_of_an_id_not_met_before(reading, registry):
-    """A stage that writes a schema newer than the gateway's, or in Confluent's framing before the gateway does."""
-    newer = evolved("of_a_newer_stage")
-    schema_id = registry.register(reading.topic("tickets.replies") + "-value", newer)
-    classifiers = reading.pids("classifier")
-    known = reading.metric("gateway-1", "helpdesk_registry_ids")
-    for pid in classifiers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            asked = ticket(ticket_id=f"r-{uuid.uuid4()}")
-            reply = pool.submit(http, "POST", reading.url() + "/tickets/classify", asked)
-            client = wire.Client(reading)
-            found = []
-
-            def seen(messages):
-                found[:] = [e for e in (wire.decode(m.value()) for m in messages if m.value()[0] == 0xC3)
-                            if e["ticket"]["ticket_id"] == asked["ticket_id"]]
-                return bool(found)
-
-            client.read("tickets.submitted", seen, 30)
-            event = dict(found[0], state="completed", of_a_newer_stage="yes", classification={
-                "category": "billing", "priority": "low", "department": "billing", "sentiment": "neutral", "confidence": 0.99,
-                "reasoning_snippet": ""})
-            event["ticket"]["of_a_newer_stage"] = None
-            client.producer.produce(reading.topic("tickets.replies"), wire.confluent(schema_id, event, parsed(newer)),
-                                    key=event["correlation_id"], partition=event["reply_to"])
-            assert client.producer.flush(30) == 0
-            answer = reply.result(60)
-    finally:
-        for pid in classifiers:
-            os.kill(pid, signal.SIGCONT)
-    assert answer.status == 200, answer.body
-    assert answer.json["confidence"] == 0.99
-    assert reading.metric("gateway-1", "helpdesk_registry_ids") == known + 1
 
 
 def test_schemas_register_at_start_and_waiting_for_the_registry(folder, postgres, kafka, registry):

@@ -27,9 +27,9 @@ registry_start() {
         -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$port" -jar \
         "$REGISTRY_HOME/apicurio-registry-app-$REGISTRY_VERSION-runner.jar") >"$dir/registry.log" 2>&1 &
     printf '%s\n' $! >"$dir/pid"
-    if ! wait_until 120 curl -fsS "http://127.0.0.1:$port/apis/ccompat/v7/subjects"; then
+    if ! wait_until 240 curl -fsS --max-time 5 "http://127.0.0.1:$port/apis/ccompat/v7/subjects"; then
         tail -n 20 "$dir/registry.log" >&2
-        die "the schema registry did not start within 120 s"
+        die "the schema registry did not start within 240 s"
     fi
     printf 'http://127.0.0.1:%s/apis/ccompat/v7\n' "$port" >"$dir/url"
 }
