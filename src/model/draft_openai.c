@@ -14,9 +14,10 @@
 #include "model/draft_data.h"
 #include "model/prompt.h"
 
-#define RESERVE_MS 1500      /* of the deadline: for the guard, the commit and the way back */
-#define LEAST_CALL_MS 500    /* a call with less time is not worth its price */
-#define NEXT_ATTEMPT_MS 5000 /* what a further attempt by the engine needs: its wait and a call */
+#define RESERVE_MS 1500   /* of the deadline: for the guard, the commit and the way back */
+#define LEAST_CALL_MS 500 /* a call with less time is not worth its price */
+#define NEXT_ATTEMPT_MS                                                                                      \
+    1500 /* beyond the reserve, for another attempt: the engine brings one back that late */
 #define CUT "the ticket is long: the model read only a part of it"
 #define ONE_MODEL "the stronger model was asked for, this installation has one model"
 
