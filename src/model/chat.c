@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/health.h"
@@ -19,6 +20,8 @@
 #define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
 #define HEALTH "model"
 
+LIST_HEAD(chat_calls, chat_call);
+
 struct chat {
     struct http_calls *calls;
     char *url;
@@ -28,10 +31,13 @@ struct chat {
     double price_output;
     bool schemaless;   /* the server knows no response_format */
     int failed_in_row; /* calls since the server last answered one */
+    struct chat_calls open;
     struct metric *seconds, *input_tokens, *output_tokens, *cost;
 };
 
 struct chat_call {
+    LIST_ENTRY(chat_call) link;
+    struct http_call *http;
     struct chat *chat;
     struct chat_request request;
     chat_done *done;
@@ -120,13 +126,23 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
 
 void chat_free(struct chat *chat)
 {
-    if (chat) {
-        http_calls_free(chat->calls);
-        free(chat->url);
-        free(chat->model);
-        free(chat->authorization);
-        free(chat);
+    if (!chat) {
+        return;
     }
+    struct chat_call *call;
+    while ((call = LIST_FIRST(&chat->open))) {
+        const struct chat_reply reply = {.content = "", .model = ""};
+        struct error err;
+        error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
+        http_call_cancel(call->http);
+        LIST_REMOVE(call, link);
+        call->done(call->arg, &reply, &err);
+    }
+    http_calls_free(chat->calls);
+    free(chat->url);
+    free(chat->model);
+    free(chat->authorization);
+    free(chat);
 }
 
 /* ---- what an answer means ---- */
@@ -225,6 +241,7 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
     struct chat_reply reply = {.content = "", .model = ""};
     struct error err = {0};
     int64_t left = call->until_ms - clock_mono_ms();
+    LIST_REMOVE(call, link);
     if (result && call->with_schema && knows_no_schema(result) && left > 0) {
         log_warn("the model server knows no response_format: it is left out", LOG_STR("model", chat->model));
         chat->schemaless = true;
@@ -290,7 +307,8 @@ static void call_send(struct chat_call *call, int64_t timeout_ms)
         .body_len = body.len,
         .timeout_ms = timeout_ms,
         .max_body = CHAT_MAX_ANSWER};
-    http_call_start(chat->calls, &request, call_ended, call);
+    call->http = http_call_start(chat->calls, &request, call_ended, call);
+    LIST_INSERT_HEAD(&chat->open, call, link);
     buf_fini(&body);
 }
 

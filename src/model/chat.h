@@ -38,7 +38,8 @@ typedef void chat_done(void *arg, const struct chat_reply *reply, const struct e
  * helpdesk_model_seconds{model}, helpdesk_model_tokens_total{model,direction},
  * helpdesk_model_cost_usd_total{model}. */
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err);
-/* Calls under way are dropped: `done` is not called. Before loop_free. NULL is fine. */
+/* Calls under way end with ERROR_RETRY "model_stopped", inside this call; no other may be started by that.
+ * Before loop_free. NULL is fine. */
 void chat_free(struct chat *chat);
 
 /* Texts of `request` are borrowed until `done`, which is called once, never inside this call. Loop thread. */

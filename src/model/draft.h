@@ -39,12 +39,12 @@ struct draft_result {
     double cost_usd;
 };
 
-/* `err` NULL: `result` is good. Else ERROR_RETRY: the model may answer later, and there is time for it. Loop
- * thread; may be called inside draft_start. */
+/* `err` NULL: `result` is good. Else ERROR_RETRY: the model may answer later, and there is time for it (or
+ * the model is being freed). Loop thread; may be called inside draft_start. */
 typedef void draft_done(void *arg, const struct draft_result *result, const struct error *err);
 
 void draft_start(struct draft_model *model, const struct draft_request *request, draft_done *done, void *arg);
-/* Requests under way are dropped: `done` is not called. NULL is fine. */
+/* Requests under way end with an error, inside this call. NULL is fine. */
 void draft_free(struct draft_model *model);
 
 /* The model that needs nothing installed: it quotes the best sentences of the context and invents none. */

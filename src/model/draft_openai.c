@@ -26,6 +26,7 @@ struct openai {
     struct draft_model *offline;
     char *model; /* its name where the server gives none */
     int64_t timeout_ms;
+    bool closing;
     struct metric *unusable;
     struct metric *fallbacks;
     char prompt_version[PROMPT_VERSION_SIZE];
@@ -151,7 +152,9 @@ static int64_t time_left(const struct asking *asking)
 static void try_later(struct asking *asking, const struct error *err)
 {
     int64_t needed = err->retry_after_ms > NEXT_ATTEMPT_MS ? err->retry_after_ms : NEXT_ATTEMPT_MS;
-    if (asking->wrong) {
+    if (asking->openai->closing) {
+        asking->done(asking->arg, NULL, err);
+    } else if (asking->wrong) {
         fall_back(asking, because_of(asking, "the model answered unusably", asking->wrong));
     } else if (time_left(asking) < needed) {
         fall_back(asking, because_of(asking, "no time left for the model", err->text));
@@ -225,6 +228,7 @@ static void openai_start(void *state, const struct draft_request *request, draft
 static void openai_free(void *state)
 {
     struct openai *openai = state;
+    openai->closing = true;
     chat_free(openai->chat);
     draft_free(openai->offline);
     free(openai->model);
