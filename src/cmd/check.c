@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 #include "db/db.h"
 #include "db/migrate.h"
+#include "model/chat.h"
 
 static bool report_line(const char *what, bool ok, const char *detail)
 {
@@ -53,6 +54,18 @@ static bool check_broker(const struct conf *conf)
     return ok;
 }
 
+/* Without model.base-url there is nothing to ask. */
+static bool check_model(const struct conf *conf)
+{
+    const struct chat_options options = chat_options_of(conf);
+    struct error err = {0};
+    if (options.base_url[0] == '\0') {
+        return report_line("model", true, "offline (model.base-url is not set)");
+    }
+    bool ok = chat_check(&options, &err);
+    return report_line("model", ok, ok ? "" : err.text);
+}
+
 int cmd_check(int argc, char **argv)
 {
     (void)argv;
@@ -66,6 +79,7 @@ int cmd_check(int argc, char **argv)
     report_line("settings", true, "");
     bool database = check_database(conf);
     bool broker = check_broker(conf);
+    bool model = check_model(conf);
     conf_free(conf);
-    return database && broker ? 0 : 1;
+    return database && broker && model ? 0 : 1;
 }

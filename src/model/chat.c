@@ -12,12 +12,15 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/call.h"
+#include "http/client.h"
 
-#define PATH "/chat/completions"
+#define PATH_COMPLETIONS "/chat/completions"
+#define PATH_MODELS "/models"
 #define URL_MAX 1024
 #define KEY_MAX 4096
 #define REQUEST_MAX (8 * 1024 * 1024)
 #define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
+#define CHECK_TIMEOUT_MS 10000
 #define HEALTH "model"
 
 LIST_HEAD(chat_calls, chat_call);
@@ -48,6 +51,15 @@ struct chat_call {
 };
 
 /* ---- settings ---- */
+
+struct chat_options chat_options_of(const struct conf *conf)
+{
+    return (struct chat_options){.base_url = conf_text(conf, CONF_MODEL_BASE_URL),
+        .api_key = conf_text(conf, CONF_MODEL_API_KEY),
+        .model = conf_text(conf, CONF_MODEL_DRAFT),
+        .price_input = conf_number(conf, CONF_MODEL_PRICE_INPUT),
+        .price_output = conf_number(conf, CONF_MODEL_PRICE_OUTPUT)};
+}
 
 static bool is_visible(const char *text, size_t max)
 {
@@ -94,23 +106,32 @@ static char *joined(const char *before, const char *text, size_t len, const char
     return made;
 }
 
+static char *url_of(const struct chat_options *options, const char *path)
+{
+    size_t len = strlen(options->base_url);
+    while (options->base_url[len - 1] == '/') {
+        len--;
+    }
+    return joined("", options->base_url, len, path);
+}
+
+/* NULL: without a key. */
+static char *authorization_of(const struct chat_options *options)
+{
+    const char *key = options->api_key;
+    return key[0] ? joined("Authorization: Bearer ", key, strlen(key), "") : NULL;
+}
+
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err)
 {
     if (!check_options(options, err)) {
         return NULL;
     }
     struct chat *chat = xcalloc(1, sizeof(*chat));
-    size_t len = strlen(options->base_url);
-    while (options->base_url[len - 1] == '/') {
-        len--;
-    }
     chat->calls = http_calls_new(loop);
-    chat->url = joined("", options->base_url, len, PATH);
+    chat->url = url_of(options, PATH_COMPLETIONS);
+    chat->authorization = authorization_of(options);
     chat->model = xstrdup(options->model);
-    if (options->api_key[0]) {
-        chat->authorization =
-            joined("Authorization: Bearer ", options->api_key, strlen(options->api_key), "");
-    }
     chat->price_input = options->price_input;
     chat->price_output = options->price_output;
     char labels[CHAT_MODEL_MAX + 64];
@@ -155,18 +176,17 @@ static void count_call(struct chat *chat, const char *outcome)
 }
 
 /* What a status other than 2xx says. */
-static void read_status(const struct http_call_result *result, struct error *err)
+static void read_status(int status, const struct buf *body, int64_t retry_after_ms, struct error *err)
 {
     char code[CHAT_CODE_MAX];
-    int status = result->status;
-    chat_error_code(buf_text(&result->body), result->body.len, code);
+    chat_error_code(buf_text(body), body->len, code);
     bool quota = status == 429 && strcmp(code, "insufficient_quota") == 0;
     enum error_disposition disposition = ERROR_RETRY;
     const char *name = "model_failed";
     if (quota || (status >= 300 && status < 400) || (status >= 401 && status <= 404)) {
         disposition = ERROR_FATAL;
         name = "model_config";
-    } else if (status == 503 || (status == 429 && result->retry_after_ms > 0)) {
+    } else if (status == 503 || (status == 429 && retry_after_ms > 0)) {
         name = "model_unavailable";
     } else if (status == 429) {
         name = "model_busy";
@@ -178,7 +198,7 @@ static void read_status(const struct http_call_result *result, struct error *err
     }
     error_set(err, disposition, name, "the model server says %d%s%s%s", status, code[0] ? " (" : "", code,
         code[0] ? ")" : "");
-    err->retry_after_ms = result->retry_after_ms;
+    err->retry_after_ms = retry_after_ms;
 }
 
 /* What a call that brought no answer says. */
@@ -251,7 +271,7 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
     if (!result) {
         read_failure(why, &err);
     } else if (result->status < 200 || result->status > 299) {
-        read_status(result, &err);
+        read_status(result->status, &result->body, result->retry_after_ms, &err);
     } else {
         chat_reply_read(call->request.arena, buf_text(&result->body), result->body.len, &reply, &err);
         count_reply(chat, &reply);
@@ -322,4 +342,26 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
         .started_us = clock_mono_us(),
         .until_ms = clock_mono_ms() + request->timeout_ms};
     call_send(call, request->timeout_ms);
+}
+
+bool chat_check(const struct chat_options *options, struct error *err)
+{
+    if (!check_options(options, err)) {
+        return false;
+    }
+    char *url = url_of(options, PATH_MODELS);
+    char *authorization = authorization_of(options);
+    const char *const headers[] = {"Accept: application/json", authorization, NULL};
+    const struct http_fetch_request request = {
+        .method = "GET", .url = url, .headers = headers, .timeout_ms = CHECK_TIMEOUT_MS};
+    struct http_fetch_result result;
+    bool ok = http_fetch(&request, &result, err);
+    if (ok && result.status != 200) {
+        read_status(result.status, &result.body, 0, err);
+        ok = false;
+    }
+    http_fetch_result_fini(&result);
+    free(url);
+    free(authorization);
+    return ok;
 }

@@ -2,6 +2,7 @@
 #ifndef HELPDESK_MODEL_CHAT_H
 #define HELPDESK_MODEL_CHAT_H
 
+#include "conf/conf.h"
 #include "loop/loop.h"
 #include "model/chat_reply.h"
 
@@ -14,6 +15,9 @@ struct chat_options {
     double price_input; /* USD per million tokens */
     double price_output;
 };
+
+/* From settings model.*; texts are borrowed from `conf`. An empty base_url: no such server is wanted. */
+struct chat_options chat_options_of(const struct conf *conf);
 
 struct chat_request {
     struct arena *arena; /* the reply is made in it; lives until `done` */
@@ -38,6 +42,9 @@ typedef void chat_done(void *arg, const struct chat_reply *reply, const struct e
  * helpdesk_model_seconds{model}, helpdesk_model_tokens_total{model,direction},
  * helpdesk_model_cost_usd_total{model}. */
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err);
+/* Whether address and key are right: asks the server for its models, which costs nothing. Blocks; any thread.
+ * False: the errors of chat_new and chat_done. */
+bool chat_check(const struct chat_options *options, struct error *err);
 /* Calls under way end with ERROR_RETRY "model_stopped", inside this call; no other may be started by that.
  * Before loop_free. NULL is fine. */
 void chat_free(struct chat *chat);

@@ -43,11 +43,7 @@ void *generator_new(
 static struct draft_model *open_model(const struct stage_env *env, struct error *err)
 {
     const struct conf *conf = env->conf;
-    const struct chat_options options = {.base_url = conf_text(conf, CONF_MODEL_BASE_URL),
-        .api_key = conf_text(conf, CONF_MODEL_API_KEY),
-        .model = conf_text(conf, CONF_MODEL_DRAFT),
-        .price_input = conf_number(conf, CONF_MODEL_PRICE_INPUT),
-        .price_output = conf_number(conf, CONF_MODEL_PRICE_OUTPUT)};
+    const struct chat_options options = chat_options_of(conf);
     if (options.base_url[0] == '\0') {
         return draft_offline_new();
     }

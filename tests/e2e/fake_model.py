@@ -24,6 +24,7 @@ GET /journal               [{n, ticket_id, started, ended, outcome, status, agai
                            while a call runs; `outcome` is the kind, "ok", "left" (the client went away before a good answer) or
                            "bad-request"; `again` says that the client asks a second time. ?after=N: only later ones.
 DELETE /journal            forgets it, and the problems
+GET /v1/models             what there is, with the right key
 GET /stats                 {calls, outcomes: {outcome: n}, tickets, most_calls_of_a_ticket, in_flight, most_in_flight, input_tokens, output_tokens,
                            problems: [text, ...]}; a test should end with no problems
 """
@@ -114,10 +115,14 @@ def split_data(content):
     return before + after, check_data(data)
 
 
-def check_completion(server, headers, body):
-    """The data of a request, and whether it is the second asking."""
+def check_key(server, headers):
     if headers.get("authorization") != f"Bearer {server.control['key']}":
         raise Refused(401, "invalid_api_key", "Incorrect API key provided")
+
+
+def check_completion(server, headers, body):
+    """The data of a request, and whether it is the second asking."""
+    check_key(server, headers)
     need(headers.get("content-type", "").split(";")[0] == "application/json", "the content type is not application/json")
     try:
         asked = json.loads(body, object_pairs_hook=no_twice)
@@ -281,12 +286,11 @@ class Connection(asyncio.Protocol):
             self.complete(method, headers, body)
             return
         try:
-            status, answer = 200, self.look_after(method, path, query, body)
+            self.send(200, json.dumps(self.look_after(method, path, query, headers, body)).encode())
         except Refused as error:
-            status, answer = error.status, {"error": str(error)}
-        self.send(status, json.dumps(answer).encode())
+            self.send(*problem(error.status, error.code, str(error)))
 
-    def look_after(self, method, path, query, body):
+    def look_after(self, method, path, query, headers, body):
         server = self.server
         if (method, path) == ("POST", "/control"):
             server.change(json.loads(body))
@@ -299,6 +303,7 @@ class Connection(asyncio.Protocol):
         if (method, path) == ("GET", "/stats"):
             return server.stats()
         if (method, path) == ("GET", "/v1/models"):
+            check_key(server, headers)
             return {"object": "list", "data": [{"id": server.control["model"], "object": "model", "created": 0, "owned_by": "test"}]}
         server.note(f"no such path: {method} {path}")
         raise Refused(404, "not_found", "no such path")

@@ -151,6 +151,15 @@ def test_what_cannot_be_answered_is_not_tried_again(asking, calm, kind, says):
     assert len(calm.journal(asked["ticket_id"])) == 1
 
 
+def test_check_asks_the_model(asking, calm):
+    good = asking.run("check")
+    assert good.returncode == 0 and "model      ok\n" in good.stdout
+    wrong = asking.run("check", env={"OPENAI_API_KEY": "sk-wrong"})
+    assert wrong.returncode == 1 and "model      FAILED: the model server says 401 (invalid_api_key)" in wrong.stdout
+    offline = asking.run("check", env={"OPENAI_BASE_URL": ""})
+    assert "model      ok: offline" in offline.stdout
+
+
 def test_the_key_is_told_to_nobody(asking, calm):
     asking.ask(question())
     shown = asking.run("settings", "show")
