@@ -221,8 +221,9 @@ void http_calls_free(struct http_calls *calls)
     if (!calls) {
         return;
     }
-    while (!LIST_EMPTY(&calls->open)) {
-        http_call_cancel(LIST_FIRST(&calls->open));
+    for (struct http_call *call = LIST_FIRST(&calls->open), *next; call; call = next) {
+        next = LIST_NEXT(call, link);
+        http_call_cancel(call);
     }
     for (size_t i = 0; i < calls->spare_count; i++) {
         curl_easy_cleanup(calls->spare[i]);

@@ -152,14 +152,13 @@ static int64_t time_left(const struct asking *asking)
 static void try_later(struct asking *asking, const struct error *err)
 {
     int64_t needed = err->retry_after_ms > NEXT_ATTEMPT_MS ? err->retry_after_ms : NEXT_ATTEMPT_MS;
-    if (asking->openai->closing) {
+    bool waits = !asking->wrong && time_left(asking) >= needed;
+    if (waits || asking->openai->closing) {
         asking->done(asking->arg, NULL, err);
     } else if (asking->wrong) {
         fall_back(asking, because_of(asking, "the model answered unusably", asking->wrong));
-    } else if (time_left(asking) < needed) {
-        fall_back(asking, because_of(asking, "no time left for the model", err->text));
     } else {
-        asking->done(asking->arg, NULL, err);
+        fall_back(asking, because_of(asking, "no time left for the model", err->text));
     }
 }
 

@@ -17,9 +17,10 @@ POST /control              Changes what is named, and answers all of it:
     key, model             what is accepted from now on
     seed                   starts the dice again
   Kinds: "429", "429-retry-after", "500", "502", "503", "504", "quota" (429, nothing left to pay with), "hang" (no answer until the client
-  leaves), "broken" (half a body), "malformed" (the body is no JSON), "truncated" (the draft is cut off), "wrong-schema" (the draft
+  leaves), "hold" (a good answer, but not before POST /release), "broken" (half a body), "malformed" (the body is no JSON), "truncated" (the draft is cut off), "wrong-schema" (the draft
   lacks members), "foreign" (it cites what was not given), "refusal", "too-long" (400: context_length_exceeded).
 
+POST /release              answers the calls that are held; {released: n}
 GET /journal               [{n, ticket_id, started, ended, outcome, status, again}], in order of arrival; times are Unix seconds, `ended` null
                            while a call runs; `outcome` is the kind, "ok", "left" (the client went away before a good answer) or
                            "bad-request"; `again` says that the client asks a second time. ?after=N: only later ones.
@@ -48,7 +49,7 @@ MODEL = "test-model-1"
 SERVED_AS = "-2026-01-01"  # what a server adds to the name it was asked for
 MAX_PROBLEMS = 100
 SILENT = {"hang"}
-KINDS = {"ok", "429", "429-retry-after", "500", "502", "503", "504", "quota", "hang", "broken", "malformed", "truncated", "wrong-schema",
+KINDS = {"ok", "429", "429-retry-after", "500", "502", "503", "504", "quota", "hang", "hold", "broken", "malformed", "truncated", "wrong-schema",
          "foreign", "refusal", "too-long"}
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 429: "Too Many Requests",
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
@@ -198,6 +199,7 @@ class Server:
         self.control = {"latency_ms": 0, "faults": {}, "next": [], "tickets": {}, "retry_after_s": 1, "response_format": True, "key": key,
                         "model": model, "seed": 1}
         self.dice = random.Random(1)
+        self.held = []
         self.forget()
         self.in_flight = 0
 
@@ -255,6 +257,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         self.entry = None  # the call that waits for its answer
         self.timer = None
+        self.waiting = None  # what a held call asks
 
     def connection_made(self, transport):
         self.transport = transport
@@ -295,6 +298,9 @@ class Connection(asyncio.Protocol):
         if (method, path) == ("POST", "/control"):
             server.change(json.loads(body))
             return server.control
+        if (method, path) == ("POST", "/release"):
+            held, server.held = server.held, []
+            return {"released": sum(connection.release() for connection in held)}
         if (method, path) == ("GET", "/journal"):
             return server.journal[int(urllib.parse.parse_qs(query).get("after", ["0"])[0]):]
         if (method, path) == ("DELETE", "/journal"):
@@ -327,8 +333,18 @@ class Connection(asyncio.Protocol):
             return
         self.entry["ticket_id"] = data["ticket"]["ticket_id"]
         kind = self.entry["outcome"] = server.kind_for(self.entry["ticket_id"])
-        if kind not in SILENT:
+        if kind == "hold":
+            self.waiting = (data, input_tokens)
+            server.held.append(self)
+        elif kind not in SILENT:
             self.timer = asyncio.get_running_loop().call_later(server.latency(), self.act, kind, data, input_tokens)
+
+    def release(self):
+        """Answers what was held; False when the client has left."""
+        if not self.entry:
+            return False
+        self.act("ok", *self.waiting)
+        return True
 
     def act(self, kind, data, input_tokens):
         self.timer = None
@@ -427,6 +443,9 @@ class FakeModel:
 
     def control(self, **changes):
         return self._ask("POST", "/control", changes)
+
+    def release(self):
+        return self._ask("POST", "/release", {})["released"]
 
     def journal(self, ticket_id=None, after=0):
         entries = self._ask("GET", f"/journal?after={after}")

@@ -474,7 +474,7 @@ static void a_server_that_is_away(void **state)
     assert_string_equal(outcome.err.code, "model_unavailable");
     assert_null(strstr(outcome.err.text, "127.0.0.1"));
     assert_false(health_ok("model"));
-    outcome = draft_by(f, clock_mono_ms() + 3000, SAYS({0}));
+    outcome = draft_by(f, clock_mono_ms() + 2500, SAYS({0}));
     assert_degraded(&outcome, "no time left for the model: the model server cannot be reached");
     struct error err = {0};
     const struct http_server_options options = {
