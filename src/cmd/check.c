@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "db/db.h"
 #include "db/migrate.h"
+#include "model/chat.h"
 
 static bool report_line(const char *what, bool ok, const char *detail)
 {
@@ -71,6 +72,18 @@ static bool check_registry(const struct conf *conf)
     return ok;
 }
 
+/* Without model.base-url there is nothing to ask. */
+static bool check_model(const struct conf *conf)
+{
+    const struct chat_options options = chat_options_of(conf);
+    struct error err = {0};
+    if (options.base_url[0] == '\0') {
+        return report_line("model", true, "offline (model.base-url is not set)");
+    }
+    bool ok = chat_check(&options, &err);
+    return report_line("model", ok, ok ? "" : err.text);
+}
+
 int cmd_check(int argc, char **argv)
 {
     (void)argv;
@@ -85,6 +98,7 @@ int cmd_check(int argc, char **argv)
     bool database = check_database(conf);
     bool broker = check_broker(conf);
     bool registry = check_registry(conf);
+    bool model = check_model(conf);
     conf_free(conf);
-    return database && broker && registry ? 0 : 1;
+    return database && broker && registry && model ? 0 : 1;
 }
