@@ -14,7 +14,7 @@
 #define OUTAGE_SUFFIX "_unavailable"
 
 struct gate_dependency {
-    const char *name;
+    char name[16];
     struct breaker breaker;
     struct metric *open; /* 1 while it is not closed */
     struct metric *openings;
@@ -32,28 +32,30 @@ static void look_again(void *arg)
     engine_kick(arg);
 }
 
+static void add_dependency(struct engine *engine, const char *name, int64_t breaker_after)
+{
+    size_t count = ++engine->dependency_count;
+    engine->dependencies = xrealloc(engine->dependencies, count * sizeof(*engine->dependencies));
+    struct gate_dependency *dependency = &engine->dependencies[count - 1];
+    char labels[128];
+    snprintf(labels, sizeof(labels), "stage=\"%s\",dependency=\"%s\"", engine->stage->name, name);
+    snprintf(dependency->name, sizeof(dependency->name), "%s", name);
+    dependency->open = metrics_gauge(
+        "helpdesk_engine_breaker_open", "1 while jobs wait because what they need is away", labels);
+    dependency->openings =
+        metrics_counter("helpdesk_engine_breaker_openings_total", "Times a breaker opened", labels);
+    breaker_init(&dependency->breaker, breaker_after);
+    metric_set(dependency->open, 0);
+}
+
 void gate_init(struct engine *engine, int64_t breaker_after)
 {
     ready_init(&engine->ready);
     TAILQ_INIT(&engine->suspects);
     TAILQ_INIT(&engine->last_chance);
     engine->gate_timer = loop_timer_new(engine->loop, look_again, engine);
-    const char *const *names = engine->stage->dependencies;
-    while (names && names[engine->dependency_count]) {
-        engine->dependency_count++;
-    }
-    engine->dependencies = xcalloc(engine->dependency_count, sizeof(*engine->dependencies));
-    for (size_t i = 0; i < engine->dependency_count; i++) {
-        struct gate_dependency *dependency = &engine->dependencies[i];
-        char labels[128];
-        snprintf(labels, sizeof(labels), "stage=\"%s\",dependency=\"%s\"", engine->stage->name, names[i]);
-        dependency->name = names[i];
-        dependency->open = metrics_gauge(
-            "helpdesk_engine_breaker_open", "1 while jobs wait because what they need is away", labels);
-        dependency->openings =
-            metrics_counter("helpdesk_engine_breaker_openings_total", "Times a breaker opened", labels);
-        breaker_init(&dependency->breaker, breaker_after);
-        metric_set(dependency->open, 0);
+    for (const char *const *name = engine->stage->dependencies; name && *name; name++) {
+        add_dependency(engine, *name, breaker_after);
     }
 }
 
@@ -112,7 +114,7 @@ static enum breaker_sign sign_of(const struct gate_dependency *dependency, const
     if (outcome == ENGINE_DONE && !may_degrade(job, now_ms)) {
         return BREAKER_ANSWERED;
     }
-    if (outcome_outage(outcome, err) && names_outage(dependency, err)) {
+    if (err && outcome_outage(outcome, err) && names_outage(dependency, err)) {
         return BREAKER_OUTAGE;
     }
     return BREAKER_NOTHING;
