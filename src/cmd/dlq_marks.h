@@ -3,10 +3,14 @@
 #ifndef HELPDESK_CMD_DLQ_MARKS_H
 #define HELPDESK_CMD_DLQ_MARKS_H
 
+#include <sys/queue.h>
 #include "engine/window.h"
+
+struct dlq_mark;
 
 struct dlq_marks {
     struct window window;
+    LIST_HEAD(, dlq_mark) waiting;
     int64_t from; /* letters below it are handled */
 };
 
