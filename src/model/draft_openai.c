@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "model/chat.h"
@@ -167,6 +168,7 @@ static void on_reply(void *arg, const struct chat_reply *reply, const struct err
     struct asking *asking = arg;
     struct draft_answer answer;
     struct error wrong = {0};
+    crash_point("model.answered"); /* paid for, not yet committed */
     asking->input_tokens += reply->input_tokens;
     asking->output_tokens += reply->output_tokens;
     asking->cost_usd += reply->cost_usd;
@@ -214,6 +216,7 @@ static void ask_model(struct asking *asking)
         .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
         .timeout_ms = left < openai->timeout_ms ? left : openai->timeout_ms};
     chat_start(openai->chat, &request, on_reply, asking);
+    crash_point("model.asked");
 }
 
 static void openai_start(void *state, const struct draft_request *request, draft_done *done, void *arg)
