@@ -13,6 +13,8 @@ static int setup(void **state)
     set_conf(conf, "engine.retry-base", "20ms");
     set_conf(conf, "engine.retry-cap", "200ms");
     set_conf(conf, "engine.drain-timeout", "1s");
+    set_conf(conf, "instance", "gate");
+    set_conf(conf, "kafka.session-timeout", "6s");
     return 0;
 }
 
