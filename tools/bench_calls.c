@@ -3,7 +3,7 @@
  *
  *   bench_calls URL COUNT IN_FLIGHT BODY_BYTES
  *
- * Prints one JSON object: {"calls","seconds","per_second","peak_mib"}. */
+ * Prints one JSON object: {"calls","seconds","per_second"}. */
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <stdio.h>

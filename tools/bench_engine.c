@@ -20,6 +20,9 @@
 #include "base/log.h"
 #include "bus/topics.h"
 #include "engine/engine.h"
+#include "http/call.h"
+
+#define BENCH_MAX_ANSWER 65536
 
 struct bench;
 
@@ -38,8 +41,10 @@ struct bench {
     struct conf *conf;
     struct engine *engine;
     SLIST_HEAD(, slot) slots;
+    struct http_calls *calls;
+    const char *url;
     size_t wave; /* engine.in-flight */
-    size_t wanted, finished, failed;
+    size_t wanted, finished;
     int64_t first_us, wave_us, last_us;
 };
 
@@ -151,6 +156,38 @@ static void free_slots(struct bench *bench)
     }
 }
 
+/* ---- a call ---- */
+
+struct call {
+    struct bench *bench;
+    struct engine_job *job;
+};
+
+static void call_over(void *arg, const struct http_call_result *result, const struct error *err)
+{
+    struct call *call = arg;
+    if (err != NULL || result->status != 200 || result->body.len == 0) {
+        die("call", err != NULL ? err->text : "not the answer");
+    }
+    finish(call->bench, call->job);
+}
+
+static void call(struct engine_job *job, void *state)
+{
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    struct bench *bench = state;
+    struct call *made = arena_alloc(engine_arena(job), sizeof *made);
+    *made = (struct call){.bench = bench, .job = job};
+    const struct http_call_request request = {.method = "POST",
+        .url = bench->url,
+        .headers = headers,
+        .body = engine_record(job)->value,
+        .body_len = engine_record(job)->value_len,
+        .max_body = BENCH_MAX_ANSWER};
+    count_started(bench);
+    http_call_start(bench->calls, &request, call_over, made);
+}
+
 /* ---- the run ---- */
 
 static struct conf *load_conf(void)
@@ -188,7 +225,7 @@ static void run(struct bench *bench, const struct engine_stage *stage)
     if (bench->engine == NULL) {
         die("engine", err.text);
     }
-    if (loop_run(bench->loop) != 0 || bench->finished != bench->wanted || bench->failed > 0) {
+    if (loop_run(bench->loop) != 0 || bench->finished != bench->wanted) {
         die("engine", "it stopped before all was done");
     }
     int64_t left_us = clock_mono_us();
@@ -204,6 +241,7 @@ int main(int argc, char **argv)
 {
     static const char *const topics[] = {TOPIC_SUBMITTED, NULL};
     static const struct engine_stage work_stage = {.name = "classifier", .topics = topics, .process = work};
+    static const struct engine_stage call_stage = {.name = "classifier", .topics = topics, .process = call};
     if (argc != 3) {
         die("usage", "bench_engine work|URL COUNT");
     }
@@ -213,12 +251,15 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    log_setup("bench_engine", LOG_WARN);
+    log_setup("bench_engine", LOG_ERROR);
     bench.conf = load_conf();
     bench.wave = (size_t)conf_int(bench.conf, CONF_ENGINE_IN_FLIGHT);
     bench.loop = loop_new(1);
-    run(&bench, &work_stage);
+    bench.calls = http_calls_new(bench.loop);
+    bench.url = argv[1];
+    run(&bench, strcmp(argv[1], "work") == 0 ? &work_stage : &call_stage);
     free_slots(&bench);
+    http_calls_free(bench.calls);
     loop_free(bench.loop);
     conf_free(bench.conf);
     return 0;
