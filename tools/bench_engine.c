@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -33,14 +32,14 @@ struct slot {
     struct engine_job *job;
     struct event *event;
     int timer;
-    SLIST_ENTRY(slot) free;
+    struct slot *next;
 };
 
 struct bench {
     struct loop *loop;
     struct conf *conf;
     struct engine *engine;
-    SLIST_HEAD(, slot) slots;
+    struct slot *idle;
     struct http_calls *calls;
     const char *url;
     size_t wave; /* engine.in-flight */
@@ -104,15 +103,16 @@ static void work_over(evutil_socket_t fd, short what, void *arg)
         return;
     }
     struct engine_job *job = slot->job;
-    SLIST_INSERT_HEAD(&slot->bench->slots, slot, free);
+    slot->next = slot->bench->idle;
+    slot->bench->idle = slot;
     finish(slot->bench, job);
 }
 
 static struct slot *take_slot(struct bench *bench)
 {
-    struct slot *slot = SLIST_FIRST(&bench->slots);
+    struct slot *slot = bench->idle;
     if (slot != NULL) {
-        SLIST_REMOVE_HEAD(&bench->slots, free);
+        bench->idle = slot->next;
         return slot;
     }
     slot = xcalloc(1, sizeof *slot);
@@ -148,8 +148,8 @@ static void work(struct engine_job *job, void *state)
 static void free_slots(struct bench *bench)
 {
     struct slot *slot;
-    while ((slot = SLIST_FIRST(&bench->slots)) != NULL) {
-        SLIST_REMOVE_HEAD(&bench->slots, free);
+    while ((slot = bench->idle) != NULL) {
+        bench->idle = slot->next;
         event_free(slot->event);
         close(slot->timer);
         free(slot);
