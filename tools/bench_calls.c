@@ -64,7 +64,7 @@ static int set_timer(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
-static size_t take_body(char *data, size_t size, size_t count, void *arg)
+static size_t take_body(const char *data, size_t size, size_t count, void *arg)
 {
     (void)data;
     (void)arg;
