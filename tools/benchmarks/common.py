@@ -71,6 +71,11 @@ def servers(postgres=True):
                 made.postgres.remove()
 
 
+def bare_environment():
+    """Without settings of ours, which a tool would take for its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HELPDESK_")}
+
+
 def run_tool(name, *args, env=None):
     """Runs a C part of the benchmarks; what it printed."""
     done = subprocess.run([str(BUILD / name), *map(str, args)], stdout=subprocess.PIPE, check=True, text=True, env=env)

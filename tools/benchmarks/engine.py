@@ -6,13 +6,12 @@ records of 0-5 ms with 1 to 10,000 keys, the table that Confluent's Parallel Con
 
 import contextlib
 import itertools
-import os
 import random
 import subprocess
 
 from confluent_kafka import Producer
 
-from .common import BUILD, PROGRAM, deliveries, delivery_settings, row, run_tool, say, servers, words
+from .common import BUILD, PROGRAM, bare_environment, deliveries, delivery_settings, row, run_tool, say, servers, words
 
 BODY_BYTES = 1000
 RATES = [(100, 200, 20000), (1000, 1000, 20000), (5000, 5000, 60000)]  # in flight, ms a call, calls
@@ -28,7 +27,7 @@ numbers = itertools.count()
 def prepare(made, delivery, in_flight, partitions, records):
     """Topics of their own with these (key, value) in tickets.submitted; the environment of the engine that is to read them."""
     prefix = f"bench{next(numbers)}."
-    env = {name: value for name, value in os.environ.items() if not name.startswith("HELPDESK_")}
+    env = bare_environment()
     env.update(delivery_settings(delivery), HELPDESK_KAFKA_BROKERS=made.kafka.address, HELPDESK_KAFKA_PREFIX=prefix,
                HELPDESK_KAFKA_PARTITIONS=str(partitions), HELPDESK_ENGINE_IN_FLIGHT=str(in_flight), HELPDESK_INSTANCE="bench-1")
     subprocess.run([PROGRAM, "topics", "apply"], env=env, check=True, stdout=subprocess.DEVNULL)

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from . import hop
-from .common import (BUILD, chain, children, cpu_seconds, deliveries, kafka_pid, resident_mib, row, say,
+from .common import (BUILD, bare_environment, chain, children, cpu_seconds, deliveries, kafka_pid, resident_mib, row, say,
                      servers, words)
 
 TOPICS = ["tickets.submitted", "tickets.classified", "tickets.enriched", "tickets.answered"]
@@ -162,7 +162,8 @@ def memory(stack, delivery, minutes, rate):
     tickets, start = int(rate * minutes * 60), time.monotonic()
     embedded = ["--embedded"] if stack.kafka is None else []
     load = subprocess.Popen([str(BUILD / "loadgen"), "--brokers", stack.brokers, "--prefix", stack.prefix, "--tickets", str(tickets),
-                             "--rate", str(int(rate)), "--wait", "120", *embedded], stdout=subprocess.PIPE, text=True)
+                             "--rate", str(int(rate)), "--wait", "120", *embedded],
+                            stdout=subprocess.PIPE, text=True, env=bare_environment())
     while load.poll() is None:
         time.sleep(SAMPLE_SECONDS)
         for role, of_role in samples.items():
