@@ -57,7 +57,8 @@ static struct engine_partition *begin_again(
 
 static void limit_intake(struct engine *engine)
 {
-    size_t max = engine->max_running * BUFFER_FACTOR;
+    size_t beside = engine->max_running * BUFFER_FACTOR;
+    size_t max = engine->max_running + (beside < BUFFER_MAX ? beside : BUFFER_MAX);
     if (engine->buffered >= max || engine->bytes >= engine->max_bytes) {
         engine->full = true;
     } else if (engine->buffered <= max - max / 4 &&

@@ -13,7 +13,8 @@
 #include "engine/ready.h"
 #include "engine/window.h"
 
-#define BUFFER_FACTOR 4   /* jobs held for each that may run: a hot key fills the rest only slowly */
+#define BUFFER_FACTOR 3   /* jobs held beside each that may run: a hot key fills them only slowly */
+#define BUFFER_MAX 2048   /* but no more of them: thousands that run keep the memory of thousands */
 #define JOB_OVERHEAD 1024 /* bytes counted for a job beside its record */
 #define JOB_ERRORS 5      /* earlier attempts whose errors a job remembers: the last ones */
 #define JOB_ERROR_MAX 200 /* bytes of each */

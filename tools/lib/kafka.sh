@@ -41,6 +41,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+group.coordinator.append.linger.ms=0
 PROPERTIES
     if [ ! -f "$dir/data/meta.properties" ]; then
         (kafka_java kafka.tools.StorageTool format -t helpdeskhelpdeskhelpdg \
