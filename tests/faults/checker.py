@@ -10,7 +10,8 @@ ANSWERED = "tickets.answered"
 STAGES = {"classifier": ("tickets.submitted", "tickets.classified"),
           "retriever": ("tickets.classified", "tickets.enriched"),
           "generator": ("tickets.enriched", ANSWERED)}
-TABLES = ("runs", "interactions")
+LOGGED = [ANSWERED] + [source for source, _ in STAGES.values()] + [f"{stage}.dead" for stage in STAGES]
+READ_BY = {"logger": LOGGED, **{stage: [source] for stage, (source, _) in STAGES.items()}}
 SHOWN = 5  # examples of one kind of problem
 
 
@@ -49,23 +50,34 @@ class Book:
         for line in sorted(self.by["seen"], key=lambda line: (line["partition"], line["offset"])):
             self.on[line["topic"]].append(line)
         self.events_on = {topic: collections.Counter(line["event"] for line in lines) for topic, lines in self.on.items()}
-        self.letters = collections.defaultdict(set)  # topic -> (partition, offset) of what became a dead letter
+        self.letters = collections.defaultdict(dict)  # topic -> (partition, offset) of what became a dead letter -> letter
         for line in self.by["letter"]:
             place = line["headers"]
-            self.letters[place["helpdesk.error.topic"]].add(
-                (int(place["helpdesk.error.partition"]), int(place["helpdesk.error.offset"])))
+            self.letters[place["helpdesk.error.topic"]][
+                int(place["helpdesk.error.partition"]), int(place["helpdesk.error.offset"])] = line
+
+
+def altered(line, letter):
+    """What a dead letter does not keep of the record: key, value and headers, byte for byte."""
+    kept = {name: value for name, value in letter["headers"].items() if not name.startswith("helpdesk.error.")}
+    return [what for what, was, now in (("key", line["key"], letter["key"]), ("value", line["value"], letter["value"]),
+                                        ("headers", line["headers"], kept)) if was != now]
 
 
 def check_lost(book, verdict):
     """Whatever the broker acknowledged has an answer, or a dead letter where that was to be expected."""
     answered = book.events_on.get(ANSWERED, {})
     for event, line in book.acked.items():
+        place = f"{line['topic']}/{line['partition']}@{line['offset']}"
         if line.get("expect", "answer") == "letter":
-            if (line["partition"], line["offset"]) not in book.letters[line["topic"]]:
-                verdict.add("lost", f"{line['topic']}/{line['partition']}@{line['offset']} is in no dead letter")
+            letter = book.letters[line["topic"]].get((line["partition"], line["offset"]))
+            if letter is None:
+                verdict.add("lost", f"{place} is in no dead letter")
+            elif altered(line, letter):
+                verdict.add("altered", f"the dead letter of {place} differs in {', '.join(altered(line, letter))}")
         elif event not in answered:
             seen_on = [topic for topic, events in book.events_on.items() if event in events]
-            verdict.add("lost", f"{event} ({book.sent[event]['key']}) has no answer; seen on {', '.join(seen_on) or 'no topic'}")
+            verdict.add("lost", f"{event} ({book.sent[event]['key']}, {place}) has no answer; seen on {', '.join(seen_on) or 'no topic'}")
     for event in answered:
         if event not in book.sent:
             verdict.add("unknown", f"{event} was answered and never sent")
@@ -136,12 +148,19 @@ def check_torn(book, verdict):
 
 
 def check_behind(book, verdict):
-    """Once all is still, no group has anything left to do."""
+    """Once all is still, no group has anything left to do. (The end of a partition says nothing: markers of
+    transactions have offsets, too.)"""
+    if not book.by["still"]:
+        return
+    positions = done_offsets(book)
     behind = 0
-    for line in book.by["position"]:
-        if line.get("end") is not None and line["offset"] < line["end"]:
-            behind += line["end"] - line["offset"]
-            verdict.add("behind", f"{line['group']} is at {line['topic']}/{line['partition']}@{line['offset']} of {line['end']}")
+    for group in sorted({group for group, _, _ in positions}):
+        for topic in READ_BY[group]:
+            for line in book.on[topic] + [line for line in book.by["letter"] if line["topic"] == topic]:
+                committed, beyond = positions.get((group, topic, line["partition"]), (0, set()))
+                if line["offset"] >= committed and line["offset"] not in beyond:
+                    behind += 1
+                    verdict.add("behind", f"{group} has not done {topic}/{line['partition']}@{line['offset']}")
     verdict.figures["behind"] = behind
 
 

@@ -3,14 +3,16 @@
 Every line has `what` and `at` (wall time). The checker reads nothing else. The lines:
 
   sent      event, key, sequence         a publisher is about to publish it
-  acked     event, topic, partition, offset, expect (`answer`, `letter`)   the broker took it
+  acked     event, topic, partition, offset                      the broker took it; it is to be answered. With expect
+                                         `letter`, key, value and headers: it is to become a dead letter like that
   seen      topic, partition, offset, key, event, correlation, sequence, state    read from a tickets.* topic
   letter    topic, partition, offset, key, value (SHA-256), headers      read from a dead-letter topic
   position  group, topic, partition, offset, metadata                    what a group has committed, once all is still
+  still     nothing was under way any more
   row       table, kind, event, count                                    rows in PostgreSQL of one event
   call      key, step, ok                                                a model was asked
   kill      role, how, in_flight                                         a process was killed; jobs it had under way at most
-  http      status, retry_after, key                                     what a user got; status 0: no answer
+  http      status, retry_after, key     what a user got; status 0: the connection broke (may_break: as it had to)
 """
 
 import json

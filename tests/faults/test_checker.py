@@ -37,8 +37,9 @@ def clean():
     for group, topic in GROUPS:
         for partition in (0, 1):
             end = ends[topic, partition]
-            lines.append({"what": "position", "group": group, "topic": topic, "partition": partition, "offset": end, "end": end,
+            lines.append({"what": "position", "group": group, "topic": topic, "partition": partition, "offset": end,
                           "metadata": ""})
+    lines.append({"what": "still"})
     lines.append({"what": "kill", "role": "generator", "how": "random", "in_flight": 2})
     return lines
 
@@ -63,9 +64,32 @@ def lose_everything_after_the_acknowledgement(lines):
         lines.remove(find(lines, "seen", topic=topic, event="e3.1"))
 
 
+def poison(lines):
+    """A record that became a dead letter: its letter, in the log already."""
+    record = {"key": "k", "value": "00", "headers": {"x-mine": "1"}}
+    place = {"helpdesk.error.topic": TOPICS[0], "helpdesk.error.partition": "0", "helpdesk.error.offset": "99"}
+    letter = {"what": "letter", "topic": "classifier.dead", "partition": 0, "offset": 0, **record,
+              "headers": {**record["headers"], **place}}
+    lines += [{"what": "sent", "event": "poison", "key": "k", "sequence": 0},
+              {"what": "acked", "event": "poison", "topic": TOPICS[0], "partition": 0, "offset": 99, "expect": "letter", **record},
+              letter]
+    return letter
+
+
 def lose_letter(lines):
-    lines.append({"what": "sent", "event": "poison", "key": "k", "sequence": 0})
-    lines.append({"what": "acked", "event": "poison", "topic": TOPICS[0], "partition": 0, "offset": 99, "expect": "letter"})
+    lines.remove(poison(lines))
+
+
+def alter_value(lines):
+    poison(lines)["value"] = "01"
+
+
+def alter_key(lines):
+    poison(lines)["key"] = "other"
+
+
+def drop_header(lines):
+    del poison(lines)["headers"]["x-mine"]
 
 
 def double_answer(lines):
@@ -74,9 +98,7 @@ def double_answer(lines):
 
 
 def double_letter(lines):
-    letter = {"what": "letter", "topic": "classifier.dead", "partition": 0, "offset": 0, "key": "k", "value": "00",
-              "headers": {"helpdesk.error.topic": TOPICS[0], "helpdesk.error.partition": "0", "helpdesk.error.offset": "99"}}
-    lines += [letter, dict(letter, offset=1)]
+    lines.append(dict(poison(lines), offset=1))
 
 
 def answer_what_nobody_sent(lines):
@@ -103,11 +125,17 @@ def tear_output_off(lines):
 def tear_offset_off(lines):
     """The output was committed, the offset not."""
     position = find(lines, "position", group="retriever", partition=1)
-    position["offset"] = position["end"] = position["offset"] - 1
+    position["offset"] -= 1
+    lines.remove(find(lines, "still"))
 
 
 def leave_work(lines):
-    find(lines, "position", group="retriever", partition=1)["end"] += 1
+    find(lines, "position", group="retriever", partition=1)["offset"] -= 1
+
+
+def leave_the_log(lines):
+    """The logger has no position on a partition that has records."""
+    lines.append({"what": "position", "group": "logger", "topic": TOPICS[0], "partition": 0, "offset": 99, "metadata": ""})
 
 
 def double_row(lines):
@@ -136,9 +164,10 @@ def break_off_a_user(lines):
 
 @pytest.mark.parametrize("plant, kind", [
     (lose_answer, "lost"), (lose_everything_after_the_acknowledgement, "lost"), (lose_letter, "lost"),
+    (alter_value, "altered"), (alter_key, "altered"), (drop_header, "altered"),
     (double_answer, "duplicate"), (double_letter, "duplicate"), (answer_what_nobody_sent, "unknown"),
     (swap_two_of_a_key, "order"), (move_to_another_partition, "order"),
-    (tear_output_off, "torn"), (tear_offset_off, "torn"), (leave_work, "behind"),
+    (tear_output_off, "torn"), (tear_offset_off, "torn"), (leave_work, "behind"), (leave_the_log, "behind"),
     (double_row, "effect"), (lose_row, "effect"), (ask_too_often, "repeated"), (fail_a_good_ticket, "failed"),
     (refuse_a_user, "user"), (break_off_a_user, "user")], ids=lambda value: getattr(value, "__name__", value))
 def test_planted_fault_is_found(plant, kind):
@@ -154,6 +183,14 @@ def test_repeated_calls_within_what_was_in_flight_are_no_fault():
     assert judge(lines).ok
 
 
+def test_dead_letter_as_it_came_is_no_fault():
+    lines = clean()
+    poison(lines)
+    verdict = judge(lines)
+    assert verdict.ok, str(verdict)
+    assert verdict.figures["letters"] == 1
+
+
 def test_unacknowledged_may_be_there_or_not():
     lines = clean()
     lines.append({"what": "sent", "event": "maybe", "key": "default/t9", "sequence": 0})
@@ -165,7 +202,8 @@ def test_what_is_done_beyond_the_offset_counts_as_done():
     """Offset 5 of 9 with 6 and 8 done: the outputs of 5 and 7 are not there yet."""
     lines = clean()
     position = find(lines, "position", group="generator", partition=0)
-    position.update(offset=5, end=5, metadata=map_of_two_single_runs())
+    position.update(offset=5, metadata=map_of_two_single_runs())
+    lines.remove(find(lines, "still"))
     left = [find(lines, "seen", topic="tickets.enriched", partition=0, offset=offset)["event"] for offset in (5, 7)]
     for event in left:
         lines.remove(find(lines, "seen", topic="tickets.answered", event=event))
