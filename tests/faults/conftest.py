@@ -4,12 +4,12 @@ import os
 import pathlib
 import signal
 import sys
-import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from servers import folder, kafka, postgres  # noqa: E402, F401
+from fake_model import FakeModel  # noqa: E402
 from fleet import Fleet  # noqa: E402
 from trial import REPORT, Trial  # noqa: E402
 
@@ -36,6 +36,13 @@ def trial(request, folder, postgres):
     yield make
     for one in made:
         one.end()
+
+
+@pytest.fixture
+def model():
+    """The stand-in for a language model."""
+    with FakeModel() as made:
+        yield made
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -2,15 +2,13 @@
 
 import atexit
 import os
-import pathlib
 import re
 import signal
 import subprocess
 import threading
 import time
-import uuid
 
-from harness import PROGRAM, ROOT, Stack, wait_until
+from harness import PROGRAM, ROOT, Stack, http, wait_until
 
 WORKERS = ("classifier", "retriever", "generator", "logger", "kb-sync")
 STOP_ORDER = ("gateway", "classifier", "retriever", "generator", "kb-sync", "logger")
@@ -18,11 +16,11 @@ RESTART_AFTER = 0.2
 
 
 def crash_points():
-    """name -> folder of src that has it: what the sources call."""
+    """name -> the source file that calls it."""
     found = {}
     for source in sorted((ROOT / "src").rglob("*.c")):
         for name in re.findall(r'\bcrash_point\("([^"]+)"\)', source.read_text()):
-            found[name] = source.parent.name
+            found[name] = source
     return found
 
 
@@ -103,7 +101,6 @@ class Fleet(Stack):
                 wait_until(f"{member.instance} ready\n{self.log_tail(5)}", seconds, lambda m=member: self.is_ready(m))
 
     def is_ready(self, member):
-        from harness import http
         try:
             return member.alive and http("GET", self.admin(member.instance) + "/health/ready", timeout=5).status == 200
         except OSError:

@@ -10,8 +10,8 @@ Every line has `what` and `at` (wall time). The checker reads nothing else. The 
   position  group, topic, partition, offset, metadata                    what a group has committed, once all is still
   still     nothing was under way any more
   row       table, kind, event, count                                    rows in PostgreSQL of one event
-  call      key, step, ok                                                a model was asked
-  kill      role, how, in_flight                                         a process was killed; jobs it had under way at most
+  call      key                          a model was asked for an event of this key, and answered or was left alone
+  kill      role, how, in_flight         a process was killed that had so many calls of a model under way, at most
   http      status, retry_after, key     what a user got; status 0: the connection broke (may_break: as it had to)
 """
 

@@ -1,6 +1,7 @@
 """What goes into the system: numbered tickets straight on Kafka by an independent publisher, and users over HTTP."""
 
 import concurrent.futures
+import http.client as http_client
 import json
 import random
 import threading
@@ -116,12 +117,12 @@ class Progress:
 class Users:
     """Threads that post tickets through gateways and write down what they got."""
 
-    def __init__(self, history, stack, gateways, threads=8, wait=25):
+    def __init__(self, history, stack, gateways, threads=8, wait=25, may_break=False):
         self.history = history
         self.stack = stack
         self.gateways = gateways
         self.wait = wait
-        self.tickets = []
+        self.may_break = may_break  # gateways are killed: connections break, and new ones are refused
         self.accepted = {}  # ticket id -> correlation id
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -131,15 +132,13 @@ class Users:
     def _post_all(self):
         while not self._over.is_set():
             ticket_id = f"u-{uuid.uuid4()}"
-            with self._lock:
-                self.tickets.append(ticket_id)
             while not self.post(ticket_id) and not self._over.is_set():
                 time.sleep(1)  # as a client does that was told to come again
 
     def post(self, ticket_id):
         """True when it was accepted."""
         gateway = random.choice(self.gateways)
-        line = {"key": ticket_id, "status": 0, "retry_after": None}
+        line = {"key": ticket_id, "status": 0, "retry_after": None, "may_break": self.may_break}
         try:
             reply = http("POST", self.stack.url(gateway) + "/tickets/auto-orchestrate", numbered_ticket(ticket_id, 0),
                          {"Prefer": f"wait={self.wait}"}, timeout=self.wait + 60)
@@ -149,7 +148,7 @@ class Users:
             if reply.status in (200, 202):
                 with self._lock:
                     self.accepted[ticket_id] = reply.headers["X-Correlation-Id"]
-        except OSError as error:
+        except (OSError, http_client.HTTPException) as error:
             line["why"] = repr(error)
         self.history.add("http", **line)
         return line["status"] in (200, 202)
@@ -163,11 +162,10 @@ class Users:
 
     def log_events(self):
         """A gateway makes the event: its ids are in the table of runs."""
-        for event, correlation, ticket_id in self.stack.sql(
-                "SELECT event_id, correlation_id, ticket_id FROM runs WHERE ticket_id LIKE 'u-%%'"):
+        runs = self.stack.sql("SELECT event_id, correlation_id, ticket_id FROM runs WHERE ticket_id LIKE 'u-%%'")
+        for event, correlation, ticket_id in runs:
             self.history.add("sent", event=event, key=f"default/{ticket_id}", sequence=0)
             if self.accepted.get(ticket_id) == correlation:
                 self.history.add("acked", event=event, topic="tickets.submitted", partition=None, offset=None)
-        known = {row[0] for row in self.stack.sql("SELECT ticket_id FROM runs WHERE ticket_id LIKE 'u-%%'")}
-        for ticket_id in self.accepted:
-            assert ticket_id in known, f"{ticket_id} was accepted and has no run"
+        unknown = set(self.accepted) - {ticket_id for _, _, ticket_id in runs}
+        assert not unknown, f"accepted, but without a run: {sorted(unknown)[:5]}"

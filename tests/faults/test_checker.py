@@ -32,7 +32,7 @@ def clean():
             lines += [{"what": "row", "table": "runs", "kind": "finished", "event": event, "count": 1}]
             lines += [{"what": "row", "table": "interactions", "kind": kind, "event": event, "count": 1}
                       for kind in ("submitted", "classified", "enriched", "answered")]
-            lines.append({"what": "call", "key": event, "step": "generate", "ok": True})
+            lines.append({"what": "call", "key": key})
             lines.append({"what": "http", "status": 200, "retry_after": None, "key": event})
     for group, topic in GROUPS:
         for partition in (0, 1):
@@ -147,7 +147,7 @@ def lose_row(lines):
 
 
 def ask_too_often(lines):
-    lines += [find(lines, "call", key="e5.0")] * 3
+    lines += [find(lines, "call", key="default/t5")] * 3
 
 
 def fail_a_good_ticket(lines):
@@ -179,7 +179,7 @@ def test_planted_fault_is_found(plant, kind):
 
 def test_repeated_calls_within_what_was_in_flight_are_no_fault():
     lines = clean()
-    lines += [find(lines, "call", key="e5.0")] * 2
+    lines += [find(lines, "call", key="default/t5")] * 2
     assert judge(lines).ok
 
 
