@@ -45,13 +45,22 @@ void bus_consumer_free(struct bus_consumer *consumer);
 
 /* ---- committing: outputs and offsets together ---- */
 
-/* The committer thread: one batch commits while the next collects. At least once: outputs are produced and
- * acknowledged by all in-sync replicas, then the offsets are committed. Its consumer must outlive it. */
+enum bus_delivery {
+    BUS_EXACTLY_ONCE,  /* a batch is one Kafka transaction: readers of committed records see all of it or none
+                        */
+    BUS_AT_LEAST_ONCE, /* outputs are acknowledged by all in-sync replicas, then the offsets are committed; a
+                          process that dies in between leaves outputs behind that its successor repeats */
+};
+enum bus_delivery bus_delivery_setting(const struct conf *conf); /* engine.delivery */
+
+/* The committer thread: one batch commits while the next collects. Its consumer must outlive it. ERROR_FATAL
+ * "setting_missing" (exactly once needs `instance`), "setting_conflict" (the embedded broker knows no
+ * transactions). */
 struct bus_committer;
 struct bus_batch; /* outputs, offsets and maps, sealed by bus_committer_submit */
 
-struct bus_committer *bus_committer_new(
-    struct loop *loop, const struct conf *conf, struct bus_consumer *consumer, struct error *err);
+struct bus_committer *bus_committer_new(struct loop *loop, const struct conf *conf,
+    struct bus_consumer *consumer, enum bus_delivery delivery, struct error *err);
 struct bus_batch *bus_batch_new(void);
 void bus_batch_free(struct bus_batch *batch); /* for a batch that was never submitted or was given back */
 /* Adds an output and returns its index. Borrows `out` and all it points to until `done`. A `lone` output is
@@ -67,13 +76,20 @@ void bus_batch_remove(struct bus_batch *batch, int output);
 void bus_batch_offset(
     struct bus_batch *batch, const char *topic, int32_t partition, int64_t offset, const char *metadata);
 size_t bus_batch_bytes(const struct bus_batch *batch);
-/* Takes the batch. `done` on the loop thread, err NULL when all of it is committed. Weather has been retried
- * inside until it succeeded or the committer closes (`done` is not called then). `batch` is not NULL when the
- * batch is given back, nothing of it committed: no broker takes `output` (ERROR_REJECT), or the topic of the
- * lone `output` is away (ERROR_RETRY); what was acknowledged of it already is not sent again when it is
- * submitted again. Without `batch`: ERROR_RETRY "offsets_refused": the outputs are out, but the group did not
- * take the offsets, a rebalance is near; ERROR_FATAL: this process may not commit. One batch at a time. */
-typedef void bus_committed(void *arg, const struct error *err, struct bus_batch *batch, int output);
+/* What became of a batch. Weather has been retried inside until one of these came. */
+enum bus_commit_end {
+    BUS_COMMITTED,  /* all of it */
+    BUS_GIVEN_BACK, /* none of it: no broker takes `output` (ERROR_REJECT), or the topic of the lone `output`
+                       is away (ERROR_RETRY). It may be submitted again, changed; what was acknowledged of it
+                       is then not sent again. */
+    BUS_ABORTED,    /* exactly once: none of it; the group did not take the offsets. A rebalance is near. */
+    BUS_OFFSETS_REFUSED, /* at least once: the same, but the outputs are out */
+    BUS_COMMIT_FATAL,    /* this process may not commit, or another one of its name has taken over */
+};
+/* `err` NULL with BUS_COMMITTED. `batch` with BUS_GIVEN_BACK: the caller's again; else it was freed. */
+typedef void bus_committed(
+    void *arg, enum bus_commit_end end, const struct error *err, struct bus_batch *batch, int output);
+/* Takes the batch; one at a time. `done` on the loop thread, not called when the committer closes before. */
 void bus_committer_submit(
     struct bus_committer *committer, struct bus_batch *batch, bus_committed *done, void *arg);
 bool bus_committer_busy(const struct bus_committer *committer);

@@ -177,6 +177,7 @@ struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf
     struct bus_consumer *consumer = xcalloc(1, sizeof(*consumer));
     consumer->events = *events;
     consumer->arg = arg;
+    snprintf(consumer->group, sizeof(consumer->group), "%s", group_name);
     name_topics(consumer, conf, topics, topic_count);
     if (!kafka_client_init(
             &consumer->client, loop, RD_KAFKA_CONSUMER, kconf, consumer_serve, consumer, err)) {
@@ -247,4 +248,9 @@ void bus_consumer_free(struct bus_consumer *consumer)
 rd_kafka_t *consumer_kafka(const struct bus_consumer *consumer)
 {
     return consumer->client.kafka;
+}
+
+const char *consumer_group(const struct bus_consumer *consumer)
+{
+    return consumer->group;
 }

@@ -29,6 +29,7 @@ struct bus_consumer {
     struct kafka_client client;
     struct bus_consumer_events events;
     void *arg;
+    char group[KAFKA_NAME_SIZE];
     struct consumer_topic *topics;
     size_t topic_count;
 

@@ -78,6 +78,7 @@ void kafka_client_fini(struct kafka_client *client);
 /* ---- consumer.c, for the committer ---- */
 
 rd_kafka_t *consumer_kafka(const struct bus_consumer *consumer);
+const char *consumer_group(const struct bus_consumer *consumer); /* with the prefix */
 /* Which ownership of the partition is in force: a number that no other one has, 0 when it is not ours. Any
  * thread. */
 unsigned consumer_ownership(struct bus_consumer *consumer, const char *topic, int32_t partition);

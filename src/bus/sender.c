@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/topics.h"
+#include "bus/transaction.h"
 
 #define POLL_MS 100
 #define LOOK_AFTER_MS 2000 /* an output that takes longer makes us look at its topic */
@@ -24,7 +25,7 @@ static void delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void
     sender->in_flight--;
 }
 
-bool sender_open(struct sender *sender, struct error *err)
+bool sender_open(struct sender *sender, const char *transactional_id, struct error *err)
 {
     rd_kafka_conf_t *kconf = kafka_conf_new(sender->conf, err);
     if (!kconf) {
@@ -37,7 +38,11 @@ bool sender_open(struct sender *sender, struct error *err)
     bool embedded = conf_bool(sender->conf, CONF_KAFKA_EMBEDDED);
     kafka_conf_set(kconf, "linger.ms", embedded ? "1" : "0");
     kafka_conf_set(kconf, "max.in.flight.requests.per.connection", embedded ? "1" : "5");
-    kafka_conf_set(kconf, "message.timeout.ms", "0"); /* a batch is kept until committed */
+    if (transactional_id) {
+        transaction_configure(kconf, transactional_id);
+    } else {
+        kafka_conf_set(kconf, "message.timeout.ms", "0"); /* a batch is kept until committed */
+    }
     kafka_conf_set(kconf, "topic.metadata.propagation.max.ms", "2000");
     rd_kafka_conf_set_opaque(kconf, sender);
     rd_kafka_conf_set_dr_msg_cb(kconf, delivered);
@@ -81,7 +86,7 @@ bool sender_renew_if_fatal(struct sender *sender, struct error *err)
     }
     log_warn("the producer is made anew", LOG_STR("error", rd_kafka_err2name(code)), LOG_STR("text", why));
     sender_close(sender);
-    return sender_open(sender, err);
+    return sender_open(sender, NULL, err);
 }
 
 /* ---- topics that are away ---- */
@@ -138,7 +143,7 @@ static struct batch_output *find_unreported(struct bus_batch *batch)
     return NULL;
 }
 
-static void await_reports(struct sender *sender, struct bus_batch *batch)
+void sender_await(struct sender *sender, struct bus_batch *batch)
 {
     int64_t look_due = clock_mono_ms() + LOOK_AFTER_MS;
     while (sender->in_flight > 0 && !sender->give_up(sender->give_up_arg)) {
@@ -199,5 +204,18 @@ void sender_send(struct sender *sender, struct bus_batch *batch)
             hand_over(sender, &batch->outputs[i], away_code);
         }
     }
-    await_reports(sender, batch);
+}
+
+void sender_settle(struct sender *sender)
+{
+    while (sender->in_flight > 0 && !sender->give_up(sender->give_up_arg)) {
+        rd_kafka_flush(sender->producer, POLL_MS);
+    }
+}
+
+void sender_forget(struct bus_batch *batch)
+{
+    for (size_t i = 0; i < batch->output_count; i++) {
+        batch->outputs[i].acked = false;
+    }
 }

@@ -101,20 +101,19 @@ static void release_left(struct consume *consume)
     }
 }
 
-static void committed(void *arg, const struct error *err, struct bus_batch *batch, int output)
+static void committed(
+    void *arg, enum bus_commit_end end, const struct error *err, struct bus_batch *batch, int output)
 {
     struct consume *consume = arg;
 
-    (void)output; /* there are none */
-    if (batch != NULL) {
-        bus_batch_free(batch);
-    }
+    (void)output; /* there are none, and so nothing is given back */
+    (void)batch;
     /* Refused offsets: a rebalance is near, whoever gets the partition next starts where the last commit was.
      */
     for (struct partition *p = consume->partitions; p != NULL; p = p->next) {
         p->committing = false;
     }
-    if (err != NULL && err->disposition == ERROR_FATAL) {
+    if (end == BUS_COMMIT_FATAL) {
         client_fail(consume->client, err);
     } else {
         commit(consume);
@@ -324,7 +323,8 @@ bool helpdesk_consume(struct helpdesk_client *client, const char *group, helpdes
     consume->consumer =
         bus_consumer_new(client->loop, client->conf, group, topics, 1, &events, consume, &why);
     if (consume->consumer != NULL) {
-        consume->committer = bus_committer_new(client->loop, client->conf, consume->consumer, &why);
+        consume->committer =
+            bus_committer_new(client->loop, client->conf, consume->consumer, BUS_AT_LEAST_ONCE, &why);
     }
     if (consume->committer != NULL) {
         client->consume = consume;

@@ -219,6 +219,9 @@ static bool up_start_child(struct up *up, struct child *child, int index_in_role
     child_env_add(&env, "HELPDESK_KAFKA_EMBEDDED", "%s", up->embedded ? "true" : "false");
     child_env_add(&env, "HELPDESK_RUN_DIR", "%s", run_dir(up));
     child_env_add(&env, "HELPDESK_ADMIN_PORT", "0");
+    if (up->embedded && !conf_is_set(up->conf, CONF_ENGINE_DELIVERY)) {
+        child_env_add(&env, "HELPDESK_ENGINE_DELIVERY", "at_least_once");
+    }
     if (child->stop_order == 0) {
         int64_t port = conf_int(up->conf, CONF_GATEWAY_PORT);
         child_env_add(&env, "HELPDESK_PORT", "%lld", (long long)(port == 0 ? 0 : port + index_in_role));

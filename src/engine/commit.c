@@ -126,7 +126,8 @@ static bool is_dead_letter(const struct engine_job *job)
     return job->outputs && job->outputs->lone;
 }
 
-static void batch_committed(void *arg, const struct error *err, struct bus_batch *batch, int output);
+static void batch_ended(
+    void *arg, enum bus_commit_end end, const struct error *err, struct bus_batch *batch, int output);
 
 static void given_back(struct engine *engine, const struct error *err, struct bus_batch *batch, int output)
 {
@@ -142,7 +143,7 @@ static void given_back(struct engine *engine, const struct error *err, struct bu
         job_dead_letter(job, err);
         add_outputs(batch, job);
     }
-    bus_committer_submit(engine->committer, batch, batch_committed, engine);
+    bus_committer_submit(engine->committer, batch, batch_ended, engine);
     engine_kick(engine);
 }
 
@@ -167,28 +168,58 @@ static void ask_again_for_all(struct engine *engine)
     }
 }
 
-static void batch_committed(void *arg, const struct error *err, struct bus_batch *batch, int output)
+/* Nothing of the batch happened: its jobs are finished as before, with the outputs they made, and go into the
+ * next one; but those of a partition that has left meanwhile belong to its next owner. */
+static void unseal(struct engine *engine)
+{
+    struct engine_job *job;
+    while ((job = TAILQ_LAST(&engine->sealed, job_list)) != NULL) {
+        TAILQ_REMOVE(&engine->sealed, job, link);
+        TAILQ_INSERT_HEAD(&engine->finished, job, link);
+        job->state = JOB_FINISHED;
+        window_set_done(&job->node, false);
+        if (job->partition->gone) {
+            job_drop(job);
+        }
+    }
+}
+
+/* The group did not take the offsets: either a rebalance comes, or it takes the next ones. */
+static void refused(struct engine *engine, const struct error *err)
+{
+    log_warn("offsets were not taken", LOG_STR("code", err->code), LOG_STR("text", err->text));
+    engine->refused = true;
+    engine->turn_armed = true;
+    loop_timer_arm(engine->turn, REFUSED_PAUSE_MS);
+    drain_give_up_leaving(engine);
+    ask_again_for_all(engine);
+}
+
+static void batch_ended(
+    void *arg, enum bus_commit_end end, const struct error *err, struct bus_batch *batch, int output)
 {
     struct engine *engine = arg;
-    if (batch) {
+    switch (end) {
+    case BUS_COMMITTED:
+        free_sealed(engine);
+        engine->refused = false;
+        engine_kick(engine);
+        break;
+    case BUS_GIVEN_BACK:
         given_back(engine, err, batch, output);
-        return;
-    }
-    if (err && err->disposition == ERROR_FATAL) {
+        break;
+    case BUS_ABORTED:
+        unseal(engine);
+        refused(engine, err);
+        break;
+    case BUS_OFFSETS_REFUSED:
+        free_sealed(engine);
+        refused(engine, err);
+        break;
+    case BUS_COMMIT_FATAL:
         engine_stop(engine, err);
-        return;
+        break;
     }
-    free_sealed(engine);
-    engine->refused = err != NULL;
-    if (err) {
-        log_warn("offsets were not taken", LOG_STR("code", err->code), LOG_STR("text", err->text));
-        engine->turn_armed = true;
-        loop_timer_arm(engine->turn, REFUSED_PAUSE_MS);
-        drain_give_up_leaving(engine);
-        ask_again_for_all(engine);
-        return;
-    }
-    engine_kick(engine);
 }
 
 /* ---- sealing ---- */
@@ -222,5 +253,5 @@ void commit_seal(struct engine *engine)
             add_offset(batch, partition);
         }
     }
-    bus_committer_submit(engine->committer, batch, batch_committed, engine);
+    bus_committer_submit(engine->committer, batch, batch_ended, engine);
 }

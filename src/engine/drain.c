@@ -96,7 +96,7 @@ void drain_revoked(void *arg, const char *topic, int32_t id, bool lost)
     if (!partition) {
         return;
     }
-    if (lost || engine->refused) { /* then nothing of it can be committed */
+    if (lost || engine->refused || engine->stopped) { /* then nothing of it can be committed */
         let_go(engine, partition);
         return;
     }

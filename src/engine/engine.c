@@ -134,7 +134,8 @@ static bool open_bus(struct engine *engine, const struct conf *conf, struct erro
     if (!engine->consumer) {
         return false;
     }
-    engine->committer = bus_committer_new(engine->loop, conf, engine->consumer, err);
+    engine->committer =
+        bus_committer_new(engine->loop, conf, engine->consumer, bus_delivery_setting(conf), err);
     return engine->committer != NULL;
 }
 

@@ -1,6 +1,7 @@
 /* An embedded broker in a process of its own, and a client to publish to it and to read what is there.
  * Included once by each test program. HELPDESK_TEST_KAFKA=host:port uses that broker instead (its topics are
- * made under a prefix of this run). */
+ * made under a prefix of this run), HELPDESK_TEST_DELIVERY=at_least_once that delivery, in place of exactly
+ * once. */
 #ifndef HELPDESK_TESTS_KAFKA_FIXTURE_H
 #define HELPDESK_TESTS_KAFKA_FIXTURE_H
 
@@ -51,6 +52,9 @@ static inline struct conf *new_conf(void)
     set_conf(made, "kafka.partitions", "4");
     if (!getenv("HELPDESK_TEST_KAFKA")) {
         set_conf(made, "kafka.embedded", "true");
+        set_conf(made, "engine.delivery", "at_least_once");
+    } else if (getenv("HELPDESK_TEST_DELIVERY")) {
+        set_conf(made, "engine.delivery", getenv("HELPDESK_TEST_DELIVERY"));
     }
     if (broker_address[0]) {
         set_conf(made, "kafka.brokers", broker_address);

@@ -12,6 +12,7 @@ static int setup(void **state)
     set_conf(conf, "engine.retry-base", "20ms");
     set_conf(conf, "engine.retry-cap", "50ms");
     set_conf(conf, "engine.drain-timeout", "1s");
+    set_conf(conf, "instance", "test");
     return 0;
 }
 

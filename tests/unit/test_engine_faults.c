@@ -1,50 +1,21 @@
 /* The engine when the broker misbehaves: a missing dead-letter topic, refused records and offsets, a broker
  * that goes away and comes back. The broker's mock runs in this process, so that it can be told to. */
-#include "toy_stage.h"
-#include <librdkafka/rdkafka_mock.h>
-
-#define PRODUCE 0
-#define OFFSET_COMMIT 8
-
-static rd_kafka_t *mock_handle;
-static rd_kafka_mock_cluster_t *mock;
+#include "mock_fixture.h"
 
 static int setup(void **state)
 {
     (void)state;
-    struct error err = {0};
-    mock_handle = kafka_new(RD_KAFKA_PRODUCER, kafka_conf_bare("mock"), &err);
-    assert_non_null(mock_handle);
-    mock = rd_kafka_mock_cluster_new(mock_handle, 1);
-    assert_non_null(mock);
-    snprintf(broker_address, sizeof(broker_address), "%s", rd_kafka_mock_cluster_bootstraps(mock));
-    conf = new_conf();
+    use_mock();
     set_conf(conf, "kafka.embedded", "true");
-    set_conf(conf, "engine.retry-base", "20ms");
-    for (const struct bus_topic *topic = bus_topics; topic->name; topic++) {
-        char name[KAFKA_NAME_SIZE];
-        kafka_topic_name(conf, topic->name, name);
-        rd_kafka_mock_topic_create(mock, name, 4, 1);
-    }
+    set_conf(conf, "engine.delivery", "at_least_once");
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    conf_free(conf);
-    conf = NULL;
-    broker_address[0] = '\0';
-    rd_kafka_mock_cluster_destroy(mock);
-    rd_kafka_destroy(mock_handle);
+    leave_mock();
     return 0;
-}
-
-static void set_topic_error(const char *topic, rd_kafka_resp_err_t code)
-{
-    char name[KAFKA_NAME_SIZE];
-    kafka_topic_name(conf, topic, name);
-    rd_kafka_mock_topic_set_error(mock, name, code);
 }
 
 static const char *few_rejects(size_t index)
