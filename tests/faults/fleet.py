@@ -172,6 +172,9 @@ class Fleet(Stack):
     def url(self, gateway=1):
         return "http://" + (self.state / f"gateway-{gateway}.http").read_text().strip()
 
+    def log_count(self, message):
+        return (self.folder / "helpdesk.log").read_text(errors="replace").count(f'"msg":"{message}')
+
     def unexpected_deaths(self):
         """Those that no SIGKILL explains."""
         return [death for death in self.deaths if death[1] != -signal.SIGKILL]

@@ -18,10 +18,17 @@ WOVEN = 20  # tickets whose events are sent in turns
 SUBJECTS = ["Hub does not connect", "Refund for my order", "Where is my parcel", "Cannot log in", "Invoice is wrong"]
 
 
-def numbered_ticket(ticket_id, sequence, **fields):
+def posted_ticket(ticket_id, sequence=0):
+    """As a user posts it."""
     subject = SUBJECTS[sum(ticket_id.encode()) % len(SUBJECTS)]
     return ticket(ticket_id=ticket_id, subject=f"{subject} [{ticket_id}]", description=f"Message {sequence}: {subject.lower()}.",
-                  metadata=json.dumps({"sequence": sequence}), **fields)
+                  metadata={"sequence": sequence})
+
+
+def numbered_ticket(ticket_id, sequence):
+    """As a record has it."""
+    made = posted_ticket(ticket_id, sequence)
+    return dict(made, metadata=json.dumps(made["metadata"]))
 
 
 class Publisher:
@@ -140,7 +147,7 @@ class Users:
         gateway = random.choice(self.gateways)
         line = {"key": ticket_id, "status": 0, "retry_after": None, "may_break": self.may_break}
         try:
-            reply = http("POST", self.stack.url(gateway) + "/tickets/auto-orchestrate", numbered_ticket(ticket_id, 0),
+            reply = http("POST", self.stack.url(gateway) + "/tickets/auto-orchestrate", posted_ticket(ticket_id),
                          {"Prefer": f"wait={self.wait}"}, timeout=self.wait + 60)
             line.update(status=reply.status, retry_after=reply.headers["Retry-After"])
             if reply.status not in (200, 202, 503):

@@ -5,7 +5,7 @@ import http.client
 import uuid
 
 from harness import http as call, wait_until
-from load import numbered_ticket
+from load import posted_ticket
 from trial import scaled
 
 CLIENTS = scaled(40, 300)
@@ -13,7 +13,7 @@ CLIENTS = scaled(40, 300)
 
 def wait_at(url, ticket_id):
     try:
-        return call("POST", url + "/tickets/auto-orchestrate", numbered_ticket(ticket_id, 0), {"Prefer": "wait=60"}, timeout=120).status
+        return call("POST", url + "/tickets/auto-orchestrate", posted_ticket(ticket_id), {"Prefer": "wait=60"}, timeout=120).status
     except (OSError, http.client.HTTPException):
         return 0
 

@@ -11,7 +11,8 @@ from trial import FULL, ReaderProcess, scaled
 from checker import judge
 
 KILLS = scaled(16, 200)
-TICKETS = scaled(1600, 50000)  # events
+VOLLEY = scaled(4, 1)  # at once, of different roles: each stalls its own group
+TICKETS = scaled(1000, 50000)  # events
 IN_FLIGHT = 32  # jobs of a worker at once
 TICKET_STAGES = ("classifier", "retriever", "generator")
 
@@ -42,17 +43,25 @@ class Killer:
         self.planted = list(planted)
         self.waiting = []  # planted files that nobody has taken
 
-    def kill(self):
+    def volley(self):
+        roles = set()
+        while len(roles) < VOLLEY:
+            roles.add(self.kill(roles))
+
+    def kill(self, spared=()):
+        """The role of which one dies, or will at its crash point."""
         fleet = self.trial.fleet
-        if self.planted:
-            role, point = self.planted.pop(0)
-            self.waiting.append(fleet.plant(role, point))
-            how = point
+        pair = next((pair for pair in self.planted if pair[0] not in spared), None)
+        if pair:
+            self.planted.remove(pair)
+            role, how = pair
+            self.waiting.append(fleet.plant(role, how))
         else:
-            member = self.dice.choice([m for m in fleet.members if m.alive])
+            member = self.dice.choice([m for m in fleet.members if m.alive and m.role not in spared])
             role, how = member.role, "random"
             member.kill()
         self.trial.history.add("kill", role=role, how=how, in_flight=IN_FLIGHT if role == "generator" else 0)
+        return role
 
     def not_reached(self):
         self.waiting = [path for path in self.waiting if path.exists()]
@@ -74,12 +83,12 @@ def test_kills(trial, kafka, model):
     planted = planted_kills()
     killer = Killer(one, planted)
     users = Users(one.history, one.fleet, [1, 2], threads=4, may_break=True)
-    kills = max(KILLS, len(planted))
-    every = TICKETS // (kills + 1)
+    volleys = max(KILLS, len(planted)) // VOLLEY
+    every = TICKETS // (volleys + 1)
     for i in one.pump(TICKETS):
-        if i % every == every - 1 and i // every < kills:
+        if i % every == every - 1 and i // every < volleys:
             keep_notifying(one)
-            killer.kill()
+            killer.volley()
     for _ in range(20):  # more work, for points that were not passed yet
         if not killer.not_reached():
             break

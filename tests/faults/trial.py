@@ -14,8 +14,8 @@ from harness import ROOT, wait_until
 from history import History
 from load import Progress, Publisher
 
-FULL = os.environ.get("HELPDESK_FAULTS_SCALE", "short") == "full"
-PYTHON_CLIENT = os.environ.get("HELPDESK_PYTHON_CLIENT", str(ROOT / ".cache" / "python-client" / "bin" / "python"))
+FULL = os.environ.get("HELPDESK_TEST_SCALE") == "full"
+PYTHON_CLIENT = os.environ.get("HELPDESK_TEST_PYTHON_CLIENT", str(ROOT / ".cache" / "python-client" / "bin" / "python"))
 KEPT = ROOT / "build-faults" / "failed"  # logs of what did not hold
 STALLED = 120  # seconds without any answer after which a test gives up
 REPORT = []  # (scenario, seconds, figures, what did not hold)
@@ -99,7 +99,7 @@ class Trial:
         for _ in self.pump(count, **options):
             pass
 
-    def wait_answers(self):
+    def wait_answers(self, patience=STALLED):
         """Until everything acknowledged is answered; gives up when nothing moves."""
         self.publisher.flush()
         moved, last = time.monotonic(), -1
@@ -107,7 +107,7 @@ class Trial:
             self.tell()
             if self.progress.done != last:
                 moved, last = time.monotonic(), self.progress.done
-            if time.monotonic() - moved > STALLED:
+            if time.monotonic() - moved > patience:
                 say(f"{self.name}: {self.publisher.acked - self.progress.done} of {self.publisher.acked} without an answer")
                 return  # the checker says which
             time.sleep(0.1)

@@ -81,10 +81,10 @@ kafka_launch() {
 
 kafka_wait() {
     local dir=$1/$2
-    wait_until 120 kafka_settled "$dir" || true
+    wait_until 300 kafka_settled "$dir" || true
     if ! grep -q 'Kafka Server started' "$dir/kafka.log"; then
         tail -n 20 "$dir/kafka.log" >&2
-        die "Apache Kafka did not start within 120 s"
+        die "Apache Kafka did not start within 300 s"
     fi
 }
 
