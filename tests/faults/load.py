@@ -44,7 +44,10 @@ class Publisher:
         self._producer = None
 
     def _open(self):
+        # One request at a time: else a first one that is refused (the partition is just being made) and a second one that is
+        # taken leave the broker without the first, which it then calls a duplicate, and librdkafka an acknowledged record.
         return Producer({"bootstrap.servers": self.stack.brokers, "acks": "all", "enable.idempotence": True, "linger.ms": 5,
+                         "max.in.flight.requests.per.connection": 1,
                          "partitioner": "murmur2_random", "delivery.timeout.ms": 300000, "socket.nagle.disable": True})
 
     def event(self, number):
@@ -63,7 +66,7 @@ class Publisher:
         self.publish(event["event_id"], key, wire.single_object(event))
         self.sent += 1
 
-    def publish(self, event, key, value, headers=None, **expected):
+    def publish(self, event, key, value, headers=None, expected=None):
         """`event` stands for it in the log; `expected` goes into its line `acked`."""
         topic = "tickets.submitted"
 
@@ -72,8 +75,10 @@ class Publisher:
                 self.failed += 1
                 self.history.add("failed", event=event, why=str(error))
             else:
+                assert message.offset() is not None, "acknowledged without a place"
                 self.acked += 1
-                self.history.add("acked", event=event, topic=topic, partition=message.partition(), offset=message.offset(), **expected)
+                self.history.add("acked", event=event, topic=topic, partition=message.partition(), offset=message.offset(),
+                                 **(expected or {}))
 
         while True:
             self._producer = self._producer or self._open()

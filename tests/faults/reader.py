@@ -13,6 +13,7 @@ import json
 import sys
 
 import fastavro
+import fastavro.schema
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -22,11 +23,18 @@ from history import History
 AWAY = (KafkaError, OSError, asyncio.TimeoutError)
 
 
+def schema_of(path):
+    """(the first bytes of its records, the schema): Avro specification, "Single-object encoding"."""
+    with open(path, encoding="utf-8") as file:
+        schema = json.load(file)
+    form = fastavro.schema.to_parsing_canonical_form(schema)
+    return b"\xc3\x01" + bytes.fromhex(fastavro.schema.fingerprint(form, "CRC-64-AVRO")), fastavro.parse_schema(schema)
+
+
 class Reader:
     def __init__(self, options):
         self.options = options
-        with open(options.schema, encoding="utf-8") as file:
-            self.schema = fastavro.parse_schema(json.load(file))
+        self.schemas = dict(map(schema_of, options.schemas))  # by what single-object framing starts with
         self.history = History(options.log)
         self.ending = asyncio.Event()
 
@@ -44,7 +52,7 @@ class Reader:
             return "letter", dict(fields, headers=headers, timestamp=record.timestamp,
                                   value=hashlib.sha256(record.value or b"").hexdigest())
         try:
-            event = fastavro.schemaless_reader(io.BytesIO(record.value[10:]), self.schema)
+            event = fastavro.schemaless_reader(io.BytesIO(record.value[10:]), self.schemas[record.value[:10]])
         except Exception as error:  # whatever it is, it is no ticket
             return "unread", dict(fields, why=repr(error))
         ticket = event["ticket"]
@@ -138,7 +146,7 @@ def main():
     parser.add_argument("--prefix", required=True, help="of topics and groups; not written to the log")
     parser.add_argument("--topics", required=True, nargs="+")
     parser.add_argument("--groups", default=[], nargs="*")
-    parser.add_argument("--schema", required=True, help="of tickets.*, without logical types")
+    parser.add_argument("--schemas", required=True, nargs="+", help="of tickets.*, without logical types")
     parser.add_argument("--log", required=True)
     parser.add_argument("--isolation", default="read_committed", choices=["read_committed", "read_uncommitted"])
     asyncio.run(Reader(parser.parse_args()).run())

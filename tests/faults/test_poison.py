@@ -47,5 +47,5 @@ def publish_poison(one, dice, number):
     value = values[number % len(values)]
     one.history.add("sent", event=event, key=key, sequence=0)
     one.publisher.publish(event, key, value, [(name, text.encode()) for name, text in headers.items()],
-                          expect="letter", key=key, value=hashlib.sha256(value).hexdigest(), headers=headers)
+                          {"expect": "letter", "key": key, "value": hashlib.sha256(value).hexdigest(), "headers": headers})
     one.publisher.sent += 1

@@ -34,12 +34,14 @@ class ReaderProcess:
     """reader.py, which writes what it sees to the log."""
 
     def __init__(self, folder, history, brokers, prefix, topics=LOGGED, groups=tuple(READ_BY), isolation="read_committed"):
-        schema = pathlib.Path(folder) / "ticket_event.json"
-        schema.write_text(json.dumps(wire.plain(json.loads((ROOT / "schemas" / "avro" / "ticket_event.avsc").read_text()))))
+        schemas = []
+        for source in (ROOT / "schemas" / "avro").glob("**/ticket_event*.avsc"):  # this one and those before it
+            schemas.append(str(pathlib.Path(folder) / f"{source.stem}.json"))
+            pathlib.Path(schemas[-1]).write_text(json.dumps(wire.plain(json.loads(source.read_text()))))
         self.errors = open(pathlib.Path(folder) / "reader.log", "ab")
         self.process = subprocess.Popen(
             [PYTHON_CLIENT, str(pathlib.Path(__file__).with_name("reader.py")), "--brokers", brokers, "--prefix", prefix,
-             "--topics", *topics, "--groups", *groups, "--schema", str(schema), "--log", history.path, "--isolation", isolation],
+             "--topics", *topics, "--groups", *groups, "--schemas", *schemas, "--log", history.path, "--isolation", isolation],
             stdin=subprocess.PIPE, stdout=self.errors, stderr=self.errors, start_new_session=True)
 
     def drain(self, seconds=180):
