@@ -19,6 +19,8 @@ static const struct cmd commands[] = {
     {"broker", "", "role: the embedded broker, for trial only; prints its address", cmd_broker},
     {"migrate", "up | down [N] | status", "the database's schema", cmd_migrate},
     {"topics", "plan | apply | check", "the topics on the broker", cmd_topics},
+    {"schemas", "check | register", "our schemas in the schema registry", cmd_schemas},
+    {"dlq", "list | show | replay | discard ...", "dead letters: see them, send them again, once", cmd_dlq},
     {"check", "", "settings and every server", cmd_check},
     {"import", "customers | orders | tickets FILE", "load records from CSV or JSON lines", cmd_import},
     {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask},

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The systemd units load without a complaint, and each limits its memory.
+# The systemd units load without a complaint, each limits its memory, and what outlives a process has a place.
 # shellcheck source-path=SCRIPTDIR
 # shellcheck source=../tools/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../tools/lib/common.sh"
@@ -11,6 +11,11 @@ mkdir -p "$image/etc/systemd/system" "$image/usr/bin" "$image/usr/lib/systemd/sy
 cp -r "$ROOT"/deploy/systemd/. "$image/etc/systemd/system/"
 cp -r /usr/lib/systemd/system/. "$image/usr/lib/systemd/system/"
 install -m 755 "$BUILD/helpdesk" "$image/usr/bin/helpdesk"
+
+common="$ROOT/deploy/systemd/helpdesk-.service.d/10-common.conf"
+state=$(sed -n 's/^StateDirectory=//p' "$common")
+[ -n "$state" ] || die "the units have no state directory"
+grep -qx "Environment=HELPDESK_RUN_DIR=/var/lib/$state" "$common" || die "run.dir of the units is not their state directory"
 
 count=0
 for unit in "$ROOT"/deploy/systemd/*.service; do

@@ -23,6 +23,10 @@ size_t utf8_char(const char *text, size_t len, int32_t *code)
 bool utf8_valid(const char *text, size_t len)
 {
     for (size_t at = 0; at < len;) {
+        if (text[at] > 0) { /* most of it is ASCII */
+            at++;
+            continue;
+        }
         int32_t code;
         size_t bytes = utf8_char(text + at, len - at, &code);
         if (bytes == 0 || code == 0) {
@@ -77,6 +81,22 @@ bool utf8_blank(const char *text)
         at += bytes;
     }
     return true;
+}
+
+char *utf8_repair(struct arena *arena, const char *text, size_t len)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    char *copy = arena_alloc(arena, len * strlen(replacement) + 1);
+    char *out = copy;
+    for (size_t at = 0; at < len;) {
+        int32_t code = 0;
+        size_t bytes = utf8_char(text + at, len - at, &code);
+        bool good = bytes > 0 && code != 0;
+        memcpy(out, good ? text + at : replacement, good ? bytes : strlen(replacement));
+        out += good ? bytes : strlen(replacement);
+        at += good ? bytes : 1;
+    }
+    return copy;
 }
 
 char *utf8_trim(struct arena *arena, const char *text)
@@ -142,6 +162,11 @@ static char *fold_word(struct arena *arena, const char *text, size_t len)
     return out;
 }
 
+static bool is_ascii_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 /* The next word at or after `*start`; false when there is none. Malformed bytes belong to no word. */
 static bool next_word(const char *text, size_t len, size_t *start, size_t *end)
 {
@@ -149,8 +174,9 @@ static bool next_word(const char *text, size_t len, size_t *start, size_t *end)
     size_t at = *start;
     while (at < len) {
         int32_t code = 0;
-        size_t bytes = utf8_char(text + at, len - at, &code);
-        bool word = bytes > 0 && is_word(code);
+        bool ascii = text[at] > 0; /* most of it is: no need to ask the library */
+        size_t bytes = ascii ? 1 : utf8_char(text + at, len - at, &code);
+        bool word = ascii ? is_ascii_word(text[at]) : bytes > 0 && is_word(code);
         if (word && !inside) {
             *start = at;
         }

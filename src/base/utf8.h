@@ -15,6 +15,8 @@ bool utf8_valid(const char *text, size_t len);          /* well-formed (RFC 3629
 bool utf8_blank(const char *text);                      /* nothing but white space and control characters */
 char *utf8_trim(struct arena *arena, const char *text); /* white space of any script removed at both ends */
 size_t utf8_clip(const char *text, size_t max); /* the most bytes <= max that end at a character boundary */
+/* A copy as valid text: each malformed byte and each NUL becomes U+FFFD. */
+char *utf8_repair(struct arena *arena, const char *text, size_t len);
 char *utf8_fold(struct arena *arena,
     const char *text); /* NFKC, case folded: for comparing; malformed text is returned as it is */
 

@@ -173,6 +173,11 @@ struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf
     kafka_topic_name(conf, group, group_name);
     kafka_conf_set(kconf, "group.id", group_name);
     kafka_conf_consumer(kconf, conf, topic_count * (size_t)conf_int(conf, CONF_KAFKA_PARTITIONS));
+    if (!conf_bool(conf, CONF_KAFKA_EMBEDDED) && conf_text(conf, CONF_INSTANCE)[0] != '\0') {
+        /* Static membership (KIP-345): who comes back within the session time-out takes its partitions up
+         * again, and its neighbours notice nothing. */
+        kafka_conf_set(kconf, "group.instance.id", conf_text(conf, CONF_INSTANCE));
+    }
     rd_kafka_conf_set_events(kconf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);
     struct bus_consumer *consumer = xcalloc(1, sizeof(*consumer));
     consumer->events = *events;

@@ -32,7 +32,7 @@ static bool once_open(struct delivery *delivery, struct error *err)
             "engine.delivery is exactly_once, and the embedded broker knows no transactions; set "
             "engine.delivery=at_least_once, or use Apache Kafka");
     }
-    if (!conf_is_set(delivery->conf, CONF_INSTANCE)) {
+    if (conf_text(delivery->conf, CONF_INSTANCE)[0] == '\0') {
         return error_set(err, ERROR_FATAL, "setting_missing",
             "engine.delivery is exactly_once, which needs `instance`: a name of this process, its own and "
             "the same "

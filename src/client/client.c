@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bus/registry.h"
 #include "bus/topics.h"
 
 bool client_error(struct helpdesk_error *out, const struct error *err)
@@ -92,13 +93,15 @@ static struct conf *load_conf(const struct helpdesk_options *options, struct err
 struct helpdesk_client *helpdesk_client_new(
     const struct helpdesk_options *options, struct helpdesk_error *err)
 {
-    static const char *const topics[] = {TOPIC_SUBMITTED};
+    static const char *const topics[] = {TOPIC_SUBMITTED, NULL};
     struct helpdesk_client *client = xcalloc(1, sizeof *client);
     struct error why = {.disposition = ERROR_NONE};
 
     log_setup("client", LOG_WARN);
     client->conf = load_conf(options, &why);
-    if (client->conf != NULL && msg_setup(client->conf, &why)) {
+    client->registry =
+        client->conf != NULL && msg_setup(client->conf, &why) && registry_open(client->conf, topics, &why);
+    if (client->registry) {
         client->loop = loop_new(0);
         client->poll_timer = loop_timer_new(client->loop, time_is_up, client);
         client->producer = bus_producer_new(client->loop, client->conf, topics, 1, &why);
@@ -139,6 +142,9 @@ void helpdesk_client_free(struct helpdesk_client *client)
     consume_free(client->consume);
     loop_timer_free(client->poll_timer);
     loop_free(client->loop);
+    if (client->registry) {
+        registry_close();
+    }
     conf_free(client->conf);
     free(client);
 }

@@ -14,6 +14,7 @@ struct consume;
 
 struct helpdesk_client {
     struct conf *conf;
+    bool registry; /* opened */
     struct loop *loop;
     struct loop_timer *poll_timer;
     struct bus_producer *producer;

@@ -155,7 +155,9 @@ static enum helpdesk_disposition show(struct consume *consume, const struct bus_
     const struct msg_ticket_event *event =
         msg_decode(&msg_ticket_event, arena, record->value, record->value_len, &err);
 
-    if (event == NULL) {
+    if (event == NULL && err.disposition == ERROR_RETRY) {
+        result = HELPDESK_RETRY; /* its schema is being fetched */
+    } else if (event == NULL) {
         log_warn("an answer cannot be decoded, it is left out", LOG_STR("code", err.code),
             LOG_STR("why", err.text), LOG_INT("partition", record->partition),
             LOG_INT("offset", record->offset));

@@ -8,6 +8,7 @@
 #include "bus/topics.h"
 #include "client/client.h"
 #include "stages/ticket_check.h"
+#include "stages/ticket_event.h"
 
 /* A ticket on its way. */
 struct publication {
@@ -120,7 +121,8 @@ static void send_event(const struct msg_ticket_event *event, const struct buf *v
         header("tenant", event->tenant),
         header("kind", msg_kind_name(event->kind)),
         header("state", msg_state_name(event->state)),
-        header("content-type", "application/avro-single-object"),
+        header("content-type", msg_content_type()),
+        header("priority", msg_priority_name(ticket_event_priority(event))),
     };
     const struct bus_record record = {
         .topic = TOPIC_SUBMITTED,

@@ -2,6 +2,7 @@
 #include "cmd/answer_view.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/json.h"
 
@@ -246,6 +247,18 @@ static void put_time(struct term *term, double ms)
     }
 }
 
+/* What a language model read, wrote and cost, on a line of its own. */
+static void view_spent(struct term *term, const cJSON *made_by)
+{
+    double input = json_num(made_by, "input_tokens", 0), output = json_num(made_by, "output_tokens", 0);
+    if (input > 0 || output > 0) {
+        char line[128];
+        snprintf(line, sizeof(line), "%.0f tokens read, %.0f written, %.4f USD", input, output,
+            json_num(made_by, "cost_usd", 0));
+        term_wrap(term, TERM_DIM, "    ", "    ", line);
+    }
+}
+
 static void view_stage(
     struct term *term, size_t stage, const cJSON *trace, const cJSON *provenance, double longest)
 {
@@ -266,6 +279,7 @@ static void view_stage(
             term, TERM_DIM, "  %s%s", model, json_bool(made_by, "cache_hit", false) ? " (cached)" : "");
     }
     term_newline(term);
+    view_spent(term, made_by);
     view_list(term, TERM_YELLOW, "  ! ", member(made_by, "degraded"));
 }
 

@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/registry.h"
 #include "bus/topics.h"
 #include "cmd/cmd.h"
 #include "db/db.h"
 #include "db/migrate.h"
+#include "model/chat.h"
 
 static bool report_line(const char *what, bool ok, const char *detail)
 {
@@ -53,6 +55,35 @@ static bool check_broker(const struct conf *conf)
     return ok;
 }
 
+static bool check_registry(const struct conf *conf)
+{
+    struct error err = {0};
+    struct buf report;
+    if (conf_text(conf, CONF_SCHEMAS_REGISTRY)[0] == '\0') {
+        return true;
+    }
+    buf_init(&report, 64 * 1024);
+    bool ok = registry_report(conf, false, &report, &err);
+    report_line("registry", ok, ok ? "" : err.text);
+    if (!ok) {
+        fputs(buf_text(&report), stdout);
+    }
+    buf_fini(&report);
+    return ok;
+}
+
+/* Without model.base-url there is nothing to ask. */
+static bool check_model(const struct conf *conf)
+{
+    const struct chat_options options = chat_options_of(conf);
+    struct error err = {0};
+    if (options.base_url[0] == '\0') {
+        return report_line("model", true, "offline (model.base-url is not set)");
+    }
+    bool ok = chat_check(&options, &err);
+    return report_line("model", ok, ok ? "" : err.text);
+}
+
 int cmd_check(int argc, char **argv)
 {
     (void)argv;
@@ -66,6 +97,8 @@ int cmd_check(int argc, char **argv)
     report_line("settings", true, "");
     bool database = check_database(conf);
     bool broker = check_broker(conf);
+    bool registry = check_registry(conf);
+    bool model = check_model(conf);
     conf_free(conf);
-    return database && broker ? 0 : 1;
+    return database && broker && registry && model ? 0 : 1;
 }

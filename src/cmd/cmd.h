@@ -25,6 +25,8 @@ int cmd_up(int argc, char **argv);
 /* The tools. */
 int cmd_migrate(int argc, char **argv);
 int cmd_topics(int argc, char **argv);
+int cmd_schemas(int argc, char **argv);
+int cmd_dlq(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_ask(int argc, char **argv);

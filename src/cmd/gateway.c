@@ -29,7 +29,7 @@ int cmd_gateway(int argc, char **argv)
         return code;
     }
     struct error err = {0};
-    if (!role_open_db(&self.role, &err)) {
+    if (!role_open_registry(&self.role, gateway_topics, &err) || !role_open_db(&self.role, &err)) {
         return role_fail(&self.role, &err);
     }
     self.gateway = gateway_new(self.role.loop, self.role.conf, self.role.db, &err);

@@ -9,6 +9,7 @@
 #include "base/crash.h"
 #include "base/health.h"
 #include "base/log.h"
+#include "bus/registry.h"
 #include "cmd/cmd.h"
 #include "msg/codec.h"
 
@@ -66,6 +67,12 @@ bool role_open_db(struct role *role, struct error *err)
     return true;
 }
 
+bool role_open_registry(struct role *role, const char *const *topics, struct error *err)
+{
+    role->registry = registry_open(role->conf, topics, err);
+    return role->registry;
+}
+
 void role_publish_address(const struct role *role, const char *what, const char *host, int port)
 {
     if (!conf_is_set(role->conf, CONF_RUN_DIR)) {
@@ -103,6 +110,9 @@ void role_close(struct role *role)
     }
     if (role->loop != NULL) {
         loop_free(role->loop);
+    }
+    if (role->registry) { /* after the loop's threads, which may decode */
+        registry_close();
     }
     conf_free(role->conf);
 }

@@ -14,6 +14,7 @@ struct role {
     struct loop *loop;
     struct http_server *admin;
     struct db *db; /* NULL unless role_open_db */
+    bool registry; /* role_open_registry succeeded */
 };
 
 /* Loads the settings, sets up log and loop and the admin listener. 0, or the code to exit with (already
@@ -21,6 +22,9 @@ struct role {
 int role_open(struct role *role, const char *name, int argc);
 /* Connects to database.url; an error when that is not set. */
 bool role_open_db(struct role *role, struct error *err);
+/* Opens the schema registry of the settings, for a role that produces to `topics` (logical names,
+ * NULL-terminated). */
+bool role_open_registry(struct role *role, const char *const *topics, struct error *err);
 /* Writes "host:port" to <run.dir>/<instance>.<what> when run.dir was given: how `up` and tests find a free
  * port. */
 void role_publish_address(const struct role *role, const char *what, const char *host, int port);

@@ -73,6 +73,38 @@ void term_clean(struct buf *out, const char *text)
     }
 }
 
+void term_escape(struct buf *out, const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+    for (size_t at = 0; at < len;) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t step = utf8proc_iterate(bytes + at, (utf8proc_ssize_t)(len - at), &c);
+        bool plain = step > 0 && c >= 0x20 && c != '\\' && !is_steering(c);
+        size_t count = step > 0 ? (size_t)step : 1;
+        for (size_t i = 0; i < count && !plain; i++) {
+            buf_printf(out, "\\x%02x", bytes[at + i]);
+        }
+        buf_append(out, bytes + at, plain ? count : 0);
+        at += count;
+    }
+}
+
+void term_escape_json(struct buf *out, const char *json)
+{
+    while (*json) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)json, -1, &c);
+        if (step <= 0 || !is_steering(c)) {
+            buf_append(out, json, step > 0 ? (size_t)step : 1);
+        } else if (c < 0x10000) {
+            buf_printf(out, "\\u%04x", (unsigned)c);
+        } else { /* a surrogate pair (RFC 8259, section 7) */
+            buf_printf(out, "\\u%04x\\u%04x", 0xd7c0 + ((unsigned)c >> 10), 0xdc00 + ((unsigned)c & 0x3ff));
+        }
+        json += step > 0 ? step : 1;
+    }
+}
+
 int term_columns(const char *text, size_t len)
 {
     int columns = 0;

@@ -24,6 +24,14 @@ struct term term_for(FILE *file, struct buf *out);
  * line ends are kept. */
 void term_clean(struct buf *out, const char *text);
 
+/* Appends any bytes so that a person sees all of them on one line and a terminal obeys none: what term_clean
+ * would leave out, line ends and a backslash as \xNN, byte by byte. */
+void term_escape(struct buf *out, const void *data, size_t len);
+
+/* Appends JSON text with the characters that could steer a terminal as \uXXXX: the same value for a program.
+ * `json` is valid JSON, so they are inside strings; its white space is kept. */
+void term_escape_json(struct buf *out, const char *json);
+
 /* Cleaned, on one line. `text` may be NULL: nothing. */
 void term_put(struct term *term, enum term_style style, const char *text);
 void term_printf(struct term *term, enum term_style style, const char *format, ...)

@@ -28,7 +28,8 @@ static void worker_drain(void *arg)
 static bool worker_open(struct worker *worker, struct error *err)
 {
     struct role *role = &worker->role;
-    if (worker->stage->needs_db && !role_open_db(role, err)) {
+    if (!role_open_registry(role, worker->stage->produces, err) ||
+        (worker->stage->needs_db && !role_open_db(role, err))) {
         return false;
     }
     const struct stage_env env = {.loop = role->loop, .conf = role->conf, .db = role->db};

@@ -35,12 +35,7 @@ static void take_turn(void *arg)
 {
     struct engine *engine = arg;
     engine->turn_armed = false;
-    struct engine_job *job;
-    while (!engine->stopped && !engine->refused && engine->running < engine->max_running &&
-           (job = TAILQ_FIRST(&engine->ready)) != NULL) {
-        TAILQ_REMOVE(&engine->ready, job, link);
-        job_start(job);
-    }
+    gate_start(engine);
     commit_seal(engine);
     drain_step(engine);
     intake_update(engine);
@@ -100,6 +95,8 @@ static void make_metrics(struct engine *engine)
         "helpdesk_engine_repeats_avoided_total", "Records read again that the map says are done", labels);
     engine->metric.dropped = metrics_counter("helpdesk_engine_dropped_total",
         "Jobs given up because their partition left or the worker stopped", labels);
+    engine->metric.crashed = metrics_counter(
+        "helpdesk_engine_crashed_total", "Records given up because they killed the process", labels);
     engine->metric.oversized = metrics_counter(
         "helpdesk_engine_oversized_total", "Jobs with an output larger than its topic takes", labels);
     for (int action = ACTION_COMMIT; action <= ACTION_STOP; action++) {
@@ -119,6 +116,21 @@ static void read_settings(struct engine *engine, const struct conf *conf)
     engine->retry.cap_ms = conf_int(conf, CONF_ENGINE_RETRY_CAP);
     engine->revoke_bound_ms = bus_revoke_bound_ms(conf);
     engine->drain_timeout_ms = conf_int(conf, CONF_ENGINE_DRAIN_TIMEOUT);
+    engine->clock_skew_ms = conf_int(conf, CONF_STAGE_CLOCK_SKEW);
+}
+
+static void open_journal(struct engine *engine, const struct conf *conf)
+{
+    struct error err = {0};
+    if (!conf_is_set(conf, CONF_RUN_DIR)) {
+        return;
+    }
+    engine->journal = journal_open(conf_text(conf, CONF_RUN_DIR), engine->stage->name, &err);
+    if (!engine->journal) {
+        log_warn("no journal: a record that kills the process will be run again", LOG_STR("code", err.code),
+            LOG_STR("text", err.text));
+    }
+    engine->journal_stale = engine->journal != NULL;
 }
 
 static bool open_bus(struct engine *engine, const struct conf *conf, struct error *err)
@@ -154,13 +166,14 @@ struct engine *engine_new(struct loop *loop, const struct conf *conf, const stru
         engine->orders[i] = order_new();
     }
     LIST_INIT(&engine->partitions);
-    TAILQ_INIT(&engine->ready);
     TAILQ_INIT(&engine->finished);
     TAILQ_INIT(&engine->sealed);
     engine->turn = loop_timer_new(loop, take_turn, engine);
     engine->revoke_timer = loop_timer_new(loop, drain_revoke_overdue, engine);
     engine->drain_timer = loop_timer_new(loop, drain_timed_out, engine);
+    gate_init(engine, conf_int(conf, CONF_ENGINE_BREAKER_AFTER));
     read_settings(engine, conf);
+    open_journal(engine, conf);
     make_metrics(engine);
     if (!open_bus(engine, conf, err)) {
         engine_free(engine);
@@ -205,6 +218,8 @@ void engine_free(struct engine *engine)
     loop_timer_free(engine->turn);
     loop_timer_free(engine->revoke_timer);
     loop_timer_free(engine->drain_timer);
+    gate_fini(engine);
+    journal_close(engine->journal);
     engine->freed = true;
     engine_free_last(engine); /* or the last job that still runs does it */
 }

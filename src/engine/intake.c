@@ -28,6 +28,7 @@ void intake_assigned(void *arg, const char *topic, int32_t partition, int64_t of
     }
     LIST_INSERT_HEAD(&engine->partitions, added, link);
     engine->refused = false;
+    engine->journal_stale = engine->journal != NULL;
     intake_update(engine);
 }
 
@@ -56,7 +57,8 @@ static struct engine_partition *begin_again(
 
 static void limit_intake(struct engine *engine)
 {
-    size_t max = engine->max_running * BUFFER_FACTOR;
+    size_t beside = engine->max_running * BUFFER_FACTOR;
+    size_t max = engine->max_running + (beside < BUFFER_MAX ? beside : BUFFER_MAX);
     if (engine->buffered >= max || engine->bytes >= engine->max_bytes) {
         engine->full = true;
     } else if (engine->buffered <= max - max / 4 &&
@@ -87,6 +89,30 @@ void intake_update(struct engine *engine)
     }
 }
 
+static size_t square_root(size_t n)
+{
+    size_t root = 1;
+    while ((root + 1) * (root + 1) <= n) {
+        root++;
+    }
+    return root;
+}
+
+/* Whether processes died with this record in their hands. */
+static int crashes_of(struct engine *engine, const struct bus_record *record)
+{
+    if (engine->journal_stale) {
+        engine->journal_stale = false;
+        journal_refresh(engine->journal);
+        engine->suspects_at_once = square_root(journal_suspects(engine->journal));
+        if (journal_suspects(engine->journal) > 0) {
+            log_warn("a process died while it ran records; they are watched",
+                LOG_STR("stage", engine->stage->name), LOG_INT("records", journal_suspects(engine->journal)));
+        }
+    }
+    return engine->journal ? journal_crashes(engine->journal, record) : 0;
+}
+
 void intake_record(void *arg, const struct bus_record *record, void *handle)
 {
     struct engine *engine = arg;
@@ -106,6 +132,7 @@ void intake_record(void *arg, const struct bus_record *record, void *handle)
         return;
     }
     struct engine_job *job = job_new(partition, engine, record, handle);
+    job_take_crashes(job, crashes_of(engine, record));
     if (order_join(partition->order, &job->turn, record->key, record->key_len)) {
         job_make_ready(job);
     }

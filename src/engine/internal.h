@@ -5,17 +5,24 @@
 #include <sys/queue.h>
 #include "base/metrics.h"
 #include "bus/bus.h"
+#include "engine/breaker.h"
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/order.h"
 #include "engine/outcome.h"
+#include "engine/ready.h"
 #include "engine/window.h"
 
-#define BUFFER_FACTOR 4   /* jobs held for each that may run: a hot key fills the rest only slowly */
+#define BUFFER_FACTOR 3   /* jobs held beside each that may run: a hot key fills them only slowly */
+#define BUFFER_MAX 2048   /* but no more of them: thousands that run keep the memory of thousands */
 #define JOB_OVERHEAD 1024 /* bytes counted for a job beside its record */
+#define JOB_ERRORS 5      /* earlier attempts whose errors a job remembers: the last ones */
+#define JOB_ERROR_MAX 200 /* bytes of each */
+#define JOB_CRASHES_MAX 3 /* a record that killed so many processes is run no more */
 
 enum job_state {
     JOB_WAITING,   /* for its key's turn */
-    JOB_READY,     /* in engine->ready */
+    JOB_READY,     /* at the gate: gate.c */
     JOB_RUNNING,   /* the stage has it */
     JOB_REJECTING, /* inside stage->rejected */
     JOB_BACKOFF,   /* its timer brings it back to ready */
@@ -42,7 +49,15 @@ struct engine_job {
     enum job_state state;
     bool cancelled;
     int attempt;
-    int outages;         /* attempts that do not count: what they needed was away */
+    int outages; /* attempts that do not count: what they needed was away */
+    struct ready_entry place;
+    int64_t deadline_ms;      /* on the monotonic clock, clocks' difference included; INT64_MAX: none */
+    int crashes;              /* processes that died while this record ran: attempts too */
+    int slot;                 /* in the journal while it runs; -1: none */
+    bool admitted;            /* started by the gate, which has not heard of its end */
+    bool probe;               /* of the breakers that are half open */
+    char *errors[JOB_ERRORS]; /* of the last attempts before this one, oldest first */
+    size_t error_count;
     struct arena *arena; /* while running */
     struct engine_output *outputs;
     struct engine_output **outputs_end;
@@ -51,7 +66,7 @@ struct engine_job {
     int output_count;
     struct loop_timer *timer;
     int64_t started_us;
-    TAILQ_ENTRY(engine_job) link;         /* in ready, finished or sealed */
+    TAILQ_ENTRY(engine_job) link;         /* in suspects, last_chance, finished or sealed */
     TAILQ_ENTRY(engine_job) of_partition; /* in partition->jobs */
 };
 TAILQ_HEAD(job_list, engine_job);
@@ -86,9 +101,25 @@ struct engine {
     size_t max_bytes;
     int64_t revoke_bound_ms;
     int64_t drain_timeout_ms;
+    int64_t clock_skew_ms;
 
     struct partition_list partitions; /* ours */
-    struct job_list ready;            /* their key's turn has come */
+
+    /* The gate: jobs whose key's turn has come. */
+    struct ready ready;
+    struct job_list suspects;    /* with one crash: few at once */
+    struct job_list last_chance; /* with two: alone */
+    size_t suspects_running;
+    size_t suspects_at_once;
+    struct engine_job *alone; /* the one of last_chance that runs */
+    int64_t alone_since_ms;   /* it runs, or the first of last_chance waits for the others; 0: neither */
+    int64_t urgent_after_ms;  /* next look for jobs whose deadline is near */
+    struct gate_dependency *dependencies;
+    size_t dependency_count;
+    struct loop_timer *gate_timer;
+    struct journal *journal; /* NULL: none */
+    bool journal_stale;      /* partitions have come since it was read */
+
     struct job_list finished;
     struct job_list sealed;
     size_t running;
@@ -113,6 +144,7 @@ struct engine {
     struct {
         struct metric *in_flight, *buffered, *bytes, *waiting, *keys, *window, *held;
         struct metric *seconds, *retries, *dead, *skipped, *dropped, *oversized;
+        struct metric *crashed;
         struct metric *jobs[5]; /* by enum outcome_action */
     } metric;
 };
@@ -129,8 +161,11 @@ void engine_free_last(struct engine *engine); /* frees a freed engine once no jo
 /* Takes the record's handle. */
 struct engine_job *job_new(
     struct engine_partition *partition, struct engine *engine, const struct bus_record *record, void *handle);
+/* Before it is ready: so many processes died while its record ran. */
+void job_take_crashes(struct engine_job *job, int crashes);
 void job_make_ready(struct engine_job *job);
 void job_start(struct engine_job *job);
+void job_bury(struct engine_job *job); /* it has killed too many processes: a dead letter, unstarted */
 /* Its work is not ours any more: resources go, the node stays until the partition is gone. */
 void job_drop(struct engine_job *job);
 void job_cancel(struct engine_job *job); /* the same for one that runs */
@@ -138,6 +173,17 @@ void job_free(struct engine_job *job);   /* out of its partition and its window 
 void job_dead_letter(struct engine_job *job, const struct error *err);
 void job_back_to_finished(struct engine_job *job);
 bool job_unstarted(const struct engine_job *job); /* drop, rather than wait for it */
+
+/* ---- gate.c ---- */
+
+void gate_init(struct engine *engine, int64_t breaker_after);
+void gate_fini(struct engine *engine);
+void gate_add(struct engine_job *job);
+void gate_remove(struct engine_job *job);    /* added and not started */
+void gate_start(struct engine *engine);      /* starts all that may start now */
+bool gate_shut(const struct engine *engine); /* a breaker is open: nothing starts, or one probe */
+/* A job that the gate started has ended, or nobody takes its result. Only the first call counts. */
+void gate_ended(struct engine_job *job, enum engine_outcome outcome, const struct error *err);
 
 /* ---- intake.c ---- */
 

@@ -1,9 +1,14 @@
 /* The life of a job: from a record through the stage to its outputs, a retry or a dead letter. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "bus/topics.h"
+#include "engine/hints.h"
 #include "engine/internal.h"
 
 #define OUTPUT_OVERHEAD 1024             /* Kafka's framing of a record, against the topic's limit */
@@ -17,6 +22,10 @@ struct engine_job *job_new(
     job->partition = partition;
     job->record = record;
     job->handle = handle;
+    job->slot = -1;
+    job->place.priority = hints_priority(record);
+    int64_t left = hints_deadline_left_ms(record, clock_wall_ms() - engine->clock_skew_ms);
+    job->deadline_ms = left == INT64_MAX ? INT64_MAX : clock_mono_ms() + left;
     job->outputs_end = &job->outputs;
     job->bytes = bus_record_bytes(record) + JOB_OVERHEAD;
     engine->bytes += job->bytes;
@@ -25,6 +34,30 @@ struct engine_job *job_new(
     window_add(&partition->window, &job->node, record->offset);
     TAILQ_INSERT_TAIL(&partition->jobs, job, of_partition);
     return job;
+}
+
+static void remember_error(struct engine_job *job, const struct error *err)
+{
+    char text[sizeof(err->code) + sizeof(err->text) + 2];
+    snprintf(text, sizeof(text), "%s: %s", err->code, err->text);
+    text[utf8_clip(text, JOB_ERROR_MAX)] = '\0';
+    if (job->error_count == JOB_ERRORS) {
+        free(job->errors[0]);
+        job->error_count--;
+        memmove(&job->errors[0], &job->errors[1], job->error_count * sizeof(job->errors[0]));
+    }
+    job->errors[job->error_count++] = xstrdup(text);
+}
+
+void job_take_crashes(struct engine_job *job, int crashes)
+{
+    struct error err;
+    error_set(&err, ERROR_RETRY, "crashed", "the process died while this record ran");
+    job->crashes = crashes;
+    job->attempt = crashes;
+    for (int i = 0; i < crashes && i < JOB_ERRORS; i++) {
+        remember_error(job, &err);
+    }
 }
 
 bool job_unstarted(const struct engine_job *job)
@@ -36,7 +69,7 @@ bool job_unstarted(const struct engine_job *job)
 void job_make_ready(struct engine_job *job)
 {
     job->state = JOB_READY;
-    TAILQ_INSERT_TAIL(&job->engine->ready, job, link);
+    gate_add(job);
     engine_kick(job->engine);
 }
 
@@ -77,6 +110,10 @@ static void free_resources(struct engine_job *job)
     job->timer = NULL;
     job->engine->bytes -= job->bytes;
     job->bytes = 0;
+    for (size_t i = 0; i < job->error_count; i++) {
+        free(job->errors[i]);
+    }
+    job->error_count = 0;
     bus_consumer_free_record(job->handle);
     job->handle = NULL;
     job->record = NULL;
@@ -85,6 +122,9 @@ static void free_resources(struct engine_job *job)
 void job_free(struct engine_job *job)
 {
     struct engine_partition *partition = job->partition;
+    if (job->state == JOB_SEALED && job->crashes > 0 && job->engine->journal) {
+        journal_forget(job->engine->journal, job->record);
+    }
     if (job->state != JOB_DROPPED && !job->cancelled) {
         partition->live--;
     }
@@ -95,6 +135,16 @@ void job_free(struct engine_job *job)
     }
     free(job);
     drain_forget(partition);
+}
+
+/* Its time with the stage is over, or nobody takes what comes of it. */
+static void stop_running(struct engine_job *job, enum engine_outcome outcome, const struct error *err)
+{
+    if (job->engine->journal && job->slot >= 0) {
+        journal_leave(job->engine->journal, job->slot);
+    }
+    job->slot = -1;
+    gate_ended(job, outcome, err);
 }
 
 /* ---- not ours any more ---- */
@@ -116,7 +166,7 @@ void job_drop(struct engine_job *job)
 {
     struct engine *engine = job->engine;
     if (job->state == JOB_READY) {
-        TAILQ_REMOVE(&engine->ready, job, link);
+        gate_remove(job);
     }
     if (job->state == JOB_FINISHED) {
         TAILQ_REMOVE(&engine->finished, job, link);
@@ -135,6 +185,7 @@ void job_cancel(struct engine_job *job)
         return;
     }
     job->cancelled = true;
+    stop_running(job, ENGINE_FAILED, NULL);
     job->partition->live--;
     leave_turn(job); /* the key does not wait for a result that nobody takes */
 }
@@ -149,6 +200,8 @@ void job_start(struct engine_job *job)
     job->arena = arena_new(0);
     job->started_us = clock_mono_us();
     engine->running++;
+    job->slot = engine->journal ? journal_enter(engine->journal, job->record) : -1;
+    crash_point("engine.job_started");
     engine->stage->process(job, engine->stage_state); /* last: may have ended the job */
 }
 
@@ -165,6 +218,16 @@ struct arena *engine_arena(struct engine_job *job)
 int engine_attempt(const struct engine_job *job)
 {
     return job->attempt;
+}
+
+size_t engine_error_count(const struct engine_job *job)
+{
+    return job->error_count;
+}
+
+const char *engine_error(const struct engine_job *job, size_t index)
+{
+    return job->errors[index];
 }
 
 bool engine_cancelled(const struct engine_job *job)
@@ -227,20 +290,38 @@ static void retry_now(void *arg)
     job_make_ready(job);
 }
 
+static void wait_before_retry(struct engine_job *job, int64_t delay)
+{
+    job->state = JOB_BACKOFF;
+    if (!job->timer) {
+        job->timer = loop_timer_new(job->engine->loop, retry_now, job);
+    }
+    loop_timer_arm(job->timer, delay);
+}
+
+static int64_t delay_before_retry(const struct engine_job *job, const struct error *err)
+{
+    const struct engine *engine = job->engine;
+    int64_t left = job->deadline_ms == INT64_MAX ? INT64_MAX : job->deadline_ms - clock_mono_ms();
+    bool urgent = left > 0 && left <= ENGINE_RESERVE_MS;
+    if (!urgent && gate_shut(engine) && outcome_outage(ENGINE_FAILED, err)) {
+        return 0; /* the breaker waits for all */
+    }
+    int64_t delay = retry_delay_ms(&engine->retry, job->attempt, err->retry_after_ms, arc4random());
+    return retry_within(delay, left);
+}
+
 static void retry_later(struct engine_job *job, const struct error *err)
 {
     struct engine *engine = job->engine;
     drop_outputs(job);
     free_arena(job);
+    remember_error(job, err);
     metric_add(engine->metric.retries, 1);
-    int64_t delay = retry_delay_ms(&engine->retry, job->attempt, err->retry_after_ms, arc4random());
+    int64_t delay = delay_before_retry(job, err);
     log_info("a job is tried again", LOG_STR("stage", engine->stage->name), LOG_STR("code", err->code),
         LOG_STR("text", err->text), LOG_INT("attempt", job->attempt), LOG_INT("in_ms", delay));
-    job->state = JOB_BACKOFF;
-    if (!job->timer) {
-        job->timer = loop_timer_new(engine->loop, retry_now, job);
-    }
-    loop_timer_arm(job->timer, delay);
+    wait_before_retry(job, delay);
     if (job->partition->leaving || engine->draining) {
         job_drop(job);
     }
@@ -271,6 +352,15 @@ void job_dead_letter(struct engine_job *job, const struct error *err)
     log_warn("dead letter", LOG_STR("stage", engine->stage->name), LOG_STR("code", why.code),
         LOG_STR("text", why.text), LOG_INT("attempts", job->attempt), LOG_STR("topic", job->record->topic),
         LOG_INT("partition", job->record->partition), LOG_INT("offset", job->record->offset));
+}
+
+void job_bury(struct engine_job *job)
+{
+    struct error err;
+    error_set(&err, ERROR_REJECT, "crashed", "the process died %d times while this record ran", job->crashes);
+    metric_add(job->engine->metric.crashed, 1);
+    job_dead_letter(job, &err);
+    finish_job(job);
 }
 
 static void apply(struct engine_job *job, enum outcome_action action, const struct error *err)
@@ -311,6 +401,7 @@ void engine_finish(struct engine_job *job, enum engine_outcome outcome, const st
         engine_free_last(engine);
         return;
     }
+    crash_point("engine.job_finished");
     engine_kick(engine);
     if (job->cancelled) { /* its partition left: the result belongs to nobody */
         engine->buffered--;
@@ -324,6 +415,7 @@ void engine_finish(struct engine_job *job, enum engine_outcome outcome, const st
     } else {
         err = &why;
     }
+    stop_running(job, outcome, err);
     metric_observe(engine->metric.seconds, (double)(clock_mono_us() - job->started_us) / 1e6);
     job->outages += outcome_outage(outcome, err);
     enum outcome_action action = outcome_action(outcome, err, job->attempt - job->outages, &engine->retry);

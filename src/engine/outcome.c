@@ -3,9 +3,11 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "base/clock.h"
+#include "engine/letter.h"
 
-#define ERROR_PREFIX "helpdesk.error."
-#define ERROR_HEADERS 7
+#define ERROR_PREFIX LETTER_PREFIX
+#define ERROR_HEADERS 8
 #define OUTAGE_SUFFIX "_unavailable"
 
 bool outcome_outage(enum engine_outcome outcome, const struct error *err)
@@ -65,6 +67,9 @@ struct bus_record outcome_dead_letter(struct arena *arena, const char *stage, co
     add_header(headers, &count, ERROR_PREFIX "topic", arena_strdup(arena, record->topic));
     add_header(headers, &count, ERROR_PREFIX "partition", arena_printf(arena, "%" PRId32, record->partition));
     add_header(headers, &count, ERROR_PREFIX "offset", arena_printf(arena, "%" PRId64, record->offset));
+    char now[CLOCK_RFC3339_SIZE];
+    clock_format(clock_wall_ms(), now);
+    add_header(headers, &count, ERROR_PREFIX "at", arena_strdup(arena, now));
     struct bus_record letter = *record;
     letter.topic = arena_printf(arena, "%s.dead", stage);
     letter.partition = -1;

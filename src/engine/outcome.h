@@ -25,8 +25,8 @@ const char *outcome_action_name(
     enum outcome_action action); /* metric label: "done", "skip", "retry", "dead", "stop" */
 
 /* The dead letter of `record` for topic "<stage>.dead": its key, bytes, timestamp and headers, and headers
- * helpdesk.error.{stage,class,message,attempts,topic,partition,offset} in place of older ones. In the arena;
- * key, value and headers of `record` stay borrowed. */
+ * helpdesk.error.{stage,class,message,attempts,topic,partition,offset,at} in place of older ones; letter_read
+ * reads them. In the arena; key, value and headers of `record` stay borrowed. */
 struct bus_record outcome_dead_letter(struct arena *arena, const char *stage, const struct bus_record *record,
     const struct error *err, int attempts);
 

@@ -18,4 +18,9 @@ struct retry_policy {
 int64_t retry_delay_ms(
     const struct retry_policy *policy, int attempt, int64_t retry_after_ms, uint32_t random);
 
+/* A wait shortened for a job whose deadline is `left_ms` off (negative: past, it means nothing any more;
+ * INT64_MAX: none): the attempt comes when the reserve begins (ENGINE_RESERVE_MS), within it at the deadline.
+ */
+int64_t retry_within(int64_t delay_ms, int64_t left_ms);
+
 #endif

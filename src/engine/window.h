@@ -1,7 +1,8 @@
 /* The window of a partition: which of its records are taken and not yet done, and what a commit says about
  * them.
  *
- * Only unfinished records take space, however far apart they are. Pure data: one thread, no calls out. */
+ * Only unfinished records take space, however far apart they are: a bit each, in chunks of neighbouring
+ * offsets, since every commit walks over all of them. Pure data: one thread, no calls out. */
 #ifndef HELPDESK_ENGINE_WINDOW_H
 #define HELPDESK_ENGINE_WINDOW_H
 
@@ -10,17 +11,21 @@
 #include <stdint.h>
 #include "engine/window_map.h"
 
+struct window_chunk;
+
 /* A record in the window; part of its job. */
 struct window_node {
     int64_t offset;
     bool done; /* in a sealed batch */
-    struct window_node *prev, *next;
+    struct window *window;
+    struct window_chunk *chunk;
 };
 
 struct window {
-    struct window_node *first, *last; /* by offset */
-    size_t count;
-    int64_t next; /* the offset after the last record seen */
+    struct window_chunk *first, *last; /* bits of unfinished records, by offset */
+    size_t count;                      /* of nodes */
+    int64_t next;                      /* the offset after the last record seen */
+    int64_t done_end;                  /* the offset after the last one that is done: a map ends here */
     /* From the map that came with the commit: the offsets still to do from `left_at` on; all others below
      * `map_end` are done. Never below `next`. */
     int64_t *left;

@@ -118,15 +118,29 @@ static void put_run(struct map_writer *writer, uint64_t run)
     writer->count++;
 }
 
+/* Those before the run that is put next. All their bits are zero. */
+static void put_empty_runs(struct map_writer *writer)
+{
+    size_t bits = (size_t)writer->k + 1;
+    size_t room = (WINDOW_MAP_BYTES * 8 - HEADER_BYTES * 8 - writer->bits) / bits;
+    size_t count = writer->empty_runs;
+    room = room < UINT16_MAX - writer->count ? room : UINT16_MAX - writer->count;
+    if (count > room) {
+        count = room;
+        writer->full = true;
+    }
+    writer->bits += count * bits;
+    writer->count += count;
+    writer->empty_runs -= count;
+}
+
 void map_add_run(struct map_writer *writer, uint64_t run)
 {
     if (run == 0) {
         writer->empty_runs++;
         return;
     }
-    for (; writer->empty_runs > 0 && !writer->full; writer->empty_runs--) {
-        put_run(writer, 0);
-    }
+    put_empty_runs(writer);
     put_run(writer, run);
 }
 

@@ -18,37 +18,8 @@
 #define TICK_MS 200
 #define DRAIN_LOOK_MS 20
 
-/* A reply: only the runs of this gateway are of interest, the others are not even decoded. */
-static void reply_read(void *arg, const struct bus_record *record)
-{
-    struct gateway *gateway = arg;
-    char id[UUID_TEXT_SIZE];
-    struct error err = {0};
-    if (record->key_len != sizeof id - 1) {
-        metric_add(gateway->metrics.replies_unknown, 1);
-        return;
-    }
-    memcpy(id, record->key, sizeof id - 1);
-    id[sizeof id - 1] = '\0';
-    if (!waits_known(gateway->waits, id)) {
-        metric_add(gateway->metrics.replies_unknown, 1);
-        return;
-    }
-    struct arena *arena = arena_new(0);
-    const struct msg_ticket_event *event =
-        msg_decode(&msg_ticket_event, arena, record->value, record->value_len, &err);
-    if (event == NULL) {
-        log_error("reply is not readable", LOG_STR("correlation_id", id), LOG_STR("error", err.text));
-        waits_fail(gateway->waits, id, &err);
-    } else if (strcmp(event->tenant, gateway->tenant) != 0 || event->correlation_id == NULL ||
-               strcmp(event->correlation_id, id) != 0) {
-        log_error("reply is not what its key says", LOG_STR("correlation_id", id));
-    } else {
-        metric_add(gateway->metrics.replies_matched, 1);
-        waits_reply(gateway->waits, id, event);
-    }
-    arena_free(arena);
-}
+const char *const gateway_topics[GATEWAY_TOPICS + 1] = {
+    TOPIC_SUBMITTED, TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_FEEDBACK, TOPIC_KB_NOTIFICATIONS, NULL};
 
 static void run_closed(void *arg, size_t bytes)
 {
@@ -108,16 +79,14 @@ static bool check_settings(const struct conf *conf, struct error *err)
 
 static bool open_parts(struct gateway *gateway, struct error *err)
 {
-    static const char *const topics[] = {
-        TOPIC_SUBMITTED, TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_FEEDBACK, TOPIC_KB_NOTIFICATIONS};
     struct loop *loop = gateway->loop;
     const struct conf *conf = gateway->conf;
-    gateway->producer = bus_producer_new(loop, conf, topics, sizeof topics / sizeof topics[0], err);
+    gateway->producer = bus_producer_new(loop, conf, gateway_topics, GATEWAY_TOPICS, err);
     if (gateway->producer == NULL) {
         return false;
     }
     gateway->reader =
-        bus_reader_new(loop, conf, TOPIC_REPLIES, gateway->replies_partition, reply_read, gateway, err);
+        bus_reader_new(loop, conf, TOPIC_REPLIES, gateway->replies_partition, gateway_reply, gateway, err);
     if (gateway->reader == NULL) {
         return false;
     }
@@ -208,6 +177,7 @@ void gateway_free(struct gateway *gateway)
     }
     loop_timer_free(gateway->tick);
     loop_timer_free(gateway->drain);
+    gateway_forget_replies(gateway);
     if (gateway->http != NULL) {
         http_server_free(gateway->http);
     }

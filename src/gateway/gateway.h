@@ -10,6 +10,10 @@
 
 struct gateway;
 
+/* What a gateway produces to (logical names); ends with NULL. */
+#define GATEWAY_TOPICS 5
+extern const char *const gateway_topics[GATEWAY_TOPICS + 1];
+
 /* Listens on gateway.host:gateway.port at once and answers 503 until broker, database and replies are there
  * (health parts "broker", "database", "replies"). `loop`, `conf` and `db` are borrowed. All on the loop
  * thread. NULL with ERROR_FATAL: port busy, or settings that contradict each other. */

@@ -49,6 +49,10 @@ struct gateway {
     int64_t refreshed_ms; /* monotonic: when the slow half of the housekeeping was done */
     bool asking_held;
 
+    struct held_reply *held; /* replies that cannot be decoded yet, in the order in which they came */
+    size_t held_count;
+    struct loop_timer *held_timer; /* NULL until there was one */
+
     struct loop_timer *drain;
     int64_t drain_by_ms;
     void (*drained)(void *arg);
@@ -68,6 +72,10 @@ bool gateway_admit(
 void gateway_release(struct gateway *gateway, size_t bytes);
 size_t gateway_charge(
     const struct gateway *gateway, size_t body_bytes); /* what a ticket of that size is charged */
+
+/* replies.c: a record of this gateway's partition of tickets.replies; and the end of those that are held. */
+void gateway_reply(void *arg, const struct bus_record *record);
+void gateway_forget_replies(struct gateway *gateway);
 
 /* health.c: broker, database and replies are there. */
 bool gateway_ready(void);

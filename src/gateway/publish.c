@@ -1,11 +1,13 @@
 /* Encodes a record, gives it its key and headers, and hands it to the producer. */
 #include "gateway/publish.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "bus/topics.h"
+#include "stages/ticket_event.h"
 
 #define RECORD_OVERHEAD 1024 /* key, headers and framing, which count against the topic's limit */
 
@@ -54,19 +56,21 @@ bool publish_event(struct gateway *gateway, const struct msg_ticket_event *event
 {
     char key[1024]; /* a tenant's name is short, and a ticket id has at most 128 characters of 4 bytes */
     char reply_to[16];
+    char deadline_at[32];
     snprintf(key, sizeof key, "%s/%s", event->tenant, event->ticket.ticket_id);
     snprintf(reply_to, sizeof reply_to, "%d", event->reply_to);
+    snprintf(deadline_at, sizeof deadline_at, "%" PRId64, event->deadline_at);
     const struct bus_header headers[] = {
-        header("correlation-id", event->correlation_id),
-        header("event-id", event->event_id),
-        header("tenant", event->tenant),
-        header("kind", msg_kind_name(event->kind)),
-        header("state", msg_state_name(event->state)),
-        header("content-type", "application/avro-single-object"),
-        header("reply-to", reply_to),
+        header("correlation-id", event->correlation_id), header("event-id", event->event_id),
+        header("tenant", event->tenant), header("kind", msg_kind_name(event->kind)),
+        header("state", msg_state_name(event->state)), header("content-type", msg_content_type()),
+        header("reply-to", reply_to), header("priority", msg_priority_name(ticket_event_priority(event))),
+        header("deadline-at", deadline_at), /* the last: not every event has one */
     };
-    struct bus_record record = {
-        .topic = first_topic(event), .headers = headers, .header_count = sizeof headers / sizeof headers[0]};
+    size_t count = sizeof headers / sizeof headers[0];
+    struct bus_record record = {.topic = first_topic(event),
+        .headers = headers,
+        .header_count = event->has_deadline_at ? count : count - 1};
     return publish(gateway, &record, &msg_ticket_event, event, key, done, arg, err);
 }
 
@@ -77,7 +81,7 @@ bool publish_record(struct gateway *gateway, const char *topic, const struct msg
     const struct bus_header headers[] = {
         header("correlation-id", correlation_id),
         header("tenant", gateway->tenant),
-        header("content-type", "application/avro-single-object"),
+        header("content-type", msg_content_type()),
     };
     struct bus_record record = {
         .topic = topic, .headers = headers, .header_count = sizeof headers / sizeof headers[0]};

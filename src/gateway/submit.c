@@ -112,7 +112,8 @@ void submit_publish(struct submission *s)
     publication->is_ticket = s->endpoint->kind == MSG_KIND_TICKET;
     snprintf(publication->correlation_id, sizeof publication->correlation_id, "%s", id);
     if (!publish_event(gateway, s->event, published, publication, &err)) {
-        log_error("ticket does not fit a record", LOG_STR("correlation_id", id), LOG_STR("error", err.text));
+        log_error(
+            "ticket not written as a record", LOG_STR("correlation_id", id), LOG_STR("error", err.text));
         free(publication);
         waits_fail(gateway->waits, id, &err); /* tells those who joined it */
     }

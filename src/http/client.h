@@ -16,7 +16,7 @@ struct http_fetch_request {
     const char *const *headers; /* "Name: value", NULL-terminated; NULL: none */
     const char *body;           /* NULL: none */
     size_t body_len;
-    int64_t timeout_ms; /* for all of it; 0: 30 s */
+    int64_t timeout_ms; /* for all of it; 0: HTTP_CALL_TIMEOUT_MS */
 };
 
 struct http_fetch_result {
@@ -26,8 +26,8 @@ struct http_fetch_result {
     char correlation_id[64]; /* X-Correlation-Id header, "" if none */
 };
 
-/* Any thread; blocks. False: ERROR_RETRY "connect_failed", "timeout"; ERROR_REJECT "bad_url", "too_large".
- * The caller ends with http_fetch_result_fini in either case. */
+/* Any thread; blocks. False: the errors of http_call_done (http/call.h). The caller ends with
+ * http_fetch_result_fini in either case. */
 bool http_fetch(
     const struct http_fetch_request *request, struct http_fetch_result *result, struct error *err);
 void http_fetch_result_fini(struct http_fetch_result *result);

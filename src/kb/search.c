@@ -201,36 +201,41 @@ static void on_found(void *arg, const struct db_result *result, const struct err
 }
 
 /* Terms come in as arrays. `candidates` are the texts with the most weight of sought terms; their score is
- * BM25 with words of titles and headings counting more. */
-#define FIND(candidates, columns, document, tables)                                                          \
-    "WITH terms AS MATERIALIZED (SELECT * FROM unnest($2::regconfig[], $3::text[], $4::float8[], "           \
-    "$5::boolean[]) "                                                                                        \
-    "WITH ORDINALITY AS t (config, lexeme, weight, sought, n)), "                                            \
-    "candidates AS (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES ") "                              \
-    "SELECT " columns ", s.score, s.matched, " document " FROM candidates h " tables                         \
-    " JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, p.config) "                             \
-    "CROSS JOIN LATERAL (SELECT array_agg(t.n) AS matched, sum(t.weight * f.tf * 3.0 / "                     \
-    "(f.tf + 2.0 * (0.25 + 0.75 * length(p.tsv) * c.texts / greatest(c.words, 1)))) AS score "               \
-    "FROM unnest(p.tsv) u JOIN terms t ON t.lexeme = u.lexeme AND t.config = p.config "                      \
-    "CROSS JOIN LATERAL (SELECT sum(CASE w WHEN 'A' THEN 5.0 WHEN 'B' THEN 3.0 ELSE 1.0 END) AS tf "         \
-    "FROM unnest(u.weights) w) f) s"
+ * BM25 with words of titles and headings counting more. What is the same for all texts is worked out once:
+ * terms as queries, and what a text's length counts for in its corpus. */
+#define FIND(candidates, columns, document, key, tables)                                                     \
+    "WITH terms AS MATERIALIZED (SELECT t.*, kb_term(t.lexeme) AS query, "                                   \
+    "0.75::float8 * c.texts / greatest(c.words, 1) AS per_word "                                             \
+    "FROM unnest($2::regconfig[], $3::text[], $4::float8[], $5::boolean[]) "                                 \
+    "WITH ORDINALITY AS t (config, lexeme, weight, sought, n) "                                              \
+    "JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, t.config)), "                            \
+    "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES "), "                \
+    "scored AS (SELECT " key ", array_agg(t.n) AS matched, "                                                 \
+    "sum(t.weight * f.tf * 3 / (f.tf + 2 * (0.25 + length(h.tsv) * t.per_word))) AS score "                  \
+    "FROM candidates h CROSS JOIN LATERAL unnest(h.tsv) u JOIN terms t ON t.lexeme = u.lexeme "              \
+    "AND t.config = h.config CROSS JOIN LATERAL (SELECT cardinality(u.weights) "                             \
+    "+ 4 * cardinality(array_positions(u.weights, 'A')) "                                                    \
+    "+ 2 * cardinality(array_positions(u.weights, 'B'))::float8 AS tf) f GROUP BY " key ") "                 \
+    "SELECT " columns ", s.score, s.matched, " document " FROM scored s " tables
 
 static const char *const find_sql[] = {
-    [KB_CORPUS_KB] = FIND("SELECT p.source, p.object_key, p.ordinal, sum(t.weight) AS weight FROM terms t "
-                          "JOIN kb_passages p ON p.tsv @@ kb_term(t.lexeme) AND p.config = t.config "
-                          "WHERE p.tenant = $1 AND t.sought GROUP BY 1, 2, 3",
+    [KB_CORPUS_KB] = FIND(
+        "SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
+        "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "
+        "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",
         "p.source || '/' || p.object_key || '#' || p.ordinal, "
         "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "
         "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text",
-        "p.object_key",
-        "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, h.source, h.object_key, "
-        "h.ordinal) "
-        "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, h.source, h.object_key)"),
-    [KB_CORPUS_TICKET] = FIND("SELECT p.ticket_id, sum(t.weight) AS weight FROM terms t "
-                              "JOIN resolutions p ON p.tsv @@ kb_term(t.lexeme) AND p.config = t.config "
-                              "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $7 GROUP BY 1",
+        "p.object_key", "h.source, h.object_key, h.ordinal",
+        "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "
+        "s.ordinal) "
+        "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"),
+    [KB_CORPUS_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
+                              "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
+                              "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $7 "
+                              "GROUP BY p.tenant, p.ticket_id",
         "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer", "p.ticket_id",
-        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, h.ticket_id)"),
+        "h.ticket_id", "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
 };
 
 static struct find *find_new(struct search *search, enum kb_corpus corpus)
@@ -343,14 +348,15 @@ void kb_search(
         texts[i] = search->units[i].text;
     }
     struct db_query statement = {
-        .sql = "SELECT w.corpus, w.config, w.texts, w.unit, w.lexeme, w.found, coalesce(r.revision, 0) "
-               "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 LEFT JOIN ("
-               "SELECT c.corpus, c.config::text AS config, c.texts, q.unit, l.lexeme, coalesce(t.texts, 0) "
-               "AS found "
-               "FROM kb_corpora c CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS q (text, unit) "
-               "CROSS JOIN LATERAL unnest(to_tsvector(c.config, q.text)) l "
-               "LEFT JOIN kb_terms t ON (t.tenant, t.corpus, t.config, t.lexeme) "
-               "= (c.tenant, c.corpus, c.config, l.lexeme) WHERE c.tenant = $1 AND c.texts > 0) w ON true",
+        .sql =
+            "SELECT w.corpus, w.config, w.texts, w.unit, w.lexeme, w.found, coalesce(r.revision, 0) "
+            "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 LEFT JOIN ("
+            "SELECT c.corpus, c.config::text AS config, c.texts, q.unit, l.lexeme, coalesce((SELECT t.texts "
+            "FROM kb_terms t WHERE (t.tenant, t.corpus, t.config, t.lexeme) "
+            "= (c.tenant, c.corpus, c.config, l.lexeme)), 0) AS found "
+            "FROM kb_corpora c CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS q (text, unit) "
+            "CROSS JOIN LATERAL unnest(to_tsvector(c.config, q.text)) l "
+            "WHERE c.tenant = $1 AND c.texts > 0) w ON true",
         .param_count = 2,
         .params = {query->tenant, db_text_array(arena, texts, search->unit_count)},
     };

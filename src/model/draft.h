@@ -11,6 +11,9 @@
 
 struct draft_model;
 
+struct loop;
+struct chat_options;
+
 /* Everything is borrowed until `done`. */
 struct draft_request {
     struct arena *arena; /* the result is made in it */
@@ -36,13 +39,21 @@ struct draft_result {
     double cost_usd;
 };
 
-/* `err` NULL: `result` is good. Loop thread; may be called inside draft_start. */
+/* `err` NULL: `result` is good. Else ERROR_RETRY: the model may answer later, and there is time for it (or
+ * the model is being freed). Loop thread; may be called inside draft_start. */
 typedef void draft_done(void *arg, const struct draft_result *result, const struct error *err);
 
 void draft_start(struct draft_model *model, const struct draft_request *request, draft_done *done, void *arg);
-void draft_free(struct draft_model *model); /* no request is under way; NULL is fine */
+/* Requests under way end with an error, inside this call. NULL is fine. */
+void draft_free(struct draft_model *model);
 
 /* The model that needs nothing installed: it quotes the best sentences of the context and invents none. */
 struct draft_model *draft_offline_new(void);
+
+/* The model of an OpenAI-compatible server (model/chat.h), a call at most `timeout_ms` long. An answer that
+ * is not usable is asked for once more; then, when the time is over, or when the server takes no call, the
+ * offline model drafts and the result is degraded. NULL: the errors of chat_new. Before loop_free. */
+struct draft_model *draft_openai_new(
+    struct loop *loop, const struct chat_options *options, int64_t timeout_ms, struct error *err);
 
 #endif

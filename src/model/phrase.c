@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define TOKEN_MAX 12
-#define BUCKETS 128
+#define BUCKETS 1024
 
 struct choice {
     const char *text; /* in the pattern, not terminated */
@@ -30,7 +30,7 @@ struct phrase_table {
     struct arena *arena;
     struct phrase *phrases;
     size_t count;
-    size_t *buckets[BUCKETS]; /* phrases whose first word may start with that byte */
+    size_t *buckets[BUCKETS]; /* phrases whose first word may start with those two bytes */
     size_t bucket_counts[BUCKETS];
 };
 
@@ -72,6 +72,22 @@ static void compile_phrase(struct arena *arena, const struct phrase_rule *rule, 
     assert(phrase->token_count > 0 && phrase->tokens[0].choices != NULL && !phrase->tokens[0].optional);
 }
 
+static size_t bucket_of(char first, char second)
+{
+    return ((unsigned char)first * 32u + (unsigned char)second) % BUCKETS;
+}
+
+static void mark_buckets(const struct choice *choice, bool marked[BUCKETS])
+{
+    if (choice->len > 1 || !choice->prefix) {
+        marked[bucket_of(choice->text[0], choice->len > 1 ? choice->text[1] : '\0')] = true;
+        return;
+    }
+    for (int second = 0; second < 256; second++) {
+        marked[bucket_of(choice->text[0], (char)second)] = true;
+    }
+}
+
 /* Two passes: sizes, then entries. */
 static void fill_buckets(struct phrase_table *table)
 {
@@ -82,14 +98,15 @@ static void fill_buckets(struct phrase_table *table)
         }
         for (size_t i = 0; i < table->count; i++) {
             const struct token *first = &table->phrases[i].tokens[0];
-            bool seen[BUCKETS] = {false};
+            bool marked[BUCKETS] = {false};
             for (size_t c = 0; c < first->choice_count; c++) {
-                size_t b = (unsigned char)first->choices[c].text[0] % BUCKETS;
-                if (!seen[b] && pass == 1) {
+                mark_buckets(&first->choices[c], marked);
+            }
+            for (size_t b = 0; b < BUCKETS; b++) {
+                if (marked[b] && pass == 1) {
                     table->buckets[b][table->bucket_counts[b]] = i;
                 }
-                table->bucket_counts[b] += !seen[b];
-                seen[b] = true;
+                table->bucket_counts[b] += marked[b];
             }
         }
     }
@@ -120,7 +137,11 @@ static bool token_matches(const struct token *token, const char *word)
 {
     for (size_t i = 0; i < token->choice_count; i++) {
         const struct choice *choice = &token->choices[i];
-        if (strncmp(word, choice->text, choice->len) == 0 && (choice->prefix || word[choice->len] == 0)) {
+        size_t same = 0;
+        while (same < choice->len && word[same] == choice->text[same]) {
+            same++;
+        }
+        if (same == choice->len && (choice->prefix || word[same] == 0)) {
             return true;
         }
     }
@@ -180,7 +201,8 @@ struct phrase_hit *phrase_find(const struct phrase_table *table, struct arena *a
     size_t capacity = 0;
     *count = 0;
     for (size_t w = 0; w < word_count && *count < max; w++) {
-        size_t b = (unsigned char)words[w].plain[0] % BUCKETS;
+        const char *word = words[w].plain;
+        size_t b = bucket_of(word[0], word[0] != 0 ? word[1] : '\0');
         for (size_t i = 0; i < table->bucket_counts[b] && *count < max; i++) {
             const struct phrase *phrase = &table->phrases[table->buckets[b][i]];
             size_t end;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include "base/utf8.h"
 
+#define STOP_WORD_MAX 7 /* letters of the longest */
+
 /* Sorted by bytes; English and German together, because a ticket often mixes them. */
 static const char *const stop_words[] = {"a", "aber", "about", "after", "again", "all", "alle", "als", "also",
     "am", "an", "and", "any", "are", "as", "at", "auch", "auf", "aus", "be", "because", "been", "bei",
@@ -31,8 +33,9 @@ static int compare_word(const void *key, const void *entry)
 
 bool text_is_stop_word(const char *plain)
 {
-    return bsearch(
-        plain, stop_words, sizeof stop_words / sizeof stop_words[0], sizeof stop_words[0], compare_word);
+    return strnlen(plain, STOP_WORD_MAX + 1) <= STOP_WORD_MAX &&
+           bsearch(plain, stop_words, sizeof stop_words / sizeof stop_words[0], sizeof stop_words[0],
+               compare_word);
 }
 
 /* The base letter of U+00C0..U+017F, lower case; 0 where there is none (a letter of its own, a sign). */
@@ -119,12 +122,20 @@ const char *text_stem(struct arena *arena, const char *plain)
     return word;
 }
 
+static bool is_ascii(const char *text)
+{
+    while (*text > 0) {
+        text++;
+    }
+    return *text == 0;
+}
+
 struct text_word *text_words(struct arena *arena, const char *text, size_t max, size_t *count)
 {
     struct utf8_word *raw = utf8_words(arena, text, max, count);
     struct text_word *words = arena_array(arena, *count, sizeof *words);
     for (size_t i = 0; i < *count; i++) {
-        words[i].plain = text_plain(arena, raw[i].text);
+        words[i].plain = is_ascii(raw[i].text) ? raw[i].text : text_plain(arena, raw[i].text);
         words[i].stem = text_stem(arena, words[i].plain);
         words[i].start = raw[i].start;
         words[i].end = raw[i].end;

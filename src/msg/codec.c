@@ -1,4 +1,4 @@
-/* Frames records as single objects, and reads them in either framing. */
+/* Frames records as single objects or as Confluent does, and reads both. */
 #include "msg/codec.h"
 
 #include <avro.h>
@@ -7,6 +7,8 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "msg/bind.h"
+#include "msg/learned.h"
+#include "msg/registry.h"
 #include "msg/store.h"
 #include "msg/walk.h"
 
@@ -21,25 +23,44 @@ static bool too_large(struct error *err)
 
 /* ---- encoding ---- */
 
-static void put_head(struct buf *out, uint64_t fingerprint)
-{
-    unsigned char head[SINGLE_OBJECT_HEAD] = {0xc3, 0x01};
+struct head {
+    unsigned char bytes[SINGLE_OBJECT_HEAD];
+    size_t len;
+};
 
+/* The head that records of the type are written with. */
+static bool make_head(const struct msg_type *type, uint64_t fingerprint, struct head *head, struct error *err)
+{
+    const struct msg_registry *registry = learned_registry();
+
+    *head = (struct head){.bytes = {0xc3, 0x01}, .len = SINGLE_OBJECT_HEAD};
     for (int i = 0; i < 8; i++) {
-        head[2 + i] = (unsigned char)(fingerprint >> (8 * i));
+        head->bytes[2 + i] = (unsigned char)(fingerprint >> (8 * i));
     }
-    buf_append(out, head, sizeof head);
+    if (registry == NULL || !registry->confluent) {
+        return true;
+    }
+    int64_t id = learned_write_id(type);
+    if (id < 0) {
+        registry->no_id(registry->arg, err);
+        return false;
+    }
+    *head = (struct head){.len = CONFLUENT_HEAD};
+    for (int i = 0; i < 4; i++) {
+        head->bytes[1 + i] = (unsigned char)(id >> (8 * (3 - i)));
+    }
+    return true;
 }
 
 /* Appends the framed datum, or nothing. */
-static bool put_value(uint64_t fingerprint, avro_value_t *value, struct buf *out, struct error *err)
+static bool put_value(const struct head *head, avro_value_t *value, struct buf *out, struct error *err)
 {
     size_t size;
 
     if (avro_value_sizeof(value, &size) != 0) {
         return error_set(err, ERROR_REJECT, "record_invalid", "the record: not writable");
     }
-    if (size > MSG_MAX_RECORD - SINGLE_OBJECT_HEAD || out->len + size + SINGLE_OBJECT_HEAD > out->max) {
+    if (size > MSG_MAX_RECORD - head->len || out->len + size + head->len > out->max) {
         return too_large(err);
     }
     char *datum = xmalloc(size);
@@ -49,7 +70,7 @@ static bool put_value(uint64_t fingerprint, avro_value_t *value, struct buf *out
     }
     bool ok = avro_value_write(writer, value) == 0 && avro_writer_tell(writer) == (int64_t)size;
     if (ok) {
-        put_head(out, fingerprint);
+        buf_append(out, head->bytes, head->len);
         buf_append(out, datum, size);
     } else {
         error_set(err, ERROR_REJECT, "record_invalid", "the record: not writable");
@@ -62,18 +83,38 @@ static bool put_value(uint64_t fingerprint, avro_value_t *value, struct buf *out
 bool msg_encode(const struct msg_type *type, const void *record, struct buf *out, struct error *err)
 {
     const struct avsc *avsc = store_current(type);
+    struct head head;
     avro_value_t value;
 
+    if (!make_head(type, avsc->fingerprint, &head, err)) {
+        return false;
+    }
     if (avro_generic_value_new(avsc->values, &value) != 0) {
         alloc_failed();
     }
-    bool ok = bind_write(type, record, &value, &MSG_PATH_ROOT, err) &&
-              put_value(avsc->fingerprint, &value, out, err);
+    bool ok = bind_write(type, record, &value, &MSG_PATH_ROOT, err) && put_value(&head, &value, out, err);
     avro_value_decref(&value);
     return ok;
 }
 
 /* ---- decoding ---- */
+
+/* A pinned id, else one that the registry taught, else what the registry says of it. */
+static const struct avsc *find_id(uint32_t id, struct error *err)
+{
+    const struct msg_registry *registry = learned_registry();
+    const struct avsc *avsc = store_by_confluent_id(id);
+
+    if (avsc == NULL) {
+        avsc = learned_by_id(id);
+    }
+    if (avsc == NULL && registry != NULL) {
+        registry->unknown_id(registry->arg, id, err);
+    } else if (avsc == NULL) {
+        error_set(err, ERROR_REJECT, "schema_unknown", "no schema is pinned to id %" PRIu32, id);
+    }
+    return avsc;
+}
 
 /* Finds the writer's schema and moves `data` and `len` to the datum. */
 static const struct avsc *take_head(const uint8_t **data, size_t *len, struct error *err)
@@ -97,10 +138,7 @@ static const struct avsc *take_head(const uint8_t **data, size_t *len, struct er
         uint32_t id =
             (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
         head = CONFLUENT_HEAD;
-        avsc = store_by_confluent_id(id);
-        if (avsc == NULL) {
-            error_set(err, ERROR_REJECT, "schema_unknown", "no schema is pinned to id %" PRIu32, id);
-        }
+        avsc = find_id(id, err);
     } else {
         error_set(err, ERROR_REJECT, "record_malformed",
             "the record: neither an Avro single object (C3 01) nor Confluent's framing (00)");

@@ -1,7 +1,7 @@
 /* Avro records to structs and back (avro-c), framed as single objects (Avro 1.11 specification,
  * "Single-object encoding"): C3 01, CRC-64-AVRO fingerprint of the writer's schema (little-endian), the
  * datum. Confluent's framing (00, 4-byte big-endian schema id, the datum) is read too, for ids pinned with
- * msg_pin_confluent_id.
+ * msg_pin_confluent_id and those of a schema registry (msg/registry.h), and written when that says so.
  *
  * The structs and tables are generated from schemas/avro at build: msg/messages.h. A string is NUL-terminated
  * and never NULL unless the schema makes it nullable; a nullable record is a pointer; another nullable value
@@ -30,13 +30,14 @@ struct cJSON;
 /* A struct with every default of the schema, in the arena; a field without one is "" or 0. */
 void *msg_new(const struct msg_type *type, struct arena *arena);
 
-/* Appends the framed record. False: ERROR_REJECT "record_too_large" or "record_invalid" naming the field. Any
- * thread. */
+/* Appends the framed record. False: ERROR_REJECT "record_too_large" or "record_invalid" naming the field; in
+ * Confluent's framing also what msg_registry.no_id says. Any thread. */
 bool msg_encode(const struct msg_type *type, const void *record, struct buf *out, struct error *err);
 
 /* The record in the arena, or NULL: ERROR_REJECT "schema_unknown" (names the fingerprint or id),
- * "record_malformed", "record_too_large". Fields the writer did not know get their defaults; fields we do not
- * know are skipped. Any thread. */
+ * "record_malformed", "record_too_large"; with a registry also what msg_registry.unknown_id says, ERROR_RETRY
+ * among it. Fields the writer did not know get their defaults; fields we do not know are skipped. Any thread.
+ */
 void *msg_decode(
     const struct msg_type *type, struct arena *arena, const void *data, size_t len, struct error *err);
 
@@ -57,6 +58,9 @@ void *msg_from_json(
 
 /* Deep copy into another arena. */
 void *msg_copy(const struct msg_type *type, struct arena *arena, const void *record);
+
+/* The media type of what msg_encode writes, for a content-type header. */
+const char *msg_content_type(void);
 
 /* The schema as JSON text, and its fingerprint. */
 const char *msg_schema(const struct msg_type *type);

@@ -1,6 +1,6 @@
 /* The writers' schemas this process can read: those compiled in (current and earlier versions), those of a
  * loaded folder, and Confluent ids pinned to them. Filled before the first decode, read-only and for any
- * thread after that. Private to src/msg. */
+ * thread after that; ids learned from a registry are in msg/learned.h. Private to src/msg. */
 #ifndef HELPDESK_MSG_STORE_H
 #define HELPDESK_MSG_STORE_H
 

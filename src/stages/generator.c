@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "model/chat.h"
 #include "model/phrases.h"
 
 #define MAX_REASONS 6
@@ -39,14 +40,30 @@ void *generator_new(
     return generator;
 }
 
+static struct draft_model *open_model(const struct stage_env *env, struct error *err)
+{
+    const struct conf *conf = env->conf;
+    const struct chat_options options = chat_options_of(conf);
+    if (options.base_url[0] == '\0') {
+        return draft_offline_new();
+    }
+    if (!conf_is_set(conf, CONF_MODEL_PRICE_INPUT) || !conf_is_set(conf, CONF_MODEL_PRICE_OUTPUT)) {
+        log_info("no price is set for the model: what is not set counts as 0",
+            LOG_STR("settings", "model.price-input, model.price-output"));
+    }
+    return draft_openai_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+}
+
 static void *generator_open(const struct stage_env *env, struct error *err)
 {
-    (void)err;
+    struct draft_model *model = open_model(env, err);
+    if (model == NULL) {
+        return NULL;
+    }
     const struct generator_policy policy = {
         .ready_confidence = conf_number(env->conf, CONF_GENERATOR_READY_CONFIDENCE),
         .escalate_below = conf_number(env->conf, CONF_GENERATOR_ESCALATE_BELOW)};
-    return generator_new(
-        draft_offline_new(), guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
+    return generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
 }
 
 static void generator_close(void *state)

@@ -178,6 +178,7 @@ static const char *const topics[] = {TOPIC_KB_NOTIFICATIONS, NULL};
 static const struct engine_stage engine_stage = {
     .name = "kb-sync",
     .topics = topics,
+    .dependencies = (const char *const[]){"db", "blob", NULL},
     .process = kb_sync_process,
     .rejected = kb_sync_rejected,
 };
@@ -216,6 +217,7 @@ const struct stage stage_kb_sync = {
     .name = "kb-sync",
     .needs_db = true,
     .engine = &engine_stage,
+    .produces = (const char *const[]){NULL},
     .open = kb_sync_open,
     .close = kb_sync_close,
 };

@@ -129,5 +129,9 @@ static const char *const topics[] = {TOPIC_SUBMITTED, TOPIC_CLASSIFIED, TOPIC_EN
 
 static const struct engine_stage engine = {.name = "logger", .topics = topics, .process = process};
 
-const struct stage stage_logger = {
-    .name = "logger", .needs_db = true, .engine = &engine, .open = open_logger, .close = close_logger};
+const struct stage stage_logger = {.name = "logger",
+    .needs_db = true,
+    .engine = &engine,
+    .produces = (const char *const[]){NULL},
+    .open = open_logger,
+    .close = close_logger};

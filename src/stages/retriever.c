@@ -9,11 +9,11 @@
 #include "kb/search.h"
 #include "stages/retriever_items.h"
 #include "stages/stage.h"
+#include "stages/ticket_event.h"
 
 #define MODEL "postgresql-fts/1"
 #define KB_ITEMS 6
 #define TICKET_ITEMS 3
-#define RESERVE_MS 3000 /* of the deadline, for the steps after this one */
 
 enum part { PART_SEARCH, PART_ORDERS, PART_RULE, PART_CUSTOMER, PART_COUNT };
 
@@ -125,6 +125,13 @@ static void retrieval_free(struct retrieval *retrieval)
     }
 }
 
+/* For another attempt: what remains of the deadline within the reserve is for the steps after this one. */
+static bool time_is_left(const struct retrieval *retrieval)
+{
+    int64_t deadline = retrieval->job->deadline_mono_ms;
+    return deadline == INT64_MAX || deadline - clock_mono_ms() > ENGINE_RESERVE_MS;
+}
+
 /* A part is there, or will not come. Weather is the engine's to try again while there is time; what no
  * repetition heals leaves its part out. */
 static void part_ended(struct retrieval *retrieval, enum part part, const struct error *err)
@@ -137,7 +144,8 @@ static void part_ended(struct retrieval *retrieval, enum part part, const struct
         return;
     }
     if (retrieval->job && !retrieval->retriever->closing) {
-        if (retrieval->err.disposition != ERROR_NONE) {
+        if (retrieval->err.disposition == ERROR_FATAL ||
+            (retrieval->err.disposition == ERROR_RETRY && time_is_left(retrieval))) {
             fail(retrieval);
         } else {
             finish(retrieval);
@@ -231,9 +239,7 @@ static void copy_query(struct retrieval *retrieval, const struct msg_ticket_even
         .subject = subject,
         .body = body,
         .category = arena_strdup(arena, classification ? classification->category : ""),
-        .priority = classification         ? classification->priority
-                    : ticket->has_priority ? ticket->priority
-                                           : MSG_PRIORITY_MEDIUM,
+        .priority = ticket_event_priority(event),
         .priority_confidence = classification ? classification->confidence : 0.5,
     };
 }
@@ -246,7 +252,7 @@ static void arm_deadline(struct retrieval *retrieval)
     }
     int64_t left = deadline - clock_mono_ms();
     left = left > 0 ? left : 0;
-    int64_t wait = left > 2 * RESERVE_MS ? left - RESERVE_MS : left / 2;
+    int64_t wait = left > 2 * ENGINE_RESERVE_MS ? left - ENGINE_RESERVE_MS : left / 2;
     retrieval->deadline = loop_timer_new(retrieval->retriever->loop, on_deadline, retrieval);
     loop_timer_arm(retrieval->deadline, wait);
 }

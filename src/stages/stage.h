@@ -27,6 +27,7 @@ struct stage {
     const char *name; /* the role: "classifier" */
     bool needs_db;
     const struct engine_stage *engine; /* what the engine runs */
+    const char *const *produces;       /* topics (logical names), NULL-terminated; dead letters apart */
     void *(*open)(
         const struct stage_env *env, struct error *err); /* state for the engine's callbacks; NULL: err */
     void (*close)(void *state);

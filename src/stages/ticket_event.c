@@ -118,6 +118,14 @@ void ticket_event_locate(struct arena *arena, struct msg_ticket_event *event)
     ticket->locale = strcmp(language, "und") == 0 ? "en-US" : language;
 }
 
+enum msg_priority ticket_event_priority(const struct msg_ticket_event *event)
+{
+    if (event->classification != NULL) {
+        return event->classification->priority;
+    }
+    return event->ticket.has_priority ? event->ticket.priority : MSG_PRIORITY_MEDIUM;
+}
+
 bool ticket_event_wants(const struct msg_ticket_event *event, enum msg_step step)
 {
     if (step == MSG_STEP_GENERATE && event->ticket.auto_generated) {
@@ -205,7 +213,7 @@ static void describe_failure(struct arena *arena, const struct error *err, struc
         failure->code = "ticket_too_large";
         failure->message =
             "The ticket, with what was found for it, is too large to be processed. Please shorten it.";
-    } else if (strncmp(err->code, "record_", 7) == 0 || strcmp(err->code, "schema_unknown") == 0) {
+    } else if (strncmp(err->code, "record_", 7) == 0 || strncmp(err->code, "schema_", 7) == 0) {
         failure->code = "ticket_unreadable";
         failure->message = "The ticket could not be read.";
     } else if (err->disposition == ERROR_RETRY) {

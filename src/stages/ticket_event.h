@@ -25,6 +25,9 @@ void ticket_event_admit(struct msg_ticket_event *event);
 /* Sets the ticket's locale when it has none: the text's language, else en-US. */
 void ticket_event_locate(struct arena *arena, struct msg_ticket_event *event);
 
+/* How urgent it is: as classified, before that as the caller hinted, else medium. */
+enum msg_priority ticket_event_priority(const struct msg_ticket_event *event);
+
 /* Whether the plan wants `step`; an automatic ticket is never drafted. */
 bool ticket_event_wants(const struct msg_ticket_event *event, enum msg_step step);
 /* The first wanted step after `step`. False: the plan ends with it. */

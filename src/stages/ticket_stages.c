@@ -24,22 +24,32 @@ static const struct engine_stage classifier_engine = {.name = "classifier",
 
 static const struct engine_stage retriever_engine = {.name = "retriever",
     .topics = (const char *const[]){TOPIC_CLASSIFIED, NULL},
+    .dependencies = (const char *const[]){"db", NULL},
     .process = ticket_stage_process,
     .rejected = ticket_stage_rejected};
 
 static const struct engine_stage generator_engine = {.name = "generator",
     .topics = (const char *const[]){TOPIC_ENRICHED, NULL},
+    .dependencies = (const char *const[]){"model", NULL},
     .process = ticket_stage_process,
     .rejected = ticket_stage_rejected};
 
-const struct stage stage_classifier = {
-    .name = "classifier", .engine = &classifier_engine, .open = open_classifier, .close = ticket_stage_close};
+/* Where a stage's plan may go on, and the answers, which any stage may give. */
+const struct stage stage_classifier = {.name = "classifier",
+    .engine = &classifier_engine,
+    .produces = (const char *const[]){TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
+    .open = open_classifier,
+    .close = ticket_stage_close};
 
 const struct stage stage_retriever = {.name = "retriever",
     .needs_db = true,
     .engine = &retriever_engine,
+    .produces = (const char *const[]){TOPIC_ENRICHED, TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
     .open = open_retriever,
     .close = ticket_stage_close};
 
-const struct stage stage_generator = {
-    .name = "generator", .engine = &generator_engine, .open = open_generator, .close = ticket_stage_close};
+const struct stage stage_generator = {.name = "generator",
+    .engine = &generator_engine,
+    .produces = (const char *const[]){TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
+    .open = open_generator,
+    .close = ticket_stage_close};

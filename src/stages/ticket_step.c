@@ -2,6 +2,7 @@
  * result. */
 #include "stages/ticket_step.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "stages/ticket_check.h"
 #include "stages/ticket_event.h"
 
-#define HEADERS_MAX 8
+#define HEADERS_MAX 9
 #define LATE "nobody waits for this question any more: the step was skipped"
 
 struct ticket_stage {
@@ -73,6 +74,7 @@ static struct ticket_run *run_new(struct arena *arena, const struct ticket_step 
     run->started_mono_us = clock_mono_us();
     run->trace = (struct msg_step_trace){.step = step->step,
         .started_at = clock_wall_ms(),
+        .attempts = 1,
         .event_id = "",
         .model = "",
         .prompt_version = "",
@@ -109,6 +111,19 @@ static bool prepare(
     ticket_event_identify(arena, event, record);
     ticket_event_locate(arena, event);
     return true;
+}
+
+/* What the engine knows of earlier attempts at this step. */
+static void trace_attempts(struct ticket_run *run)
+{
+    size_t count = engine_error_count(run->engine);
+    const char **errors = arena_array(run->job.arena, count + 1, sizeof *errors);
+    for (size_t i = 0; i < count; i++) {
+        errors[i] = engine_error(run->engine, i);
+    }
+    run->trace.attempts = engine_attempt(run->engine);
+    run->trace.errors = errors;
+    run->trace.errors_count = count;
 }
 
 static void run_trace(struct ticket_run *run)
@@ -152,7 +167,11 @@ static void put_headers(struct headers *headers, struct arena *arena, const stru
     put_header(headers, "tenant", event->tenant);
     put_header(headers, "kind", msg_kind_name(event->kind));
     put_header(headers, "state", msg_state_name(event->state));
-    put_header(headers, "content-type", "application/avro-single-object");
+    put_header(headers, "content-type", msg_content_type());
+    put_header(headers, "priority", msg_priority_name(ticket_event_priority(event)));
+    if (event->has_deadline_at) {
+        put_header(headers, "deadline-at", arena_printf(arena, "%" PRId64, event->deadline_at));
+    }
     if (event->has_reply_to) {
         put_header(headers, "reply-to", arena_printf(arena, "%d", (int)event->reply_to));
     }
@@ -258,6 +277,7 @@ static void stage_finished(struct ticket_job *job, const struct error *err)
         engine_finish(run->engine, ENGINE_FAILED, err);
         return;
     }
+    trace_attempts(run);
     run_trace(run);
     metric_observe(run->stage->seconds, run->trace.latency_ms / 1000);
     stage_end(run);

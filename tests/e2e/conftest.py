@@ -2,8 +2,15 @@
 
 import pytest
 
-from harness import Stack
+from harness import Registry, Stack
 from servers import folder, kafka, postgres  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def registry(folder):
+    server = Registry(f"{folder}/registry")
+    yield server
+    server.stop()
 
 
 def started(stack):

@@ -41,7 +41,8 @@ def free_port():
 
 def bash(script):
     """Runs a line of bash with the project's own server scripts loaded."""
-    head = f'source "{ROOT}/tools/lib/common.sh"; source "{ROOT}/tools/lib/postgres.sh"; source "{ROOT}/tools/lib/kafka.sh"; '
+    head = f'source "{ROOT}/tools/lib/common.sh"; source "{ROOT}/tools/lib/postgres.sh"; source "{ROOT}/tools/lib/kafka.sh"; ' \
+        f'source "{ROOT}/tools/lib/registry.sh"; '
     done = subprocess.run(["bash", "-c", head + script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, f"{script}\n{done.stderr}"
     return done.stdout.strip()
@@ -122,6 +123,31 @@ class Kafka:
 
     def stop_node(self, node, signal_name="TERM"):
         bash(f'kafka_node_stop "{self.folder}" {node} {signal_name}')
+
+
+class Registry:
+    """A schema registry with Confluent's API."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.start()
+
+    def start(self):
+        bash(f'registry_start "{self.folder}" </dev/null >/dev/null 2>&1')
+        self.url = (pathlib.Path(self.folder) / "url").read_text().strip()
+
+    def stop(self):
+        bash(f'registry_stop "{self.folder}"')
+
+    def call(self, method, path, body=None):
+        """Its answer; an independent client of its HTTP API."""
+        return http(method, self.url + path, body, {"Content-Type": "application/vnd.schemaregistry.v1+json"})
+
+    def register(self, subject, schema):
+        """The id of the schema (JSON as an object), registered under the subject."""
+        done = self.call("POST", f"/subjects/{subject}/versions", {"schema": json.dumps(schema)})
+        assert done.status == 200, done.body
+        return done.json["id"]
 
 
 class Stack:

@@ -224,6 +224,7 @@ def test_get_ticket(post, get):
     assert TIME.match(shown["received_at"]) and TIME.match(shown["finished_at"])
     assert {entry["kind"] for entry in shown["history"]} >= {"submitted", "classified", "enriched", "answered"}
     assert all(TIME.match(entry["at"]) for entry in shown["history"])
+    assert all(entry["attempts"] == (None if entry["kind"] == "submitted" else 1) for entry in shown["history"])
     for part in ("classification", "generation", "provenance", "next_actions"):
         assert shown["result"][part] == answer[part]
     by_run = get(f"{path}?run={shown['correlation_id']}")

@@ -7,7 +7,8 @@
 #include "msg/codec.h"
 
 static const struct msg_type *const types[] = {&msg_ticket_event, &msg_feedback, &msg_kb_notification};
-static const char *const names[] = {"TicketEvent", "Feedback", "KbNotification", "ticket_event.1"};
+static const char *const names[] = {
+    "TicketEvent", "Feedback", "KbNotification", "ticket_event.1", "ticket_event.2"};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

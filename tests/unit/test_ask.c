@@ -36,8 +36,9 @@ static const char answer_text[] =
     "\"trace\":{\"classification_latency_ms\":1.234,\"retrieval_latency_ms\":20,\"generation_latency_ms\":"
     "null,"
     "\"total_latency_ms\":41.71,\"state\":\"completed_with_flags\",\"correlation_id\":\"c-1\"},"
-    "\"provenance\":{\"retrieval\":{\"model\":\"fts\",\"cache_hit\":true,\"degraded\":[\"no customer "
-    "data\"]}}}";
+    "\"provenance\":{\"retrieval\":{\"model\":\"fts\",\"cache_hit\":true,\"input_tokens\":1200,\"output_"
+    "tokens\":"
+    "80,\"cost_usd\":0.00321,\"degraded\":[\"no customer data\"]}}}";
 
 static char *render(const char *json, bool colour, int width, bool *shown)
 {
@@ -79,7 +80,8 @@ static void shows_all_of_an_answer(void **state)
         "Next actions\n  - Send draft to agent queue for review\n",
         "  classification  █",
         " 1.23 ms\n",
-        "  retrieval       ████████████████████████    20.0 ms  fts (cached)\n  ! no customer data\n",
+        "  retrieval       ████████████████████████    20.0 ms  fts (cached)\n"
+        "    1200 tokens read, 80 written, 0.0032 USD\n  ! no customer data\n",
         "  generation      not done\n",
         " 41.7 ms\n",
         "state           completed_with_flags\n",

@@ -12,7 +12,8 @@ static int setup(void **state)
     set_conf(conf, "engine.retry-base", "20ms");
     set_conf(conf, "engine.retry-cap", "50ms");
     set_conf(conf, "engine.drain-timeout", "1s");
-    set_conf(conf, "instance", "test");
+    set_conf(conf, "instance", "parent");
+    set_conf(conf, "kafka.session-timeout", "6s");
     return 0;
 }
 
@@ -90,7 +91,7 @@ static void check_letter(const struct bus_record *letter)
     assert_int_equal(letter->key_len, original.key_len);
     assert_memory_equal(letter->key, original.key, original.key_len);
     assert_int_equal(letter->timestamp, original.timestamp);
-    assert_int_equal(letter->header_count, original.header_count + 7);
+    assert_int_equal(letter->header_count, original.header_count + 8);
     for (size_t i = 0; i < original.header_count; i++) {
         assert_string_equal(letter->headers[i].name, original.headers[i].name);
         assert_int_equal(letter->headers[i].len, original.headers[i].len);
@@ -278,6 +279,7 @@ static void member_main(int control, int report_fd)
         _exit(1);
     }
     fcntl(control, F_SETFL, O_NONBLOCK);
+    set_conf(conf, "instance", "child");
     struct toy *toy = toy_new("child", 5);
     if (!run_until(toy->loop, told_to_end, &control)) {
         _exit(1);

@@ -91,6 +91,27 @@ static void test_older_writer(void **state)
     assert_string_equal(event->context->items[0].title, "");
     assert_true(event->steps[0].cost_usd == 0);
     assert_false(event->failure->has_step);
+    assert_int_equal(event->steps[0].attempts, 1);
+    assert_int_equal(event->steps[0].errors_count, 0);
+}
+
+/* The version before this one: its workers may still be at work beside ours. */
+static void test_previous_writer(void **state)
+{
+    static const char path[] = SOURCE_DIR "/schemas/avro/history/ticket_event.2.avsc";
+    cJSON *json = peer_read_json(SOURCE_DIR "/tests/data/event_full.json");
+    cJSON *expected = peer_read_json(SOURCE_DIR "/tests/data/event_full.json");
+    struct buf bytes = peer_encode(path, fingerprint_of_file(path), json);
+    struct error err = {.disposition = ERROR_NONE};
+    struct msg_ticket_event *event = decode(*state, &bytes, &err);
+
+    assert_string_equal(err.text, "");
+    cJSON_SetNumberValue(member(expected, "steps.0.attempts"), 1);
+    cJSON_ReplaceItemInObject(member(expected, "steps.0"), "errors", cJSON_CreateArray());
+    cJSON *ours = msg_to_json(&msg_ticket_event, event);
+    peer_assert_same(ours, expected);
+    cJSON_Delete(ours);
+    cJSON_Delete(expected);
 }
 
 static void test_older_reader(void **state)
@@ -344,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_older_writer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_previous_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_symbol_with_default, setup, teardown),

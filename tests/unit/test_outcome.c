@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
+#include "base/clock.h"
+#include "engine/letter.h"
 #include "engine/outcome.h"
 
 static const struct retry_policy policy = {.retries = 2, .base_ms = 1, .cap_ms = 1};
@@ -80,7 +82,7 @@ static void test_dead_letter(void **state)
     assert_int_equal(letter.key_len, 3);
     assert_ptr_equal(letter.value, record.value);
     assert_int_equal(letter.value_len, 2);
-    assert_int_equal(letter.header_count, 2 + 7);
+    assert_int_equal(letter.header_count, 2 + 8);
     header_is(&letter, "tenant", "default");
     assert_null(bus_record_header(&letter, "null")->value);
     header_is(&letter, "helpdesk.error.stage", "retriever");
@@ -90,6 +92,9 @@ static void test_dead_letter(void **state)
     header_is(&letter, "helpdesk.error.topic", "tickets.submitted");
     header_is(&letter, "helpdesk.error.partition", "7");
     header_is(&letter, "helpdesk.error.offset", "4294967296");
+    struct letter read;
+    letter_read(arena, &letter, &read);
+    assert_in_range(read.died_at, clock_wall_ms() - 60000, clock_wall_ms());
     arena_free(arena);
 }
 

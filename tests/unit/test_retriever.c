@@ -427,6 +427,21 @@ static void at_the_deadline_it_says_what_is_missing(void **unused)
     assert_string_equal(job.trace->degraded[0], "database unavailable: no knowledge base");
 }
 
+/* The database refuses at once, long before its own time-out and the end of the reserve. */
+static void within_the_reserve_a_refusal_is_no_reason_to_wait(void **unused)
+{
+    (void)unused;
+    struct ticket_job job = {.deadline_mono_ms = clock_mono_ms() + ENGINE_RESERVE_MS};
+    int64_t started = clock_mono_ms();
+    without_a_database(&job);
+    assert_int_equal(error.disposition, ERROR_NONE);
+    assert_int_equal(job.trace->degraded_count, 4);
+    assert_true(clock_mono_ms() - started < ENGINE_RESERVE_MS / 2); /* before its timer */
+    job.deadline_mono_ms = clock_mono_ms() + 10 * ENGINE_RESERVE_MS;
+    without_a_database(&job);
+    assert_int_equal(error.disposition, ERROR_RETRY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +455,7 @@ int main(void)
         cmocka_unit_test(excerpts_stay_in_their_budget),
         cmocka_unit_test(the_engine_tries_again_while_there_is_time),
         cmocka_unit_test(at_the_deadline_it_says_what_is_missing),
+        cmocka_unit_test(within_the_reserve_a_refusal_is_no_reason_to_wait),
     };
     return cmocka_run_group_tests_name("retriever", tests, setup_all, teardown_all);
 }

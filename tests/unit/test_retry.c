@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "engine/engine.h"
 #include "engine/retry.h"
 
 static const struct retry_policy policy = {.retries = 10, .base_ms = 200, .cap_ms = 30000};
@@ -47,6 +48,18 @@ static void test_base_above_cap(void **state)
     assert_int_equal(retry_delay_ms(&odd, 1, 0, UINT32_MAX), 100);
 }
 
+static void test_a_deadline_shortens_the_wait(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_within(30000, INT64_MAX), 30000);
+    assert_int_equal(retry_within(30000, 25000), 25000 - ENGINE_RESERVE_MS);
+    assert_int_equal(retry_within(100, 25000), 100);
+    assert_int_equal(retry_within(30000, ENGINE_RESERVE_MS), ENGINE_RESERVE_MS); /* no third edge */
+    assert_int_equal(retry_within(30000, 1), 1);
+    assert_int_equal(retry_within(30000, 0), 30000); /* past: nobody waits any more */
+    assert_int_equal(retry_within(30000, INT64_MIN), 30000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -54,6 +67,7 @@ int main(void)
         cmocka_unit_test(test_full_jitter),
         cmocka_unit_test(test_retry_after_is_obeyed_within_reason),
         cmocka_unit_test(test_base_above_cap),
+        cmocka_unit_test(test_a_deadline_shortens_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,7 +138,6 @@ static inline struct toy *toy_new(const char *tag, int64_t max_delay_ms)
     toy->tag = tag;
     toy->max_delay_ms = max_delay_ms;
     struct error err = {0};
-    set_conf(conf, "instance", tag);
     toy->engine = engine_new(toy->loop, conf, &toy_stage, toy, &err);
     if (!toy->engine) {
         fail_msg("%s", err.text);

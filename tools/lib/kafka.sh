@@ -62,6 +62,7 @@ transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 leader.imbalance.check.interval.seconds=5
 auto.create.topics.enable=false
+group.coordinator.append.linger.ms=0
 PROPERTIES
     done
     printf '%s\n' "$nodes" >"$dir/nodes"

@@ -1,0 +1,25 @@
+/* What every transfer by libcurl has in common, whether somebody blocks on it or the loop drives it. */
+#ifndef HELPDESK_HTTP_TRANSFER_H
+#define HELPDESK_HTTP_TRANSFER_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include "http/call.h"
+
+struct http_transfer {
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buf body;           /* of the answer */
+    char why[CURL_ERROR_SIZE]; /* libcurl's words for what went wrong */
+};
+
+/* Starts libcurl once for the process. Any thread. */
+void http_transfer_setup(void);
+/* Sets `easy`, which stays the caller's, up for `request`, whose body is borrowed until the end. `transfer`
+ * must stay where it is. */
+void http_transfer_init(struct http_transfer *transfer, CURL *easy, const struct http_call_request *request);
+void http_transfer_fini(struct http_transfer *transfer);
+/* The status that came; false with the errors of http_call_done when `code` says that none did. */
+bool http_transfer_ended(struct http_transfer *transfer, CURLcode code, int *status, struct error *err);
+
+#endif

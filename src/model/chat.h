@@ -1,0 +1,55 @@
+/* Asking an OpenAI-compatible server for a chat completion: what is sent, and what its failures mean. */
+#ifndef HELPDESK_MODEL_CHAT_H
+#define HELPDESK_MODEL_CHAT_H
+
+#include "conf/conf.h"
+#include "loop/loop.h"
+#include "model/chat_reply.h"
+
+struct chat; /* one server, one model */
+
+struct chat_options {
+    const char *base_url; /* "https://api.openai.com/v1" */
+    const char *api_key;  /* "": none is sent */
+    const char *model;
+    double price_input; /* USD per million tokens */
+    double price_output;
+};
+
+/* From settings model.*; texts are borrowed from `conf`. An empty base_url: no such server is wanted. */
+struct chat_options chat_options_of(const struct conf *conf);
+
+struct chat_request {
+    struct arena *arena; /* the reply is made in it; lives until `done` */
+    const char *system;
+    const char *user;
+    const char *schema_name;
+    const char *schema; /* JSON schema of the answer; left out once the server says that it knows none */
+    int64_t timeout_ms;
+};
+
+/* `err` NULL: `reply` holds what the model said. Else `reply` tells only what was spent:
+ *   ERROR_RETRY  "model_unavailable": the server is away, or says when it has time again, or has failed many
+ *                calls in a row; "model_busy", "model_failed", "model_timeout", "model_broken": this call
+ *   ERROR_REJECT "model_unusable" (see chat_reply_read), "model_refused": the server does not take the
+ * request ERROR_FATAL  "model_config": address, key, model or account are not accepted; no call can succeed
+ * The text may be shown to anybody: it names the server's status, no address and nothing that was sent. Loop
+ * thread. */
+typedef void chat_done(void *arg, const struct chat_reply *reply, const struct error *err);
+
+/* Copies `options`. NULL: ERROR_FATAL "setting_invalid" or "setting_missing", naming the setting. Sets
+ * condition "model" of base/health.h and counts helpdesk_model_calls_total{model,outcome},
+ * helpdesk_model_seconds{model}, helpdesk_model_tokens_total{model,direction},
+ * helpdesk_model_cost_usd_total{model}. */
+struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err);
+/* Whether address and key are right: asks the server for its models, which costs nothing. Blocks; any thread.
+ * False: the errors of chat_new and chat_done. */
+bool chat_check(const struct chat_options *options, struct error *err);
+/* Calls under way end with ERROR_RETRY "model_stopped", inside this call; no other may be started by that.
+ * Before loop_free. NULL is fine. */
+void chat_free(struct chat *chat);
+
+/* Texts of `request` are borrowed until `done`, which is called once, never inside this call. Loop thread. */
+void chat_start(struct chat *chat, const struct chat_request *request, chat_done *done, void *arg);
+
+#endif

@@ -1,0 +1,259 @@
+/* The drafting model behind an OpenAI-compatible server. What it says is checked; what it cannot say in time
+ * or at all, the offline model says, marked. The alternative draft is the offline model's: it quotes the
+ * sources word for word, or hands over to a person. */
+#include "model/draft_driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "model/chat.h"
+#include "model/draft_answer.h"
+#include "model/draft_data.h"
+#include "model/prompt.h"
+
+#define RESERVE_MS 1500   /* of the deadline: for the guard, the commit and the way back */
+#define LEAST_CALL_MS 500 /* a call with less time is not worth its price */
+#define NEXT_ATTEMPT_MS                                                                                      \
+    1500 /* beyond the reserve, for another attempt: the engine brings one back that late */
+#define CUT "the ticket is long: the model read only a part of it"
+#define ONE_MODEL "the stronger model was asked for, this installation has one model"
+
+struct openai {
+    struct chat *chat;
+    struct draft_model *offline;
+    char *model; /* its name where the server gives none */
+    int64_t timeout_ms;
+    bool closing;
+    struct metric *unusable;
+    struct metric *fallbacks;
+    char prompt_version[PROMPT_VERSION_SIZE];
+};
+
+/* One request under way; in its arena, so it goes with the job. */
+struct asking {
+    struct openai *openai;
+    struct draft_request request;
+    draft_done *done;
+    void *arg;
+    char *data;
+    bool cut;
+    const char *wrong; /* NULL, or why the first answer was not usable */
+    int64_t input_tokens;
+    int64_t output_tokens;
+    double cost_usd;
+    const struct draft_result *offline;
+};
+
+/* ---- what the offline model is there for ---- */
+
+static void on_offline(void *arg, const struct draft_result *result, const struct error *err)
+{
+    (void)err; /* it knows none */
+    struct asking *asking = arg;
+    asking->offline = result;
+}
+
+static const struct draft_result *ask_offline(struct asking *asking)
+{
+    struct draft_request request = asking->request;
+    request.strong = false; /* what became of that is said here */
+    draft_start(asking->openai->offline, &request, on_offline, asking);
+    return asking->offline;
+}
+
+static void add_degraded(struct asking *asking, struct draft_result *result, const char *reason)
+{
+    const char **longer =
+        arena_array(asking->request.arena, result->degraded_count + 1, sizeof(*result->degraded));
+    if (result->degraded_count > 0) {
+        memcpy(longer, result->degraded, result->degraded_count * sizeof(*longer));
+    }
+    longer[result->degraded_count++] = reason;
+    result->degraded = longer;
+}
+
+static void finish(struct asking *asking, struct draft_result *result)
+{
+    if (asking->request.strong) {
+        add_degraded(asking, result, ONE_MODEL);
+    }
+    result->input_tokens = asking->input_tokens;
+    result->output_tokens = asking->output_tokens;
+    result->cost_usd = asking->cost_usd;
+    asking->done(asking->arg, result, NULL);
+}
+
+/* The offline model's draft in place of the model's. */
+static void fall_back(struct asking *asking, const char *because)
+{
+    struct draft_result *result = ARENA_NEW(asking->request.arena, struct draft_result);
+    metric_add(asking->openai->fallbacks, 1);
+    *result = *ask_offline(asking);
+    add_degraded(asking, result, because);
+    finish(asking, result);
+}
+
+static const char *because_of(struct asking *asking, const char *what, const char *why)
+{
+    return arena_printf(asking->request.arena, "%s: %s", what, why);
+}
+
+/* ---- what the model said ---- */
+
+static void deliver(struct asking *asking, const struct draft_answer *answer, const struct chat_reply *reply)
+{
+    struct arena *arena = asking->request.arena;
+    const struct msg_context *context = asking->request.context;
+    double grounds = context ? context->aggregate_confidence : 0; /* no draft is surer than its sources */
+    const struct draft_result *offline = ask_offline(asking);
+    struct draft_result *result = ARENA_NEW(arena, struct draft_result);
+    result->generation = (struct msg_generation){
+        .primary_draft = {.text = answer->text,
+            .citations = answer->citations,
+            .citations_count = answer->citation_count,
+            .confidence = answer->confidence < grounds ? answer->confidence : grounds},
+        .alternative_draft = offline->degraded_count == 0 ? offline->generation.alternative_draft : NULL,
+        .suggested_next_steps = answer->steps,
+        .suggested_next_steps_count = answer->step_count};
+    result->escalated = answer->needs_person;
+    result->model = reply->model[0] ? reply->model : asking->openai->model;
+    result->prompt_version = asking->openai->prompt_version;
+    if (asking->cut) {
+        add_degraded(asking, result, CUT);
+    }
+    finish(asking, result);
+}
+
+static void ask_model(struct asking *asking);
+
+/* Once more, and the model is told what was wrong; not a third time. */
+static void answered_unusably(struct asking *asking, const char *why)
+{
+    metric_add(asking->openai->unusable, 1);
+    log_info("a model's answer is not usable", LOG_STR("why", why), LOG_INT("again", asking->wrong == NULL));
+    if (asking->wrong) {
+        fall_back(asking, because_of(asking, "the model answered unusably", why));
+        return;
+    }
+    asking->wrong = arena_strdup(asking->request.arena, why);
+    ask_model(asking);
+}
+
+static int64_t time_left(const struct asking *asking)
+{
+    int64_t deadline = asking->request.deadline_mono_ms;
+    return deadline == INT64_MAX ? INT64_MAX : deadline - clock_mono_ms() - RESERVE_MS;
+}
+
+/* Weather is the engine's to try again, as long as somebody waits for it. */
+static void try_later(struct asking *asking, const struct error *err)
+{
+    int64_t needed = err->retry_after_ms > NEXT_ATTEMPT_MS ? err->retry_after_ms : NEXT_ATTEMPT_MS;
+    bool waits = !asking->wrong && time_left(asking) >= needed;
+    if (waits || asking->openai->closing) {
+        asking->done(asking->arg, NULL, err);
+    } else if (asking->wrong) {
+        fall_back(asking, because_of(asking, "the model answered unusably", asking->wrong));
+    } else {
+        fall_back(asking, because_of(asking, "no time left for the model", err->text));
+    }
+}
+
+static void on_reply(void *arg, const struct chat_reply *reply, const struct error *err)
+{
+    struct asking *asking = arg;
+    struct draft_answer answer;
+    struct error wrong = {0};
+    crash_point("model.answered"); /* paid for, not yet committed */
+    asking->input_tokens += reply->input_tokens;
+    asking->output_tokens += reply->output_tokens;
+    asking->cost_usd += reply->cost_usd;
+    if (!err && draft_answer_read(asking->request.arena, reply->content, reply->content_len,
+                    asking->request.context, &answer, &wrong)) {
+        deliver(asking, &answer, reply);
+    } else if (!err) {
+        answered_unusably(asking, wrong.text);
+    } else if (err->disposition == ERROR_RETRY) {
+        try_later(asking, err);
+    } else if (err->disposition == ERROR_FATAL) {
+        fall_back(asking, because_of(asking, "the model cannot be used", err->text));
+    } else if (strcmp(err->code, "model_unusable") == 0) {
+        answered_unusably(asking, err->text);
+    } else {
+        fall_back(asking, because_of(asking, "the model does not take the request", err->text));
+    }
+}
+
+/* ---- asking ---- */
+
+static const char *user_prompt(struct asking *asking)
+{
+    struct arena *arena = asking->request.arena;
+    const struct prompt_slot reason = {"reason", asking->wrong};
+    const struct prompt_slot slots[] = {{"data", asking->data},
+        {"again", asking->wrong ? prompt_render(arena, prompt_draft, "again", &reason, 1) : ""}};
+    return prompt_render(arena, prompt_draft, "user", slots, 2);
+}
+
+static void ask_model(struct asking *asking)
+{
+    struct openai *openai = asking->openai;
+    struct arena *arena = asking->request.arena;
+    int64_t left = time_left(asking);
+    if (left < LEAST_CALL_MS) {
+        fall_back(asking, asking->wrong ? because_of(asking, "the model answered unusably", asking->wrong)
+                                        : "no time left for the model");
+        return;
+    }
+    const struct chat_request request = {.arena = arena,
+        .system = prompt_render(arena, prompt_draft, "system", NULL, 0),
+        .user = user_prompt(asking),
+        .schema_name = "draft",
+        .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
+        .timeout_ms = left < openai->timeout_ms ? left : openai->timeout_ms};
+    chat_start(openai->chat, &request, on_reply, asking);
+    crash_point("model.asked");
+}
+
+static void openai_start(void *state, const struct draft_request *request, draft_done *done, void *arg)
+{
+    struct asking *asking = ARENA_NEW(request->arena, struct asking);
+    *asking = (struct asking){.openai = state, .request = *request, .done = done, .arg = arg};
+    asking->data = draft_data(request->arena, request, &asking->cut);
+    ask_model(asking);
+}
+
+static void openai_free(void *state)
+{
+    struct openai *openai = state;
+    openai->closing = true;
+    chat_free(openai->chat);
+    draft_free(openai->offline);
+    free(openai->model);
+    free(openai);
+}
+
+struct draft_model *draft_openai_new(
+    struct loop *loop, const struct chat_options *options, int64_t timeout_ms, struct error *err)
+{
+    static const struct draft_driver driver = {.start = openai_start, .free = openai_free};
+    struct chat *chat = chat_new(loop, options, err);
+    if (!chat) {
+        return NULL;
+    }
+    struct openai *openai = xcalloc(1, sizeof(*openai));
+    openai->chat = chat;
+    openai->offline = draft_offline_new();
+    openai->model = xstrdup(options->model);
+    openai->timeout_ms = timeout_ms;
+    openai->unusable = metrics_counter(
+        "helpdesk_model_unusable_total", "Answers of models that could not be used as a draft", NULL);
+    openai->fallbacks = metrics_counter(
+        "helpdesk_model_fallbacks_total", "Drafts by the offline model in place of the model's", NULL);
+    prompt_version("draft", prompt_draft, openai->prompt_version);
+    return draft_model_new(&driver, openai);
+}

@@ -1,0 +1,60 @@
+/* Fuzz target: what a model server answers, whole, and its content alone. What is taken must cite only what
+ * was given and have its markers in range. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/chat_reply.h"
+#include "model/draft_answer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_draft(struct arena *arena, const char *content, size_t len)
+{
+    static struct msg_context_item items[] = {{.source_id = "a"}, {.source_id = "kb/b.md#2"}};
+    static const struct msg_context context = {.items = items, .items_count = 2};
+    struct draft_answer answer;
+    struct error err = {0};
+    if (!draft_answer_read(arena, content, len, &context, &answer, &err)) {
+        if (strcmp(err.code, "model_unusable") != 0 || err.text[0] == '\0') {
+            abort();
+        }
+        return;
+    }
+    if (strlen(answer.text) > DRAFT_ANSWER_MAX_TEXT || answer.citation_count > 2 ||
+        answer.step_count > DRAFT_ANSWER_MAX_STEPS || !(answer.confidence >= 0 && answer.confidence <= 1) ||
+        (answer.citation_count == 0 && !answer.needs_person)) {
+        abort();
+    }
+    for (size_t i = 0; i < answer.citation_count; i++) {
+        if (strcmp(answer.citations[i], "a") != 0 && strcmp(answer.citations[i], "kb/b.md#2") != 0) {
+            abort();
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena *arena = arena_new(0);
+    char *body = malloc(size + 1); /* its end is where a reader that goes too far is caught */
+    if (body == NULL) {
+        abort();
+    }
+    memcpy(body, data, size);
+    body[size] = '\0';
+    struct chat_reply reply;
+    char code[CHAT_CODE_MAX];
+    struct error err = {0};
+    chat_error_code(body, size, code);
+    if (chat_reply_read(arena, body, size, &reply, &err)) {
+        check_draft(arena, reply.content, reply.content_len);
+    }
+    if (reply.input_tokens < 0 || reply.output_tokens < 0 ||
+        (reply.model[0] != '\0' && !chat_model_valid(reply.model))) {
+        abort();
+    }
+    check_draft(arena, body, size);
+    free(body);
+    arena_free(arena);
+    return 0;
+}
