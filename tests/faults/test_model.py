@@ -32,8 +32,8 @@ def test_failing_model(trial, kafka, model):
 
 
 def test_one_slow_job(trial, kafka, model):
-    """One job of 10 minutes (CI: 30 s) among many of 50 ms: nobody is evicted, nobody waits for it."""
-    slow_s = scaled(30, 600)
+    """One job of 10 minutes (CI: 40 s) among many of 50 ms: nobody is evicted, nobody waits for it."""
+    slow_s = scaled(40, 600)
     one = trial(kafka, {"gateway": 1, "classifier": 1, "retriever": 1, "generator": 2, "logger": 1},
                 settings={"HELPDESK_MODEL_TIMEOUT": f"{slow_s}s", "HELPDESK_KAFKA_SESSION_TIMEOUT": "6s", **model.settings})
     slow = one.publisher.event(0)[2]["ticket"]["ticket_id"]
@@ -41,10 +41,10 @@ def test_one_slow_job(trial, kafka, model):
     revocations = one.fleet.log_count("partitions revoked")
     one.publisher.send()
     begin = time.monotonic()
-    one.send(scaled(600, 5000), ahead=100, seconds=slow_s * 0.7)
+    one.send(scaled(600, 5000), ahead=100, seconds=slow_s * 0.5)
     one.publisher.flush()
     others = one.publisher.acked - EVENTS_PER_TICKET  # those of the slow ticket wait for its first
-    wait_until("answers of all others", slow_s, lambda: len(one.progress.update().answered) == others)
+    wait_until("answers of all others", slow_s, lambda: len(one.progress.update().answered) >= others)
     assert time.monotonic() - begin < slow_s, "others waited for the slow one"
     assert [call["ended"] for call in model.journal(slow)] == [None], "the slow job is not under way any more"
     one.wait_answers(slow_s + 60)
