@@ -39,7 +39,8 @@ class Member:
 
     def start(self):
         env = dict(self.fleet.env, HELPDESK_INSTANCE=self.instance, HELPDESK_ADMIN_PORT="0", **self.settings)
-        # What `up` does for its children: the process is called after the program, the role is its only argument.
+        if self.program != self.fleet.program:  # another build may know no crash points
+            del env["HELPDESK_CRASH_DIR"]
         self.process = subprocess.Popen([self.program, self.role], env=env, stdin=subprocess.DEVNULL, stdout=self.fleet.log,
                                         stderr=self.fleet.log, start_new_session=True)
         self.wanted = True
@@ -174,10 +175,6 @@ class Fleet(Stack):
 
     def log_count(self, message):
         return (self.folder / "helpdesk.log").read_text(errors="replace").count(f'"msg":"{message}')
-
-    def unexpected_deaths(self):
-        """Those that no SIGKILL explains."""
-        return [death for death in self.deaths if death[1] != -signal.SIGKILL]
 
     # ---- crash points ----
 
