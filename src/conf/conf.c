@@ -132,6 +132,18 @@ static bool known_variable(const char *name, struct nearest *nearest)
     return false;
 }
 
+/* Variables that are for us and no settings. */
+static bool is_no_setting(const char *name)
+{
+#ifdef HELPDESK_FAULTS
+    if (strcmp(name, "HELPDESK_CRASH_DIR") == 0) { /* see base/crash.h */
+        return true;
+    }
+#endif
+    return strcmp(name, "HELPDESK_CONFIG") == 0 ||
+           strncmp(name, "HELPDESK_TEST_", strlen("HELPDESK_TEST_")) == 0;
+}
+
 static void refuse_unknown_variables(struct conf_load *load)
 {
     for (char **entry = environ; entry && *entry; entry++) {
@@ -141,8 +153,7 @@ static void refuse_unknown_variables(struct conf_load *load)
             continue;
         }
         snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), *entry);
-        if (strcmp(name, "HELPDESK_CONFIG") == 0 ||
-            strncmp(name, "HELPDESK_TEST_", strlen("HELPDESK_TEST_")) == 0) {
+        if (is_no_setting(name)) {
             continue;
         }
         struct nearest nearest =

@@ -1,32 +1,9 @@
-"""Servers and stacks that the tests share. A server that cannot be started is a failure, never a skip."""
-
-import shutil
-import tempfile
+"""Stacks that the tests share."""
 
 import pytest
 
-from harness import Kafka, Postgres, Registry, Stack
-
-
-@pytest.fixture(scope="session")
-def folder():
-    path = tempfile.mkdtemp(prefix="helpdesk-e2e.")
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def postgres(folder):
-    server = Postgres(f"{folder}/pg")
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="session")
-def kafka(folder):
-    server = Kafka(f"{folder}/kafka")
-    yield server
-    server.stop()
+from harness import Registry, Stack
+from servers import folder, kafka, postgres  # noqa: F401
 
 
 @pytest.fixture(scope="session")

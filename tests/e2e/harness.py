@@ -1,5 +1,6 @@
 """Runs the real program against real servers: one Stack is a database, a broker and every role in a folder."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -79,6 +80,7 @@ class Postgres:
 
     def __init__(self, folder):
         self.folder = folder
+        atexit.register(self.stop)
         self.url = bash(f'pg_private_start "{folder}"')
 
     def make_database(self, name):
@@ -95,22 +97,32 @@ class Postgres:
         bash(f'pg_private_stop "{self.folder}"')
 
     def remove(self):
+        atexit.unregister(self.stop)
         bash(f'pg_private_remove "{self.folder}"')
 
 
 class Kafka:
-    """An Apache Kafka of one node."""
+    """An Apache Kafka; its nodes, counted from 1, can be stopped and started one by one."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, nodes=1):
         self.folder = folder
+        self.nodes = nodes
+        atexit.register(self.stop)
         self.start()
 
     def start(self):
-        bash(f'kafka_start "{self.folder}" </dev/null >/dev/null 2>&1')
+        bash(f'kafka_start "{self.folder}" {self.nodes} </dev/null >/dev/null 2>&1')
         self.address = (pathlib.Path(self.folder) / "address").read_text().strip()
 
     def stop(self):
+        atexit.unregister(self.stop)
         bash(f'kafka_stop "{self.folder}"')
+
+    def start_node(self, node):
+        bash(f'kafka_node_start "{self.folder}" {node} </dev/null >/dev/null 2>&1')
+
+    def stop_node(self, node, signal_name="TERM"):
+        bash(f'kafka_node_stop "{self.folder}" {node} {signal_name}')
 
 
 class Registry:

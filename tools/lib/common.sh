@@ -62,7 +62,7 @@ PACKAGES_RUN=(gcc libc6-dev cmake ninja-build pkg-config python3 curl procps uti
     librdkafka-dev libavro-dev libevent-dev libcurl4-openssl-dev libpq-dev libcjson-dev libssl-dev
     libinih-dev libutf8proc-dev libcmark-gfm-dev libcmark-gfm-extensions-dev libxml2-dev)
 PACKAGES_TEST=(libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 shellcheck pmccabe systemd git
-    python3-pytest python3-confluent-kafka python3-avro python3-requests python3-psycopg2)
+    python3-pytest python3-venv python3-confluent-kafka python3-avro python3-requests python3-psycopg2)
 PACKAGES_JAVA=(openjdk-17-jre-headless)
 PACKAGES_MAVEN=(maven)
 
@@ -106,6 +106,22 @@ need_java() {
     command -v mvn >/dev/null || need_packages "${PACKAGES_MAVEN[@]}"
 }
 
+# A second, independent Kafka client for the fault tests, from PyPI: PYTHON_CLIENT is the interpreter that has it.
+PYTHON_CLIENT=$ROOT/.cache/python-client/bin/python
+
+need_python_client() {
+    local wanted=$ROOT/tests/faults/requirements.txt folder=$ROOT/.cache/python-client
+    cmp -s "$wanted" "$folder/requirements.txt" && return 0
+    step "installing another Kafka client for Python" python_client_install "$wanted" "$folder"
+}
+
+python_client_install() {
+    rm -rf "$2"
+    /usr/bin/python3 -m venv "$2"
+    "$2/bin/pip" install --only-binary :all: -r "$1"
+    cp "$1" "$2/requirements.txt"
+}
+
 # ---- the build ----
 
 # build_program DIR [CMAKE OPTION...]: configures once, builds; one at a time per folder.
@@ -124,8 +140,14 @@ build_program() {
 
 port_is_busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Below those that the system gives to connections: a server that was stopped finds its port free when it comes back.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    local port
+    while :; do
+        port=$((10000 + SRANDOM % 20000))
+        port_is_busy "$port" || break
+    done
+    printf '%s\n' "$port"
 }
 
 # wait_until SECONDS COMMAND...: until it succeeds.

@@ -1,0 +1,65 @@
+"""Three brokers, replication 3: each bounced, leaders and coordinators moved, under load from publishers and users."""
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from harness import Kafka, wait_until
+from load import Users
+from trial import scaled
+
+NODES = 3
+
+
+@pytest.fixture(scope="module")
+def cluster(folder):
+    server = Kafka(f"{folder}/cluster", NODES)
+    yield server
+    server.stop()
+
+
+def leaders(cluster, topic):
+    """Leader of each partition; -1 while there is none."""
+    found = AdminClient({"bootstrap.servers": cluster.address}).list_topics(topic, 20).topics[topic].partitions
+    return {number: partition.leader for number, partition in found.items()}
+
+
+def java_hash(text):
+    value = 0
+    for byte in text.encode("latin-1"):
+        value = (31 * value + byte) & 0xFFFFFFFF
+    return value
+
+
+def coordinator(cluster, group):
+    """The node that keeps the group's offsets: leader of its partition of __consumer_offsets."""
+    held = leaders(cluster, "__consumer_offsets")
+    return held[(java_hash(group) & 0x7FFFFFFF) % len(held)]
+
+
+def all_in_sync(cluster):
+    topics = AdminClient({"bootstrap.servers": cluster.address}).list_topics(timeout=20).topics.values()
+    return all(len(partition.isrs) == NODES for topic in topics for partition in topic.partitions.values())
+
+
+def test_bounced_brokers(trial, cluster):
+    """Nothing is lost, and users see nothing worse than 503 with Retry-After."""
+    roles = {"gateway": 2, "classifier": 2, "retriever": 2, "generator": 2, "logger": 1}
+    one = trial(cluster, roles)
+    submitted = one.fleet.topic("tickets.submitted")
+    users = Users(one.history, one.fleet, [1, 2], threads=4)
+    bounces = [(node, "TERM" if (node + round_) % 2 else "KILL") for round_ in range(scaled(1, 4)) for node in (1, 2, 3)]
+    leaders_seen, coordinators_seen = set(), set()
+    for node, how in bounces:
+        one.send(scaled(150, 600))
+        wait_until("all replicas in sync", 120, lambda: all_in_sync(cluster))
+        leaders_seen.add(tuple(sorted(leaders(cluster, submitted).items())))
+        coordinators_seen.add(coordinator(cluster, one.fleet.prefix + "classifier"))
+        one.history.add("kill", role=f"broker {node}", how=how, in_flight=0)
+        cluster.stop_node(node, how)
+        one.send(scaled(150, 600))
+        leaders_seen.add(tuple(sorted(leaders(cluster, submitted).items())))
+        coordinators_seen.add(coordinator(cluster, one.fleet.prefix + "classifier"))
+        cluster.start_node(node)
+    wait_until("all replicas in sync", 120, lambda: all_in_sync(cluster))
+    users.stop()
+    assert len(leaders_seen) > 1 and len(coordinators_seen) > 1, "neither leaders nor coordinators moved"
+    one.report(one.finish(users, may_exit=True), bounces=len(bounces), layouts=len(leaders_seen), coordinators=len(coordinators_seen))
