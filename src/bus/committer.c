@@ -124,6 +124,9 @@ static void warm_up(struct bus_committer *committer)
 static void *committer_main(void *arg)
 {
     struct bus_committer *committer = arg;
+    if (committer->delivery.mode->start) {
+        committer->delivery.mode->start(&committer->delivery);
+    }
     warm_up(committer);
     pthread_mutex_lock(&committer->lock);
     for (;;) {

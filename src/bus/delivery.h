@@ -23,11 +23,13 @@ struct delivery {
     rd_kafka_queue_t *answers;      /* at least once: of commits */
     struct transaction transaction; /* exactly once */
     bool initialised;               /* the same: earlier transactions of our name are over */
+    int renewals;                   /* the same: of the producer, since the last commit */
 };
 
 struct delivery_mode {
     /* Opens the producer. False: ERROR_FATAL. */
     bool (*open)(struct delivery *delivery, struct error *err);
+    void (*start)(struct delivery *delivery); /* before the first batch; NULL: nothing to do */
     /* One attempt at a batch. True when `result` stands; false: weather, told in result->err, try again. */
     bool (*attempt)(struct delivery *delivery, struct bus_batch *batch, struct commit_result *result);
     void (*close)(struct delivery *delivery);

@@ -9,6 +9,7 @@
 #include "bus/delivery.h"
 
 #define CLOSE_ABORT_MS 1000
+#define RENEWALS_MAX 5 /* in a row */
 
 static bool open_producer(struct delivery *delivery, struct error *err)
 {
@@ -53,26 +54,32 @@ static void once_close(struct delivery *delivery)
 
 /* ---- what a failed call means ---- */
 
-static bool sequence_lost(rd_kafka_resp_err_t code)
+/* Either librdkafka lost the sequence of what it sent, or the broker has ended the transaction: after its
+ * time-out when a leader was away, or for another process with our name. */
+static bool renewable(rd_kafka_resp_err_t code)
 {
-    return code == RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER ||
-           code == RD_KAFKA_RESP_ERR__INCONSISTENT || code == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE ||
-           code == RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID ||
-           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING;
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
+    case RD_KAFKA_RESP_ERR__INCONSISTENT:
+    case RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID:
+    case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING:
+    case RD_KAFKA_RESP_ERR_INVALID_TXN_STATE:
+    case RD_KAFKA_RESP_ERR__FENCED:
+    case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
+    case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static void tell_fatal(const struct delivery *delivery, const char *what, struct commit_result *result)
 {
     const struct transaction *transaction = &delivery->transaction;
-    bool fenced = transaction->code == RD_KAFKA_RESP_ERR__FENCED ||
-                  transaction->code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
-                  transaction->code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
     result->end = BUS_COMMIT_FATAL;
-    error_set(&result->err, ERROR_FATAL, fenced ? "fenced" : "transaction_fatal", "%s: %s%s", what,
-        transaction->text,
-        fenced ? "; another process runs with the same `instance`, or this one stood still for longer than a "
-                 "transaction may last"
-               : "");
+    error_set(&result->err, ERROR_FATAL, "transaction_fatal",
+        "%s: %s (does another process run with this `instance`?)", what, transaction->text);
 }
 
 /* True when `result` stands, false for weather. */
@@ -84,25 +91,34 @@ static bool tell_failed(const struct delivery *delivery, const char *what, struc
         error_set(&result->err, ERROR_RETRY, "offsets_refused", "The group: %s", transaction->text);
         return true;
     }
+    if (transaction->code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
+        result->end = BUS_COMMIT_FATAL;
+        error_set(&result->err, ERROR_FATAL, "commit_forbidden", "The group: %s", transaction->text);
+        return true;
+    }
     kafka_error(&result->err, transaction->code, what);
     result->err.disposition = ERROR_RETRY; /* a refused output is told by its own report */
     return false;
 }
 
 /* After a fatal error before the commit was asked for: nothing of the transaction happened, and a new
- * producer of the same name ends it. False: this process has to go, told in `result`. */
+ * producer of the same name ends it. It can do no harm if another process has the name: the group takes
+ * offsets from the owner of a partition alone. False: this process has to go, told in `result`. */
 static bool renew(struct delivery *delivery, const char *what, struct commit_result *result)
 {
     const struct transaction *transaction = &delivery->transaction;
-    if (!sequence_lost(transaction->code)) {
+    if (!renewable(transaction->code) || delivery->renewals++ == RENEWALS_MAX) {
         tell_fatal(delivery, what, result);
         return false;
     }
     log_warn("the producer is made anew", LOG_STR("error", rd_kafka_err2name(transaction->code)),
         LOG_STR("text", transaction->text));
+    error_set(&result->err, ERROR_RETRY, "broker_unavailable", "%s: %s", what, transaction->text);
     sender_close(&delivery->sender);
-    if (!open_producer(delivery, &result->err)) {
+    struct error err = {0};
+    if (!open_producer(delivery, &err)) {
         result->end = BUS_COMMIT_FATAL;
+        result->err = err;
         return false;
     }
     return true;
@@ -116,7 +132,15 @@ static bool undo(struct delivery *delivery, struct commit_result *result)
 {
     enum transaction_end end = transaction_abort(&delivery->transaction);
     sender_settle(&delivery->sender);
-    return end != TRANSACTION_FATAL || renew(delivery, "abort", result);
+    const struct commit_result found = *result;
+    if (end != TRANSACTION_FATAL) {
+        return true;
+    }
+    if (!renew(delivery, "abort", result)) {
+        return false;
+    }
+    *result = found;
+    return true;
 }
 
 /* The offsets, if every partition of the batch is still ours: a lost one's outputs must not get out. */
@@ -162,17 +186,26 @@ static bool fill(
     return delivery_outputs_acked(batch, result, stands);
 }
 
-/* The first transaction of a producer waits until those of its predecessor are over. */
+/* Ends the transactions of our predecessor. */
+static enum transaction_end initialise(struct delivery *delivery)
+{
+    enum transaction_end end =
+        delivery->initialised ? TRANSACTION_OK : transaction_init(&delivery->transaction);
+    delivery->initialised = end == TRANSACTION_OK;
+    return end;
+}
+
 static enum transaction_end begin(struct delivery *delivery)
 {
-    if (!delivery->initialised) {
-        enum transaction_end end = transaction_init(&delivery->transaction);
-        if (end != TRANSACTION_OK) {
-            return end;
-        }
-        delivery->initialised = true;
-    }
-    return transaction_begin(&delivery->transaction);
+    enum transaction_end end = initialise(delivery);
+    return end == TRANSACTION_OK ? transaction_begin(&delivery->transaction) : end;
+}
+
+/* At once, not with the first batch: what a killed predecessor left open keeps our own partitions' offsets
+ * back. A failure is the first batch's to tell. */
+static void once_start(struct delivery *delivery)
+{
+    initialise(delivery);
 }
 
 static bool once_attempt(struct delivery *delivery, struct bus_batch *batch, struct commit_result *result)
@@ -191,6 +224,7 @@ static bool once_attempt(struct delivery *delivery, struct bus_batch *batch, str
         switch (end) {
         case TRANSACTION_OK:
             crash_point("commit.committed");
+            delivery->renewals = 0;
             return true;
         case TRANSACTION_FATAL: /* committed or not: the next process sees it by the offsets */
             tell_fatal(delivery, "commit", result);
@@ -213,4 +247,4 @@ static bool once_attempt(struct delivery *delivery, struct bus_batch *batch, str
 }
 
 const struct delivery_mode delivery_exactly_once = {
-    .open = once_open, .attempt = once_attempt, .close = once_close};
+    .open = once_open, .start = once_start, .attempt = once_attempt, .close = once_close};

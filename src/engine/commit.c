@@ -3,8 +3,9 @@
 #include "base/log.h"
 #include "engine/internal.h"
 
-#define HOLD_MS 1000         /* between two tries at a dead letter whose topic is away */
-#define REFUSED_PAUSE_MS 200 /* a rebalance is near: its events come first */
+#define BATCH_BYTES ((size_t)8 * 1024 * 1024) /* about as much as a transaction may hold to be over soon */
+#define HOLD_MS 1000                          /* between two tries at a dead letter whose topic is away */
+#define REFUSED_PAUSE_MS 200                  /* a rebalance is near: its events come first */
 
 bool commit_pending(const struct engine *engine)
 {
@@ -149,6 +150,18 @@ static void given_back(struct engine *engine, const struct error *err, struct bu
 
 /* ---- a batch that is through ---- */
 
+/* What is committed is no suspect any more. */
+static void forget_crashes(struct engine *engine)
+{
+    struct engine_job *job;
+    TAILQ_FOREACH(job, &engine->sealed, link)
+    {
+        if (job->crashes > 0 && engine->journal) {
+            journal_forget(engine->journal, job->record);
+        }
+    }
+}
+
 static void free_sealed(struct engine *engine)
 {
     struct engine_job *job;
@@ -201,6 +214,7 @@ static void batch_ended(
     struct engine *engine = arg;
     switch (end) {
     case BUS_COMMITTED:
+        forget_crashes(engine);
         free_sealed(engine);
         engine->refused = false;
         engine_kick(engine);
@@ -227,7 +241,7 @@ static void batch_ended(
 static void seal_finished(struct engine *engine, struct bus_batch *batch)
 {
     struct engine_job *job;
-    while ((job = TAILQ_FIRST(&engine->finished)) != NULL) {
+    while ((job = TAILQ_FIRST(&engine->finished)) != NULL && bus_batch_bytes(batch) < BATCH_BYTES) {
         TAILQ_REMOVE(&engine->finished, job, link);
         TAILQ_INSERT_TAIL(&engine->sealed, job, link);
         job->state = JOB_SEALED;

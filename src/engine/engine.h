@@ -61,6 +61,9 @@ int engine_attempt(const struct engine_job *job);   /* 1 for the first */
  * bytes. */
 size_t engine_error_count(const struct engine_job *job);
 const char *engine_error(const struct engine_job *job, size_t index);
+/* The attempt ends, or goes on, without an answer of what the stage depends on: it was not asked, or did not
+ * answer in time. ENGINE_DONE then closes no breaker. */
+void engine_did_without(struct engine_job *job);
 /* The partition left while the job ran: its result will be dropped, it may end early. */
 bool engine_cancelled(const struct engine_job *job);
 

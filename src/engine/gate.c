@@ -96,12 +96,6 @@ void gate_remove(struct engine_job *job)
 
 /* ---- dependencies ---- */
 
-/* It may end without what it needs: what its success says of that is nothing. */
-static bool may_degrade(const struct engine_job *job, int64_t now_ms)
-{
-    return job->started_us / 1000 < job->deadline_ms && now_ms >= job->deadline_ms - ENGINE_RESERVE_MS;
-}
-
 static bool names_outage(const struct gate_dependency *dependency, const struct error *err)
 {
     size_t len = strlen(dependency->name);
@@ -109,9 +103,9 @@ static bool names_outage(const struct gate_dependency *dependency, const struct 
 }
 
 static enum breaker_sign sign_of(const struct gate_dependency *dependency, const struct engine_job *job,
-    enum engine_outcome outcome, const struct error *err, int64_t now_ms)
+    enum engine_outcome outcome, const struct error *err)
 {
-    if (outcome == ENGINE_DONE && !may_degrade(job, now_ms)) {
+    if (outcome == ENGINE_DONE && !job->without) {
         return BREAKER_ANSWERED;
     }
     if (err && outcome_outage(outcome, err) && names_outage(dependency, err)) {
@@ -140,7 +134,7 @@ static void tell_dependencies(struct engine_job *job, enum engine_outcome outcom
     int64_t now_ms = clock_mono_ms();
     for (size_t i = 0; i < engine->dependency_count; i++) {
         struct gate_dependency *dependency = &engine->dependencies[i];
-        enum breaker_sign sign = sign_of(dependency, job, outcome, err, now_ms);
+        enum breaker_sign sign = sign_of(dependency, job, outcome, err);
         bool probe = job->probe && dependency->breaker.state == BREAKER_HALF_OPEN;
         if (breaker_hear(&dependency->breaker, sign, probe, now_ms, &engine->retry,
                 err ? err->retry_after_ms : 0, arc4random())) {
@@ -193,6 +187,10 @@ static bool may_start(const struct engine *engine)
 static void admit(struct engine_job *job)
 {
     struct engine *engine = job->engine;
+    if (job->crashes >= JOB_CRASHES_MAX) {
+        job_bury(job);
+        return;
+    }
     job->admitted = true;
     if (job->crashes == 1) {
         engine->suspects_running++;
@@ -281,11 +279,7 @@ void gate_start(struct engine *engine)
         if (!job) {
             break;
         }
-        if (job->crashes >= JOB_CRASHES_MAX) {
-            job_bury(job);
-            continue;
-        }
-        if (shut) {
+        if (shut && job->crashes < JOB_CRASHES_MAX) {
             make_probe(engine, job);
         }
         admit(job);

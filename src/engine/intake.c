@@ -76,7 +76,8 @@ void intake_update(struct engine *engine)
     {
         /* A dead letter that cannot be written stops its partition: what it holds must not grow without end.
          */
-        bool pause = closed || partition->leaving || partition->narrow || partition->held > 0;
+        bool narrow = partition->narrow && window_can_grow(&partition->window);
+        bool pause = closed || partition->leaving || narrow || partition->held > 0;
         if (pause == partition->paused) {
             continue;
         }

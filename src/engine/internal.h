@@ -56,6 +56,7 @@ struct engine_job {
     int slot;                 /* in the journal while it runs; -1: none */
     bool admitted;            /* started by the gate, which has not heard of its end */
     bool probe;               /* of the breakers that are half open */
+    bool without;             /* its stage has not asked what it depends on */
     char *errors[JOB_ERRORS]; /* of the last attempts before this one, oldest first */
     size_t error_count;
     struct arena *arena; /* while running */

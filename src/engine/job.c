@@ -122,9 +122,6 @@ static void free_resources(struct engine_job *job)
 void job_free(struct engine_job *job)
 {
     struct engine_partition *partition = job->partition;
-    if (job->state == JOB_SEALED && job->crashes > 0 && job->engine->journal) {
-        journal_forget(job->engine->journal, job->record);
-    }
     if (job->state != JOB_DROPPED && !job->cancelled) {
         partition->live--;
     }
@@ -138,12 +135,17 @@ void job_free(struct engine_job *job)
 }
 
 /* Its time with the stage is over, or nobody takes what comes of it. */
-static void stop_running(struct engine_job *job, enum engine_outcome outcome, const struct error *err)
+static void leave_journal(struct engine_job *job)
 {
     if (job->engine->journal && job->slot >= 0) {
         journal_leave(job->engine->journal, job->slot);
     }
     job->slot = -1;
+}
+
+static void stop_running(struct engine_job *job, enum engine_outcome outcome, const struct error *err)
+{
+    leave_journal(job);
     gate_ended(job, outcome, err);
 }
 
@@ -199,6 +201,7 @@ void job_start(struct engine_job *job)
     job->attempt++;
     job->arena = arena_new(0);
     job->started_us = clock_mono_us();
+    job->without = false;
     engine->running++;
     job->slot = engine->journal ? journal_enter(engine->journal, job->record) : -1;
     crash_point("engine.job_started");
@@ -228,6 +231,11 @@ size_t engine_error_count(const struct engine_job *job)
 const char *engine_error(const struct engine_job *job, size_t index)
 {
     return job->errors[index];
+}
+
+void engine_did_without(struct engine_job *job)
+{
+    job->without = true;
 }
 
 bool engine_cancelled(const struct engine_job *job)
@@ -339,7 +347,8 @@ void job_dead_letter(struct engine_job *job, const struct error *err)
     struct bus_record letter =
         outcome_dead_letter(job->arena, engine->stage->name, job->record, &why, job->attempt);
     add_output(job, &letter, true);
-    if (engine->stage->rejected) {
+    /* Not for a record whose last words, too, have killed a process. */
+    if (engine->stage->rejected && job->crashes <= JOB_CRASHES_MAX) {
         enum job_state state = job->state;
         job->state = JOB_REJECTING;
         engine->stage->rejected(job, &why, engine->stage_state);
@@ -359,7 +368,9 @@ void job_bury(struct engine_job *job)
     struct error err;
     error_set(&err, ERROR_REJECT, "crashed", "the process died %d times while this record ran", job->crashes);
     metric_add(job->engine->metric.crashed, 1);
+    job->slot = job->engine->journal ? journal_enter(job->engine->journal, job->record) : -1;
     job_dead_letter(job, &err);
+    leave_journal(job);
     finish_job(job);
 }
 

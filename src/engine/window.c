@@ -197,6 +197,11 @@ int64_t window_position(const struct window *window)
     return walk_next(&walk, &offset) ? offset : known_end(window);
 }
 
+bool window_can_grow(const struct window *window)
+{
+    return window->next >= window->map_end;
+}
+
 bool window_encode(const struct window *window, char out[WINDOW_MAP_SIZE])
 {
     struct walk walk = walk_from_start(window);

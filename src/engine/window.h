@@ -55,6 +55,9 @@ void window_set_done(struct window_node *node, bool done);
 void window_remove(struct window *window, struct window_node *node);
 
 int64_t window_position(const struct window *window); /* the lowest offset not done: what is committed */
+/* Whether records that are taken next can lengthen the map: not while they are only what an earlier owner's
+ * map left to do. */
+bool window_can_grow(const struct window *window);
 /* What is done beyond it, as the commit's metadata. False when it does not fit: the map is cut, and a restart
  * repeats some of what was done. */
 bool window_encode(const struct window *window, char out[WINDOW_MAP_SIZE]);

@@ -30,6 +30,7 @@ struct draft_result {
      * guard's. A sentence taken from a source ends with its marker: [1] is the first of `citations`. */
     struct msg_generation generation;
     bool escalated;        /* the primary draft hands the ticket to a person */
+    bool unanswered;       /* the offline model stood in for one that was not asked or did not answer */
     const char **degraded; /* why it is less than it could be */
     size_t degraded_count;
     const char *model;

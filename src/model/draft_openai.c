@@ -41,6 +41,7 @@ struct asking {
     void *arg;
     char *data;
     bool cut;
+    bool heard;        /* the server has answered, whatever it said */
     const char *wrong; /* NULL, or why the first answer was not usable */
     int64_t input_tokens;
     int64_t output_tokens;
@@ -93,6 +94,7 @@ static void fall_back(struct asking *asking, const char *because)
     struct draft_result *result = ARENA_NEW(asking->request.arena, struct draft_result);
     metric_add(asking->openai->fallbacks, 1);
     *result = *ask_offline(asking);
+    result->unanswered = !asking->heard;
     add_degraded(asking, result, because);
     finish(asking, result);
 }
@@ -169,6 +171,7 @@ static void on_reply(void *arg, const struct chat_reply *reply, const struct err
     struct draft_answer answer;
     struct error wrong = {0};
     crash_point("model.answered"); /* paid for, not yet committed */
+    asking->heard |= !err || err->disposition == ERROR_REJECT;
     asking->input_tokens += reply->input_tokens;
     asking->output_tokens += reply->output_tokens;
     asking->cost_usd += reply->cost_usd;

@@ -80,6 +80,12 @@ static bool put_value(const struct head *head, avro_value_t *value, struct buf *
     return ok;
 }
 
+bool msg_writable(const struct msg_type *type, struct error *err)
+{
+    struct head head;
+    return make_head(type, 0, &head, err);
+}
+
 bool msg_encode(const struct msg_type *type, const void *record, struct buf *out, struct error *err)
 {
     const struct avsc *avsc = store_current(type);

@@ -34,6 +34,10 @@ void *msg_new(const struct msg_type *type, struct arena *arena);
  * Confluent's framing also what msg_registry.no_id says. Any thread. */
 bool msg_encode(const struct msg_type *type, const void *record, struct buf *out, struct error *err);
 
+/* Whether msg_encode could write such a record now. False: the error that it would give, ERROR_RETRY while
+ * the schema registry has not told the id of our schema. Any thread. */
+bool msg_writable(const struct msg_type *type, struct error *err);
+
 /* The record in the arena, or NULL: ERROR_REJECT "schema_unknown" (names the fingerprint or id),
  * "record_malformed", "record_too_large"; with a registry also what msg_registry.unknown_id says, ERROR_RETRY
  * among it. Fields the writer did not know get their defaults; fields we do not know are skipped. Any thread.

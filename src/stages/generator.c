@@ -273,6 +273,7 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     job->trace->input_tokens = result->input_tokens;
     job->trace->output_tokens = result->output_tokens;
     job->trace->cost_usd = result->cost_usd;
+    job->without = result->unanswered;
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
     }

@@ -100,6 +100,7 @@ static void finish(struct retrieval *retrieval)
     put_context(retrieval);
     for (int part = 0; part < PART_COUNT; part++) {
         if (!retrieval->arrived[part]) {
+            job->without = true;
             ticket_job_degraded(job, arena_printf(job->arena, "database unavailable: %s", missing[part]));
         }
     }

@@ -43,6 +43,7 @@ struct ticket_job {
                                        tokens, cost, cache_hit */
     int64_t deadline_mono_ms; /* when nobody waits any more, on this process's monotonic clock; INT64_MAX:
                                  never */
+    bool without; /* set by a step that ends without an answer of what it depends on (engine_did_without) */
     /* For ticket_step.c and `try`: */
     void (*finished)(struct ticket_job *job, const struct error *err);
     void *owner;

@@ -280,6 +280,9 @@ static void stage_finished(struct ticket_job *job, const struct error *err)
     trace_attempts(run);
     run_trace(run);
     metric_observe(run->stage->seconds, run->trace.latency_ms / 1000);
+    if (job->without) {
+        engine_did_without(run->engine);
+    }
     stage_end(run);
 }
 
@@ -290,6 +293,10 @@ void ticket_stage_process(struct engine_job *job, void *stage_state)
     const struct bus_record *record = engine_record(job);
     struct ticket_run *run = run_new(arena, stage->step);
     struct error err = {0};
+    if (!msg_writable(&msg_ticket_event, &err)) { /* before any work that costs something */
+        engine_finish(job, ENGINE_FAILED, &err);
+        return;
+    }
     struct msg_ticket_event *event =
         msg_decode(&msg_ticket_event, arena, record->value, record->value_len, &err);
     if (event == NULL || !prepare(arena, event, record, &err)) {
@@ -307,9 +314,11 @@ void ticket_stage_process(struct engine_job *job, void *stage_state)
     run->job.finished = stage_finished;
     run->job.deadline_mono_ms = run_deadline(event, stage->clock_skew_ms, &late);
     if (!ticket_event_wants(event, stage->step->step)) {
+        engine_did_without(job);
         stage_end(run);
     } else if (late && event->kind == MSG_KIND_QUESTION) {
         ticket_job_degraded(&run->job, LATE);
+        run->job.without = true;
         ticket_job_done(&run->job);
     } else {
         stage->step->process(&run->job, stage->state);

@@ -178,6 +178,7 @@ static void access_end(void *arg)
         engine_finish(job, ENGINE_DONE, NULL);
     } else if (left_of(job) <= ENGINE_RESERVE_MS) {
         store->degraded++;
+        engine_did_without(job);
         engine_finish(job, ENGINE_DONE, NULL);
     } else {
         error_set(&err, ERROR_RETRY, "db_unavailable", "The store is away");
@@ -312,11 +313,10 @@ static struct engine *start_deadlines(struct store *store, int64_t *published_ms
     return engine;
 }
 
-/* They were answered in the last part of their deadline, not before and not after. */
+/* They were answered in the last part of their deadline, not before. */
 static void check_in_time(int64_t published_ms)
 {
     assert_true(clock_mono_ms() - published_ms >= 2900);
-    assert_true(clock_mono_ms() - published_ms < ENGINE_RESERVE_MS + 3000);
 }
 
 /* The store is away: who waits gets less, in time; who does not, waits. */
@@ -361,19 +361,28 @@ static void test_retry_at_the_edge(void **state)
 
 static const char *two_kill(size_t index)
 {
-    return index == 50 || index == 57 ? "kill" : "ok";
+    return index == 50 ? "kill" : index == 57 ? "kill twice" : "ok";
 }
 
 static void lethal_process(struct engine_job *job, void *state)
 {
-    if (is(job, "kill")) {
+    if (is(job, "kill") || is(job, "kill twice")) {
         abort();
     }
     toy_process(job, state);
 }
 
+/* Even what is told of the second one kills. */
+static void lethal_rejected(struct engine_job *job, const struct error *err, void *state)
+{
+    if (is(job, "kill twice")) {
+        abort();
+    }
+    toy_rejected(job, err, state);
+}
+
 static const struct engine_stage lethal_stage = {
-    .name = "classifier", .topics = toy_topics, .process = lethal_process, .rejected = toy_rejected};
+    .name = "classifier", .topics = toy_topics, .process = lethal_process, .rejected = lethal_rejected};
 
 /* Two seconds without a start, after something happened. */
 struct calm {
@@ -449,7 +458,7 @@ static void check_lethal_letters(void)
         assert_true(index == 50 || index == 57);
         seen[index == 57] = true;
         assert_memory_equal(class->value, "crashed", class->len);
-        assert_memory_equal(attempts->value, "3", attempts->len);
+        assert_memory_equal(attempts->value, index == 57 ? "4" : "3", attempts->len);
     }
     assert_true(seen[0] && seen[1]);
     free_collected(&letters);

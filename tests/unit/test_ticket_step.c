@@ -93,6 +93,7 @@ static void test_skips_steps(void **state)
     assert_int_equal(behaviour.calls, 1);
     struct engine_job *job = run(f, MSG_STEP_RETRIEVE); /* not wanted here: passed on untouched */
     assert_int_equal(behaviour.calls, 1);
+    assert_true(job->without);
     assert_string_equal(job->out[0].topic, TOPIC_ENRICHED);
     assert_int_equal(job->out[0].event->steps_count, 0);
 }

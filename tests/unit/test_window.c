@@ -258,6 +258,30 @@ static void test_unreadable_maps(void **state)
     free(long_text);
 }
 
+/* What an earlier owner left to do never makes the map longer, however long it is already. */
+static void test_an_inherited_map_cannot_grow(void **state)
+{
+    (void)state;
+    struct window window;
+    window_init(&window, 0, "");
+    take(&window, 0, 100);
+    for (size_t i = 1; i < 100; i += 2) {
+        finish(&window, i);
+    }
+    char map[WINDOW_MAP_SIZE];
+    assert_true(window_can_grow(&window));
+    assert_true(window_encode(&window, map));
+    window_fini(&window);
+    assert_true(window_init(&window, 0, map));
+    assert_false(window_can_grow(&window));
+    for (int64_t offset = 0; offset < 100; offset++) {
+        assert_false(window_can_grow(&window));
+        window_take(&window, offset);
+    }
+    assert_true(window_can_grow(&window));
+    window_fini(&window);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_map_survives_a_second_restart),
         cmocka_unit_test(test_half_of_ten_thousand_fits),
         cmocka_unit_test(test_too_long_a_map_is_cut),
+        cmocka_unit_test(test_an_inherited_map_cannot_grow),
         cmocka_unit_test(test_unreadable_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

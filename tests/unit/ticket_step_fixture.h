@@ -37,6 +37,7 @@ struct engine_job {
     int finished;
     enum engine_outcome outcome;
     struct error err;
+    bool without;
     const char *earlier[2]; /* errors of earlier attempts */
 };
 
@@ -53,6 +54,11 @@ struct arena *engine_arena(struct engine_job *job)
 int engine_attempt(const struct engine_job *job)
 {
     return 1 + (int)engine_error_count(job);
+}
+
+void engine_did_without(struct engine_job *job)
+{
+    job->without = true;
 }
 
 size_t engine_error_count(const struct engine_job *job)
