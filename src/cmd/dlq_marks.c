@@ -4,12 +4,6 @@
 #include <stdlib.h>
 #include "base/alloc.h"
 
-/* A waiting letter. */
-struct dlq_mark {
-    struct window_node node; /* first: what callers know of it */
-    LIST_ENTRY(dlq_mark) link;
-};
-
 bool dlq_marks_init(
     struct dlq_marks *marks, int64_t low, int64_t end, int64_t committed, const char *metadata)
 {

@@ -6,7 +6,11 @@
 #include <sys/queue.h>
 #include "engine/window.h"
 
-struct dlq_mark;
+/* A waiting letter; callers know its node. */
+struct dlq_mark {
+    struct window_node node; /* first */
+    LIST_ENTRY(dlq_mark) link;
+};
 
 struct dlq_marks {
     struct window window;
