@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import json
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -21,7 +20,6 @@ from harness import PROGRAM, ticket, wait_until
 
 ORIGIN = "tickets.submitted"
 LETTERS = "classifier.dead"
-HAS_CRASH_POINTS = b"HELPDESK_CRASH_DIR" in pathlib.Path(PROGRAM).read_bytes()
 POISON = b"\xc3\x01not a record\x00\xff\x1b]0;owned\x07"
 
 
@@ -293,7 +291,6 @@ def test_a_letter_that_its_topic_does_not_take_waits_on(house):
     assert [l["key"] for l in house.waiting()] == ["default/large"]
 
 
-@pytest.mark.skipif(not HAS_CRASH_POINTS, reason="a build without -DHELPDESK_FAULTS=ON has no crash points")
 @pytest.mark.parametrize("point", ["dead.produced", "dead.offsets_sent", "dead.committed"])
 def test_replay_killed_at_a_crash_point_happens_once(house, tmp_path, point):
     house.letters(300)
