@@ -103,20 +103,25 @@ class Publisher:
 
 
 class Progress:
-    """How far the answers are, from the log."""
+    """How far the publisher's events are, from the log."""
 
     def __init__(self, history):
         self._follower = history.follow()
+        self._sent = set()
         self.answered = set()
         self.letters = 0
-        self.on = {}  # topic -> records seen
+        self.on = {}  # topic -> records seen, users' too
+        self.runs = set()  # correlation ids answered, users' too
 
     def update(self):
         for line in self._follower.lines():
-            if line["what"] == "seen":
+            if line["what"] == "sent":
+                self._sent.add(line["event"])
+            elif line["what"] == "seen":
                 self.on[line["topic"]] = self.on.get(line["topic"], 0) + 1
                 if line["topic"] == "tickets.answered":
-                    self.answered.add(line["event"])
+                    self.runs.add(line["correlation"])
+                    self.answered.update({line["event"]} & self._sent)
             elif line["what"] == "letter":
                 self.letters += 1
         return self

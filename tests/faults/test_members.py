@@ -13,10 +13,10 @@ def test_join_and_leave(trial, kafka, model):
     """A worker of each stage joins or leaves every 5 s: nothing is lost, hardly anything done twice."""
     one = trial(kafka, settings={"HELPDESK_ENGINE_IN_FLIGHT": str(IN_FLIGHT), **model.settings})
     model.control(latency_ms=[10, 100])
-    seconds, every = scaled(40, 300), 5
+    seconds, every = scaled(30, 300), 5
     stages = ("classifier", "retriever", "generator", "logger")
     guests, moves, due, number = [], 0, time.monotonic() + every, 100
-    for _ in one.pump(scaled(1600, 15000), seconds=seconds):
+    for _ in one.pump(scaled(1200, 15000), seconds=seconds):
         if time.monotonic() < due:
             continue
         due += every

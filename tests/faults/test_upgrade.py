@@ -51,17 +51,17 @@ def test_mixed_versions(trial, kafka, previous):
     one = trial(kafka, roles)
     old = [one.fleet.add(role, 50, program=previous) for role in roles]
     one.fleet.wait_ready()
-    one.send(scaled(600, 10000))
+    one.send(scaled(300, 10000))
     for member in one.fleet.members:  # the new ones leave and come back, so that the old ones do all for a while
         if member not in old:
             assert member.stop() == 0
-    one.send(scaled(300, 5000))
+    one.send(scaled(200, 5000))
     for member in one.fleet.members:
         if member not in old:
             member.start()
     one.fleet.wait_ready()
-    one.send(scaled(300, 5000))
+    one.send(scaled(200, 5000))
     for member in old:
         assert member.stop() == 0
-    one.send(scaled(300, 5000))
+    one.send(scaled(200, 5000))
     one.report(one.finish())

@@ -126,10 +126,12 @@ class Trial:
     # ---- the end ----
 
     def wait_log(self, seconds=180):
-        """Until the logger has every answer."""
+        """Until the logger has every answer, and every ticket that a gateway published has one."""
         def complete():
-            answers = self.fleet.sql("SELECT count(DISTINCT correlation_id) FROM interactions WHERE kind = 'answered'")[0][0]
-            return answers >= len(self.progress.update().answered)
+            answers, open_ = self.fleet.sql(
+                "SELECT (SELECT count(DISTINCT correlation_id) FROM interactions WHERE kind = 'answered'), "
+                "(SELECT count(*) FROM runs WHERE published_at IS NOT NULL AND result IS NULL)")[0]
+            return open_ == 0 and answers >= len(self.progress.update().runs)
         try:
             wait_until("every answer in the database", seconds, complete)
         except AssertionError as error:
