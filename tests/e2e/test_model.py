@@ -235,10 +235,11 @@ def test_late_answers_harm_nothing(folder, postgres):
         with open(stack.folder / "helpdesk.log", "ab") as log:
             second = subprocess.Popen([stack.program, "generator"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                       env=dict(stack.env, HELPDESK_KAFKA_BROKERS=stack.brokers, HELPDESK_KAFKA_EMBEDDED="true",
-                                               HELPDESK_ENGINE_DELIVERY="at_least_once", HELPDESK_INSTANCE="second", HELPDESK_RUN_DIR=str(stack.state)))
+                                               HELPDESK_ENGINE_DELIVERY="at_least_once", HELPDESK_INSTANCE="second",
+                                               HELPDESK_RUN_DIR=str(stack.state)))
         try:
             wait_until("calls of the second", 60, lambda: model.stats()["calls"] > len(sent))
-                assert second.poll() is None
+            assert second.poll() is None
             assert model.release() == len(sent)  # some of them for a worker that no longer owns the ticket
             assert len(client.answers([one["ticket_id"] for one in sent], 60)) == len(sent)
             model.control(faults={"hold": 1})
