@@ -52,7 +52,6 @@ static void keep_easy(struct http_calls *calls, CURL *easy)
         curl_easy_cleanup(easy);
         return;
     }
-    curl_easy_reset(easy);
     calls->spare[calls->spare_count++] = easy;
 }
 
@@ -238,10 +237,13 @@ void http_calls_free(struct http_calls *calls)
 
 static CURL *take_easy(struct http_calls *calls)
 {
-    CURL *easy = calls->spare_count > 0 ? calls->spare[--calls->spare_count] : curl_easy_init();
-    if (!easy) {
-        alloc_failed();
+    if (calls->spare_count > 0) {
+        return calls->spare[--calls->spare_count];
     }
+    CURL *easy = http_transfer_easy();
+    curl_easy_setopt(easy, CURLOPT_SHARE, calls->share);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
     return easy;
 }
 
@@ -262,9 +264,6 @@ struct http_call *http_call_start(
     CURL *easy = take_easy(calls);
     http_transfer_init(&call->transfer, easy, &copied);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-    curl_easy_setopt(easy, CURLOPT_SHARE, calls->share);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
     call->shard->calls++;
     LIST_INSERT_HEAD(&calls->open, call, link);
     if (curl_multi_add_handle(call->shard->multi, easy) != CURLM_OK) {

@@ -40,11 +40,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 
 bool http_fetch(const struct http_fetch_request *request, struct http_fetch_result *result, struct error *err)
 {
-    http_transfer_setup();
-    CURL *easy = curl_easy_init();
-    if (!easy) {
-        alloc_failed();
-    }
+    CURL *easy = http_transfer_easy();
     const struct http_call_request call = {.method = request->method,
         .url = request->url,
         .headers = request->headers,

@@ -32,9 +32,36 @@ static void start_curl(void)
     }
 }
 
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_transfer *transfer = arg;
+    buf_append(&transfer->body, data, size * count);
+    return transfer->body.failed ? 0 : size * count;
+}
+
 void http_transfer_setup(void)
 {
     pthread_once(&once, start_curl);
+}
+
+CURL *http_transfer_easy(void)
+{
+    http_transfer_setup();
+    CURL *easy = curl_easy_init();
+    if (!easy) {
+        alloc_failed();
+    }
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "helpdesk/" HELPDESK_VERSION);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    /* A connection that breaks breaks one call: no streams that share it. */
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, buf_text(&no_proxy));
+    return easy;
 }
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *line)
@@ -58,15 +85,9 @@ static struct curl_slist *header_list(const char *const *headers)
     return typed ? list : add_header(list, "Content-Type:");
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
-{
-    struct http_transfer *transfer = arg;
-    buf_append(&transfer->body, data, size * count);
-    return transfer->body.failed ? 0 : size * count;
-}
-
 static void set_request(CURL *easy, const struct http_call_request *request)
 {
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* forgets the method and body of the transfer before */
     bool bodiless = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     if (request->body || !bodiless) {
@@ -86,20 +107,10 @@ void http_transfer_init(struct http_transfer *transfer, CURL *easy, const struct
     buf_init(&transfer->body, request->max_body);
     set_request(easy, request);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "helpdesk/" HELPDESK_VERSION);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    /* A connection that breaks breaks one call: no streams that share it. */
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, buf_text(&no_proxy));
 }
 
 void http_transfer_fini(struct http_transfer *transfer)

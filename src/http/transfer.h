@@ -13,10 +13,13 @@ struct http_transfer {
     char why[CURL_ERROR_SIZE]; /* libcurl's words for what went wrong */
 };
 
-/* Starts libcurl once for the process. Any thread. */
+/* Starts libcurl once for the process: before anything else of it. Any thread. */
 void http_transfer_setup(void);
-/* Sets `easy`, which stays the caller's, up for `request`, whose body is borrowed until the end. `transfer`
- * must stay where it is. */
+/* A handle with what is the same for every transfer; curl_easy_cleanup. It may serve one transfer after the
+ * other. Starts libcurl too. Any thread. */
+CURL *http_transfer_easy(void);
+/* Sets `easy` (of http_transfer_easy), which stays the caller's, up for `request`, whose body is borrowed
+ * until the end. `transfer` must stay where it is. */
 void http_transfer_init(struct http_transfer *transfer, CURL *easy, const struct http_call_request *request);
 void http_transfer_fini(struct http_transfer *transfer);
 /* The status that came; false with the errors of http_call_done when `code` says that none did. */
