@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+from confluent_kafka.admin import AdminClient
 from harness import PROGRAM, ROOT, Stack, http, wait_until
 
 WORKERS = ("classifier", "retriever", "generator", "logger", "kb-sync")
@@ -100,6 +101,14 @@ class Fleet(Stack):
         for member in list(self.members):
             if member.wanted:
                 wait_until(f"{member.instance} ready\n{self.log_tail(5)}", seconds, lambda m=member: self.is_ready(m))
+        for role in WORKERS:
+            wait_until(f"the {role}s share the partitions", seconds, lambda r=role: self.is_settled(r))
+
+    def is_settled(self, role):
+        """The group has exactly the members that are there, and no rebalance is under way."""
+        wanted = sum(member.wanted for member in self.of(role))
+        groups = AdminClient({"bootstrap.servers": self.brokers}).list_groups(self.prefix + role, 20) if wanted else []
+        return not wanted or any(group.state == "Stable" and len(group.members) == wanted for group in groups)
 
     def is_ready(self, member):
         try:

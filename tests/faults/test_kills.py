@@ -168,3 +168,16 @@ def test_killed_within_a_commit_and_restarted_elsewhere(trial, kafka):
         assert took <= 25, f"killed at {point}: readers waited {took:.1f} s"
         longest = max(longest, took)
     one.report(one.finish(), points=len(points), longest_wait_s=round(longest, 1))
+
+
+def test_at_least_once_is_seen_to_repeat(trial, kafka):
+    """The rig itself: without transactions a kill between produce and commit gives duplicates, which the verdict names."""
+    one = trial(kafka, {"gateway": 1, "classifier": 1, "retriever": 1, "generator": 1, "logger": 1},
+                settings={"HELPDESK_ENGINE_DELIVERY": "at_least_once", "HELPDESK_KAFKA_SESSION_TIMEOUT": "6s"})
+    planted = one.fleet.plant("classifier", "commit.outputs_acknowledged")
+    one.send(200)
+    assert not planted.exists(), "the crash point was not passed"
+    verdict = one.finish()
+    assert "duplicate" in verdict.problems and set(verdict.problems) <= {"duplicate", "order"}, str(verdict)
+    verdict.problems.clear()
+    one.report(verdict)
