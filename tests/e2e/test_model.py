@@ -219,35 +219,43 @@ def test_many_faults_lose_nothing_and_cost_little(asking, calm):
     assert stats["calls"] <= 1.5 * count
 
 
-def test_late_answers_harm_nothing(folder, postgres):
-    """Calls that outlive their partition's stay, and then their worker: the tickets are answered by who owns them."""
+@pytest.fixture
+def impatient(folder, postgres):
+    """A stack whose workers wait a second for their jobs, no longer, and its model."""
     with FakeModel() as model:
         stack = Stack(f"{folder}/late", postgres, settings={**model.settings, "HELPDESK_ENGINE_REVOKE_TIMEOUT": "1s",
                                                             "HELPDESK_ENGINE_DRAIN_TIMEOUT": "1s"})
         stack.start()
-        client = wire.Client(stack)
+        yield stack, model
+        assert stack.stop() in (0, None)
+
+
+def test_late_answers_harm_nothing(impatient):
+    """Calls that outlive their partition's stay, and then their worker: the tickets are answered by who owns them."""
+    stack, model = impatient
+    client = wire.Client(stack)
+    model.control(faults={"hold": 1})
+    sent = [ticket(ticket_id=f"late-{uuid.uuid4()}") for _ in range(24)]
+    for one in sent:
+        client.publish_ticket(one)
+    wait_until("calls under way", 60, lambda: model.stats()["in_flight"] == len(sent))
+    model.control(faults={})
+    with open(stack.folder / "helpdesk.log", "ab") as log:
+        second = subprocess.Popen([stack.program, "generator"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                  env=dict(stack.env, HELPDESK_KAFKA_BROKERS=stack.brokers, HELPDESK_KAFKA_EMBEDDED="true",
+                                           HELPDESK_ENGINE_DELIVERY="at_least_once", HELPDESK_INSTANCE="second",
+                                           HELPDESK_RUN_DIR=str(stack.state)))
+    try:
+        wait_until("calls of the second", 60, lambda: model.stats()["calls"] > len(sent))
+        assert second.poll() is None
+        assert model.release() == len(sent)  # some of them for a worker that no longer owns the ticket
+        assert len(client.answers([one["ticket_id"] for one in sent], 60)) == len(sent)
         model.control(faults={"hold": 1})
-        sent = [ticket(ticket_id=f"late-{uuid.uuid4()}") for _ in range(24)]
-        for one in sent:
-            client.publish_ticket(one)
-        wait_until("calls under way", 60, lambda: model.stats()["in_flight"] == len(sent))
-        model.control(faults={})
-        with open(stack.folder / "helpdesk.log", "ab") as log:
-            second = subprocess.Popen([stack.program, "generator"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                      env=dict(stack.env, HELPDESK_KAFKA_BROKERS=stack.brokers, HELPDESK_KAFKA_EMBEDDED="true",
-                                               HELPDESK_ENGINE_DELIVERY="at_least_once", HELPDESK_INSTANCE="second",
-                                               HELPDESK_RUN_DIR=str(stack.state)))
-        try:
-            wait_until("calls of the second", 60, lambda: model.stats()["calls"] > len(sent))
-            assert second.poll() is None
-            assert model.release() == len(sent)  # some of them for a worker that no longer owns the ticket
-            assert len(client.answers([one["ticket_id"] for one in sent], 60)) == len(sent)
-            model.control(faults={"hold": 1})
-            for one in sent[:5]:
-                client.publish_ticket({**one, "ticket_id": f"last-{uuid.uuid4()}"})
-            wait_until("calls under way", 60, lambda: model.stats()["in_flight"] == 5)
-        finally:
-            second.terminate()
-            assert second.wait(60) == 0
-        assert stack.stop() == 0
-        assert model.stats()["problems"] == []
+        for one in sent[:5]:
+            client.publish_ticket({**one, "ticket_id": f"last-{uuid.uuid4()}"})
+        wait_until("calls under way", 60, lambda: model.stats()["in_flight"] == 5)
+    finally:
+        second.terminate()
+        assert second.wait(60) == 0
+    assert stack.stop() == 0
+    assert model.stats()["problems"] == []
