@@ -50,4 +50,15 @@ static inline void set_topic_error(const char *topic, rd_kafka_resp_err_t code)
     rd_kafka_mock_topic_set_error(mock, name, code);
 }
 
+static inline const char *few_rejects(size_t index)
+{
+    return index % 100 == 42 ? "reject" : "ok";
+}
+
+static inline bool letters_held(void *arg)
+{
+    (void)arg;
+    return metric_value(metrics_gauge("helpdesk_engine_held", "", "stage=\"classifier\"")) > 0;
+}
+
 #endif

@@ -18,11 +18,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *few_rejects(size_t index)
-{
-    return index % 100 == 42 ? "reject" : "ok";
-}
-
 static void check_complete(size_t letters_wanted)
 {
     struct collected letters = read_topic("classifier.dead", letters_wanted, 200);
@@ -31,13 +26,6 @@ static void check_complete(size_t letters_wanted)
     struct collected out = read_topic(TOPIC_CLASSIFIED, TOTAL - letters_wanted, 200);
     assert_in_range(out.count, TOTAL - letters_wanted, TOTAL + 400);
     free_collected(&out);
-}
-
-static bool letters_held(void *arg)
-{
-    (void)arg;
-    struct metric *held = metrics_gauge("helpdesk_engine_held", "", "stage=\"classifier\"");
-    return metric_value(held) > 0;
 }
 
 /* Its dead letters cannot be written: the partition waits, nothing is skipped; then the topic is there again.

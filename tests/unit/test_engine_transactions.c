@@ -106,17 +106,6 @@ static void test_broker_refuses_an_output(void **state)
     free_collected(&letters);
 }
 
-static const char *few_rejects(size_t index)
-{
-    return index % 100 == 42 ? "reject" : "ok";
-}
-
-static bool letters_held(void *arg)
-{
-    (void)arg;
-    return metric_value(metrics_gauge("helpdesk_engine_held", "", "stage=\"classifier\"")) > 0;
-}
-
 static void test_dead_letter_topic_away(void **state)
 {
     (void)state;
