@@ -80,8 +80,8 @@ static void shows_all_of_an_answer(void **state)
         "Next actions\n  - Send draft to agent queue for review\n",
         "  classification  █",
         " 1.23 ms\n",
-        "  retrieval       ████████████████████████    20.0 ms  fts (cached)\n"
-        "    1200 tokens read, 80 written, 0.0032 USD\n  ! no customer data\n",
+        ("  retrieval       ████████████████████████    20.0 ms  fts (cached)\n"
+         "    1200 tokens read, 80 written, 0.0032 USD\n  ! no customer data\n"),
         "  generation      not done\n",
         " 41.7 ms\n",
         "state           completed_with_flags\n",
