@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from harness import PROGRAM, ROOT, Stack, http, wait_until
 
@@ -107,8 +108,13 @@ class Fleet(Stack):
     def is_settled(self, role):
         """The group has exactly the members that are there, and no rebalance is under way."""
         wanted = sum(member.wanted for member in self.of(role))
-        groups = AdminClient({"bootstrap.servers": self.brokers}).list_groups(self.prefix + role, 20) if wanted else []
-        return not wanted or any(group.state == "Stable" and len(group.members) == wanted for group in groups)
+        if wanted == 0:
+            return True
+        try:
+            groups = AdminClient({"bootstrap.servers": self.brokers}).list_groups(self.prefix + role, 20)
+        except KafkaException:
+            return False  # the coordinator is not there yet
+        return any(group.state == "Stable" and len(group.members) == wanted for group in groups)
 
     def is_ready(self, member):
         try:

@@ -4,7 +4,7 @@ import random
 import time
 
 from fleet import WORKERS, crash_points
-from harness import wait_until
+from harness import http, wait_until
 from history import History
 from load import Users
 from trial import FULL, ReaderProcess, scaled
@@ -76,8 +76,14 @@ class Killer:
 
 
 def keep_notifying(trial):
-    """A document changes: kb-sync has something to do."""
+    """A document changes, and kb-sync is told: it has something to do."""
     (trial.fleet.kb / "news.md").write_text(f"# News\n\nThis is what is new at {time.time()}.\n")
+    for gateway in (1, 2):
+        try:
+            if http("POST", trial.fleet.url(gateway) + "/kb/sync", {}).status == 200:
+                return
+        except OSError:
+            pass  # it was just killed: then the other one
 
 
 def test_kills(trial, kafka, model):
