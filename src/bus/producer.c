@@ -102,6 +102,9 @@ static bool open_client(struct bus_producer *producer, struct error *err)
         return false;
     }
     kafka_conf_producer(kconf);
+    /* With several, librdkafka may take the retry of a record that never arrived for a duplicate: see
+     * sender.c. What is published here has no transaction to be sent again in. */
+    kafka_conf_set(kconf, "max.in.flight.requests.per.connection", "1");
     /* The embedded broker collapses under one request a record. */
     kafka_conf_set(kconf, "linger.ms", conf_bool(producer->conf, CONF_KAFKA_EMBEDDED) ? "1" : "0");
     kafka_conf_set_int(kconf, "message.timeout.ms", conf_int(producer->conf, CONF_KAFKA_DELIVERY_TIMEOUT));

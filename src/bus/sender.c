@@ -20,7 +20,12 @@ static void delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void
     struct sender *sender = opaque;
     struct batch_output *output = message->_private;
     output->code = message->err;
-    output->acked = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < 0) {
+        /* The broker called a retry a duplicate, and librdkafka believes it. On a new partition that may be
+         * of a record that never arrived, when a later request was taken first: it is sent again. */
+        output->code = RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    }
+    output->acked = output->code == RD_KAFKA_RESP_ERR_NO_ERROR;
     output->sent = false;
     sender->in_flight--;
 }
