@@ -129,8 +129,7 @@ static bool open_producer(struct dead *dead, struct error *err)
     kafka_conf_set(kconf, "max.in.flight.requests.per.connection", "1"); /* see producer.c */
     kafka_conf_set(kconf, "linger.ms", dead->embedded ? "1" : "0");
     kafka_conf_set(kconf, "topic.metadata.propagation.max.ms", "2000");
-    if (dead->embedded) { /* its sockets: one request at a time, see the committer's producer */
-        kafka_conf_set(kconf, "max.in.flight.requests.per.connection", "1");
+    if (dead->embedded) {
         kafka_conf_set_int(kconf, "message.timeout.ms", PATIENCE_MS);
     } else {
         char id[KAFKA_NAME_SIZE];
