@@ -44,6 +44,9 @@ static bool once_open(struct delivery *delivery, struct error *err)
 
 static void once_close(struct delivery *delivery)
 {
+    if (!delivery->sender.producer) { /* it could not be made anew */
+        return;
+    }
     /* What was given up in the middle must not hold up its readers until the broker's time-out. */
     rd_kafka_error_t *error = rd_kafka_abort_transaction(delivery->sender.producer, CLOSE_ABORT_MS);
     if (error) {
