@@ -522,3 +522,38 @@ bool dead_commit(struct dead *dead, const struct dead_commit *commit, size_t *re
     } while (!ok && strcmp(err->code, ABORTED) == 0 && pause_before_retry(dead));
     return ok;
 }
+
+/* ---- removing ---- */
+
+static bool removed(rd_kafka_event_t *event, const char *topic, struct error *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const rd_kafka_topic_partition_list_t *ends =
+            rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
+        code = ends->cnt == 1 ? ends->elems[0].err : RD_KAFKA_RESP_ERR__BAD_MSG;
+    }
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, topic);
+}
+
+bool dead_remove(struct dead *dead, int32_t partition, int64_t offset, struct error *err)
+{
+    if (dead->embedded) {
+        return true;
+    }
+    rd_kafka_topic_partition_list_t *below = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(below, dead->topic, partition)->offset = offset;
+    rd_kafka_DeleteRecords_t *wanted = rd_kafka_DeleteRecords_new(below);
+    rd_kafka_topic_partition_list_destroy(below);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(dead->consumer);
+    rd_kafka_DeleteRecords(dead->consumer, &wanted, 1, NULL, queue);
+    rd_kafka_DeleteRecords_destroy(wanted);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, REQUEST_TIMEOUT_MS);
+    bool ok = event ? removed(event, dead->topic, err)
+                    : error_set(err, ERROR_RETRY, "broker_unavailable", "%s: no answer", dead->topic);
+    if (event) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    return ok;
+}

@@ -60,4 +60,8 @@ struct dead_commit {
  * "given_up". ERROR_FATAL "fenced": someone else changes this stage's letters now. */
 bool dead_commit(struct dead *dead, const struct dead_commit *commit, size_t *refused, struct error *err);
 
+/* Takes the letters below `offset` out of the partition for good; all of them must be handled. The embedded
+ * broker keeps them. False: they are still there, which does no harm. */
+bool dead_remove(struct dead *dead, int32_t partition, int64_t offset, struct error *err);
+
 #endif

@@ -215,7 +215,8 @@ static bool retention_differs(const struct topic_state *state)
 /* Whether records would be lost or refused: the rest is a matter of taste and disk. */
 static bool harmful(const struct topic_state *state)
 {
-    bool short_kept = state->retention_ms >= 0 && state->retention_ms < state->topic->retention_ms;
+    bool short_kept = state->retention_ms >= 0 &&
+                      (state->topic->retention_ms < 0 || state->retention_ms < state->topic->retention_ms);
     return state->partitions == 0 || state->compacted || state->max_bytes < state->topic->max_bytes ||
            short_kept;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define FOREVER INT64_C(-1) /* a letter keeps the time of its record, so age says nothing: it goes when it is handled */
 #define MINUTE INT64_C(60000)
 #define DAY (24 * 60 * MINUTE)
 #define KIB 1024
@@ -16,11 +17,11 @@ const struct bus_topic bus_topics[] = {
     {TOPIC_REPLIES, 10 * MINUTE, MIB},
     {TOPIC_FEEDBACK, 7 * DAY, 256 * KIB},
     {TOPIC_KB_NOTIFICATIONS, 7 * DAY, 256 * KIB},
-    {"classifier.dead", 14 * DAY, 2 * MIB},
-    {"retriever.dead", 14 * DAY, 2 * MIB},
-    {"generator.dead", 14 * DAY, 2 * MIB},
-    {"kb-sync.dead", 14 * DAY, 2 * MIB},
-    {"logger.dead", 14 * DAY, 2 * MIB},
+    {"classifier.dead", FOREVER, 2 * MIB},
+    {"retriever.dead", FOREVER, 2 * MIB},
+    {"generator.dead", FOREVER, 2 * MIB},
+    {"kb-sync.dead", FOREVER, 2 * MIB},
+    {"logger.dead", FOREVER, 2 * MIB},
     {NULL, 0, 0},
 };
 

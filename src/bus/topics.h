@@ -19,7 +19,7 @@
 
 struct bus_topic {
     const char *name; /* logical */
-    int64_t retention_ms;
+    int64_t retention_ms; /* -1: until they are removed */
     int32_t max_bytes;
 };
 extern const struct bus_topic bus_topics[];               /* ends with a NULL name */

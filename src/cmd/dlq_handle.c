@@ -218,6 +218,18 @@ static bool on_letter(void *arg, const struct bus_record *record)
 
 /* ---- all of a stage ---- */
 
+/* What is handled up to the first letter that waits need not be kept. */
+static void remove_handled(struct handling *handling)
+{
+    struct error err = {0};
+    int64_t position = window_position(&handling->marks.window);
+    if (!handling->args->dry_run && position > dead_partition(handling->dead, handling->partition)->low &&
+        !dead_remove(handling->dead, handling->partition, position, &err)) {
+        log_warn("handled dead letters were not removed", LOG_STR("stage", handling->args->stage->name),
+            LOG_INT("partition", handling->partition), LOG_STR("code", err.code), LOG_STR("error", err.text));
+    }
+}
+
 static void handle_partition(struct handling *handling, int32_t partition)
 {
     struct error err = {0};
@@ -227,6 +239,7 @@ static void handle_partition(struct handling *handling, int32_t partition)
         int64_t from = dlq_first_waiting(&handling->marks, handling->dead, partition);
         ok = dead_read(handling->dead, partition, from, on_letter, handling, &err);
         flush_chunk(handling);
+        remove_handled(handling);
     }
     if (!ok && !handling->stopped) {
         handling->stopped = true;
