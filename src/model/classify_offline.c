@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
-#include "base/utf8.h"
 #include "model/mood.h"
 #include "model/text.h"
+#include "model/ticket_text.h"
 
 #define MODEL_NAME "offline-rules/1"
-#define MAX_TEXT 24000 /* bytes of a ticket that are read: what matters is said early */
 #define MAX_WORDS 3000
 #define SUBJECT_BOOST 1.6
 #define REPEAT_BOOST 0.25  /* a keyword's second and third mention */
@@ -42,24 +41,9 @@ struct score {
     size_t top_count;
 };
 
-/* Subject, description, then what the customer said since. */
 static void read_ticket(struct arena *arena, const struct msg_ticket *ticket, struct reading *out)
 {
-    struct buf text;
-    buf_init(&text, MAX_TEXT * 2);
-    buf_append(&text, ticket->subject, utf8_clip(ticket->subject, 2000));
-    out->subject_end = text.len;
-    buf_puts(&text, "\n");
-    buf_append(&text, ticket->description, utf8_clip(ticket->description, MAX_TEXT - 4000));
-    for (size_t i = ticket->messages_count; i > 0 && text.len < MAX_TEXT; i--) {
-        const struct msg_message *message = &ticket->messages[i - 1];
-        if (message->role == MSG_ROLE_CUSTOMER) {
-            buf_puts(&text, "\n");
-            buf_append(&text, message->text, utf8_clip(message->text, 4000));
-        }
-    }
-    out->text = arena_strndup(arena, buf_text(&text), text.len);
-    buf_fini(&text);
+    out->text = ticket_text(arena, ticket, &out->subject_end);
     out->words = text_words(arena, out->text, MAX_WORDS, &out->count);
 }
 

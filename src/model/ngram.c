@@ -7,7 +7,7 @@
 
 #define LETTERS_MIN 2
 #define LETTERS_MAX 5
-#define PAIR_WINDOW 8     /* words; further apart they seldom belong together */
+#define PAIR_WINDOW 16    /* words; further apart they seldom belong together */
 #define WORD_MAX_BYTES 64 /* of a word that are read: an encoded file in a ticket is no text */
 
 #define FNV_OFFSET 2166136261u

@@ -239,6 +239,9 @@ double text_model_threshold(const struct text_model *model)
 
 /* ---- guessing ---- */
 
+/* What each block counts for; pairs say the most, found by cross-validation. */
+static const float block_lengths[NGRAM_BLOCKS] = {[NGRAM_WORD] = 1, [NGRAM_PAIR] = 1.5, [NGRAM_LETTERS] = 1};
+
 void text_model_weigh(struct ngram *ngrams, const float *idf, size_t count)
 {
     float length[NGRAM_BLOCKS] = {0};
@@ -247,7 +250,7 @@ void text_model_weigh(struct ngram *ngrams, const float *idf, size_t count)
         length[ngrams[i].block] += ngrams[i].weight * ngrams[i].weight;
     }
     for (size_t b = 0; b < NGRAM_BLOCKS; b++) {
-        length[b] = length[b] > 0 ? 1 / sqrtf(length[b] * NGRAM_BLOCKS) : 0;
+        length[b] = length[b] > 0 ? block_lengths[b] / sqrtf(length[b] * NGRAM_BLOCKS) : 0;
     }
     for (size_t i = 0; i < count; i++) {
         ngrams[i].weight *= length[ngrams[i].block];

@@ -50,7 +50,7 @@ void text_model_seal(void *bytes, size_t len);
 /* ---- what training shares with guessing ---- */
 
 struct ngram;
-/* Each feature's value: its weight by `idf` (one for each), every block brought to length one. */
+/* Each feature's value: its weight by `idf` (one for each), every block brought to a length of its own. */
 void text_model_weigh(struct ngram *ngrams, const float *idf, size_t count);
 /* The first and second best of `count` scores. */
 void text_model_best(const float *scores, size_t count, struct text_guess *guess);

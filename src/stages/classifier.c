@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "model/classify.h"
+#include "model/classify_local.h"
 #include "stages/stage.h"
 
 struct classifier {
@@ -16,8 +16,13 @@ static void *classifier_open(const struct stage_env *env, struct error *err)
     if (taxonomy == NULL) {
         return NULL;
     }
+    struct classify_model *model =
+        classify_local_new(taxonomy, conf_text(env->conf, CONF_CLASSIFIER_MODEL), err);
+    if (model == NULL) {
+        return NULL;
+    }
     struct classifier *classifier = xcalloc(1, sizeof *classifier);
-    classifier->model = classify_offline_new(taxonomy);
+    classifier->model = model;
     classifier->hint_override = conf_number(env->conf, CONF_CLASSIFIER_HINT_OVERRIDE);
     return classifier;
 }
