@@ -13,6 +13,7 @@ struct local {
     const struct taxonomy *taxonomy;
     struct text_model *model;
     const struct taxonomy_category **categories; /* of the model's labels */
+    bool shipped;                                /* small: made of sentences, not of the operator's tickets */
     char name[32];
 };
 
@@ -33,7 +34,25 @@ static const struct taxonomy_category *find_category(const struct taxonomy *taxo
     return NULL;
 }
 
-/* The model's word in place of the rules' one. */
+/* The shipped model and the keywords know about as much, and not the same: the surer one wins. Their
+ * agreement counts as independent evidence, their quarrel costs half of what the loser is sure of. A model of
+ * the operator's own tickets is not overruled by keywords. */
+static bool weigh(const struct local *local, const struct text_guess *guess, bool agreed, double *confidence)
+{
+    double rules = *confidence, guessed = guess->confidence;
+    if (!local->shipped) {
+        *confidence = guessed;
+        return true;
+    }
+    if (agreed) {
+        *confidence = 1 - (1 - guessed) * (1 - rules);
+        return true;
+    }
+    bool wins = guessed >= rules;
+    *confidence = wins ? guessed * (1 - rules / 2) : rules * (1 - guessed / 2);
+    return wins;
+}
+
 static void take_guess(
     const struct asked *asked, const struct text_guess *guess, struct classify_result *result)
 {
@@ -42,14 +61,13 @@ static void take_guess(
     struct msg_classification *classification = &result->classification;
     const struct taxonomy_category *category = local->categories[guess->label];
     bool agreed = strcmp(category->name, classification->category) == 0;
-    if (!agreed) {
+    bool wins = weigh(local, guess, agreed, &classification->confidence);
+    if (wins && !agreed) {
         classification->category = arena_strdup(arena, category->name);
         classification->department = arena_strdup(arena, category->department);
     }
-    classification->confidence = guess->confidence;
-    classification->reasoning_snippet = arena_printf(arena,
-        "%s: learned from examples, %.0f %% sure, next %s; by rules %s", category->name,
-        100 * guess->confidence, local->categories[guess->second]->name, classification->reasoning_snippet);
+    classification->reasoning_snippet = arena_printf(arena, "%s; by examples %s, %.0f %% sure; by rules %s",
+        classification->category, category->name, 100 * guess->confidence, classification->reasoning_snippet);
 }
 
 /* What no example resembles is left to the rules, and nobody is told that it is certain. */
@@ -119,19 +137,19 @@ static bool match_labels(struct local *local, struct error *err)
 struct classify_model *classify_local_new(struct taxonomy *taxonomy, const char *path, struct error *err)
 {
     static const struct classify_driver driver = {.start = local_start, .free = local_free};
-    bool shipped = path[0] == '\0';
     struct local *local = xcalloc(1, sizeof *local);
     local->taxonomy = taxonomy;
+    local->shipped = path[0] == '\0';
     local->rules = classify_offline_new(taxonomy);
-    local->model = shipped ? text_model_parse(text_model_shipped,
-                                 (size_t)(text_model_shipped_end - text_model_shipped), err)
-                           : text_model_load(path, err);
+    local->model = local->shipped ? text_model_parse(text_model_shipped,
+                                        (size_t)(text_model_shipped_end - text_model_shipped), err)
+                                  : text_model_load(path, err);
     if (local->model != NULL && match_labels(local, err)) {
         (void)snprintf(local->name, sizeof local->name, "local/%s", text_model_version(local->model));
         return classify_model_new(&driver, local);
     }
     struct classify_model *rules = NULL;
-    if (shipped && local->model != NULL) { /* a taxonomy of the operator's own: nothing is wrong */
+    if (local->shipped && local->model != NULL) { /* a taxonomy of the operator's own: nothing is wrong */
         rules = local->rules;
         local->rules = NULL;
     }
