@@ -34,6 +34,8 @@ void classify_start(
     struct classify_model *model, const struct classify_request *request, classify_done *done, void *arg);
 void classify_free(struct classify_model *model); /* no request is under way; NULL is fine */
 
+#define CLASSIFY_NO_EVIDENCE 0.3 /* the rules' confidence when nothing speaks for any category */
+
 /* The model that needs nothing installed: rules over the taxonomy's keywords. Owns `taxonomy` from now on. */
 struct classify_model *classify_offline_new(struct taxonomy *taxonomy);
 

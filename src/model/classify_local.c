@@ -39,7 +39,7 @@ static const struct taxonomy_category *find_category(const struct taxonomy *taxo
  * the operator's own tickets is not overruled by keywords. */
 static bool weigh(const struct local *local, const struct text_guess *guess, bool agreed, double *confidence)
 {
-    double rules = *confidence, guessed = guess->confidence;
+    double rules = *confidence > CLASSIFY_NO_EVIDENCE ? *confidence : 0, guessed = guess->confidence;
     if (!local->shipped) {
         *confidence = guessed;
         return true;

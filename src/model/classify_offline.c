@@ -14,7 +14,6 @@
 #define MAX_WORDS 3000
 #define SUBJECT_BOOST 1.6
 #define REPEAT_BOOST 0.25  /* a keyword's second and third mention */
-#define NO_EVIDENCE 0.3    /* confidence in the fallback when nothing speaks for anything */
 #define EVIDENCE_SCALE 3.0 /* weight that makes us two thirds sure */
 #define MAX_EVIDENCE 4
 
@@ -177,8 +176,8 @@ static void offline_start(void *state, const struct classify_request *request, c
             .department = arena_strdup(arena, category->department),
             .priority = mood.priority,
             .sentiment = mood.sentiment,
-            .confidence =
-                scores[best].total > 0 ? confidence_of(scores, taxonomy->category_count, best) : NO_EVIDENCE,
+            .confidence = scores[best].total > 0 ? confidence_of(scores, taxonomy->category_count, best)
+                                                 : CLASSIFY_NO_EVIDENCE,
             .reasoning_snippet = explain(arena, category, &scores[best], &mood)},
         .priority_confidence = mood.priority_confidence,
         .model = MODEL_NAME,
