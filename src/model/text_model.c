@@ -49,29 +49,37 @@ static bool is_sane(float value)
     return value >= -1e6f && value <= 1e6f;
 }
 
+/* The length that a file with this head has; 0 when its numbers are wrong, as `err` says. */
+static uint64_t file_length(const struct text_model_head *head, struct error *err)
+{
+    uint32_t stride = (head->labels + TEXT_MODEL_STRIDE - 1) / TEXT_MODEL_STRIDE * TEXT_MODEL_STRIDE;
+    if (head->labels < 2 || head->labels > TEXT_MODEL_MAX_LABELS || head->stride != stride) {
+        invalid(err, "wrong number of labels");
+        return 0;
+    }
+    if (head->label_bytes % 16 != 0 || head->label_bytes > head->labels * (TEXT_MODEL_LABEL_BYTES + 1) + 16) {
+        invalid(err, "wrong length of the labels");
+        return 0;
+    }
+    if (head->features == 0 || head->features > TEXT_MODEL_MAX_FEATURES ||
+        (head->slots & (head->slots - 1)) != 0 || head->slots < 2 * head->features ||
+        head->slots > 8 * TEXT_MODEL_MAX_FEATURES) {
+        invalid(err, "wrong number of features");
+        return 0;
+    }
+    uint64_t of_features = sizeof(struct text_model_feature) + head->stride;
+    return sizeof *head + head->label_bytes + (uint64_t)head->slots * sizeof(struct text_model_slot) +
+           head->features * of_features + head->stride * sizeof(float);
+}
+
 static bool check_head(const struct text_model_head *head, size_t len, struct error *err)
 {
     if (head->order != TEXT_MODEL_ORDER) {
         return invalid(err, "made on a machine of another byte order");
     }
-    uint32_t stride = (head->labels + TEXT_MODEL_STRIDE - 1) / TEXT_MODEL_STRIDE * TEXT_MODEL_STRIDE;
-    if (head->labels < 2 || head->labels > TEXT_MODEL_MAX_LABELS || head->stride != stride) {
-        return invalid(err, "wrong number of labels");
-    }
-    if (head->label_bytes % 16 != 0 || head->label_bytes > head->labels * (TEXT_MODEL_LABEL_BYTES + 1) + 16) {
-        return invalid(err, "wrong length of the labels");
-    }
-    if (head->features == 0 || head->features > TEXT_MODEL_MAX_FEATURES ||
-        (head->slots & (head->slots - 1)) != 0 || head->slots < 2 * head->features ||
-        head->slots > 8 * TEXT_MODEL_MAX_FEATURES) {
-        return invalid(err, "wrong number of features");
-    }
-    uint64_t whole = sizeof *head + head->label_bytes +
-                     (uint64_t)head->slots * sizeof(struct text_model_slot) +
-                     (uint64_t)head->features * sizeof(struct text_model_feature) +
-                     (uint64_t)head->stride * sizeof(float) + (uint64_t)head->features * head->stride;
+    uint64_t whole = file_length(head, err);
     if (whole != len) {
-        return invalid(err, "shorter or longer than it says");
+        return whole > 0 ? invalid(err, "shorter or longer than it says") : error_false();
     }
     bool sane = is_sane(head->threshold) && is_sane(head->unseen_idf) && head->unseen_idf >= 0;
     for (size_t i = 0; i < 3; i++) {

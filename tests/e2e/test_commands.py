@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 
+import psycopg2
 import pytest
 
 from harness import PROGRAM, ROOT, SAMPLE, sample_ticket, ticket
@@ -108,6 +109,73 @@ def test_import_names_bad_rows(embedded, tmp_path):
     path.write_text((SAMPLE / "customers.csv").read_text().splitlines()[0] + "\n,broken\n")
     done = embedded.run("import", "customers", str(path))
     assert done.returncode == 1 and "2" in done.stderr + done.stdout
+
+
+def test_train_from_a_file_and_classify_with_the_model(tmp_path):
+    model = tmp_path / "own.model"
+    done = helpdesk("train", "--from", str(ROOT / "deploy" / "examples.csv"), "--out", str(model))
+    assert done.returncode == 0, done.stderr
+    for word in ("billing", "precision", "accuracy", "calibration error", str(model)):
+        assert word in done.stdout, (word, done.stdout)
+    again = tmp_path / "again.model"
+    helpdesk("train", "--from", str(ROOT / "deploy" / "examples.csv"), "--out", str(again))
+    assert again.read_bytes() == model.read_bytes()
+    record = json.dumps({"ticket": {"ticket_id": "T-1", "customer_external_id": "C-1", "subject": "Colis",
+                                    "description": "Le colis n'est pas arrivé, où est la livraison ?"}})
+    tried = helpdesk("try", "classifier", stdin=record, env={"HELPDESK_CLASSIFIER_MODEL": str(model)})
+    assert json.loads(tried.stdout)["classification"]["category"] == "shipping"
+    model.write_bytes(model.read_bytes()[:-1])
+    tried = helpdesk("try", "classifier", stdin=record, env={"HELPDESK_CLASSIFIER_MODEL": str(model)})
+    assert tried.returncode != 0 and str(model) in tried.stderr and "hash" in tried.stderr
+
+
+@pytest.mark.parametrize("text, words", [
+    ("subject,description\nA,b\n", ["category"]),
+    ("category,description\n" + "billing,An invoice\n" * 5 + "other,Hello\n" * 4, ['"other" has 4', "at least 5"]),
+    ("category,description\n" + "billing,An invoice\n" * 9, ["at least two"]),
+    ("category,description\n,An invoice\n", ["no ticket has a category"]),
+])
+def test_train_refuses_too_little(tmp_path, text, words):
+    path, model = tmp_path / "tickets.csv", tmp_path / "own.model"
+    path.write_text(text)
+    done = helpdesk("train", "--from", str(path), "--out", str(model))
+    assert done.returncode == 1 and not model.exists()
+    for word in words:
+        assert word in done.stderr, (word, done.stderr)
+
+
+def test_train_names_bad_rows_and_unknown_categories(tmp_path):
+    path, model = tmp_path / "tickets.csv", tmp_path / "own.model"
+    path.write_text("category,description\n" + "billing,An invoice\nvacation,A day off\n" * 6 + "billing,\n")
+    done = helpdesk("train", "--from", str(path), "--out", str(model))
+    assert done.returncode == 1 and model.exists()
+    assert f"{path}:14: description" in done.stderr and '"vacation" is not in the taxonomy' in done.stderr
+
+
+def test_train_from_corrected_feedback(postgres, tmp_path):
+    url = postgres.make_database("train")
+    env = {"DATABASE_URL": url, "HELPDESK_TENANT": "acme"}
+    assert helpdesk("migrate", "up", env=env).returncode == 0
+    model = tmp_path / "own.model"
+    nothing = helpdesk("train", "--feedback", "--out", str(model), env=env)
+    assert nothing.returncode == 1 and "corrected.category" in nothing.stderr
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        for tenant in ("acme", "other"):
+            for n in range(24):
+                text = ["The invoice number {} is wrong", "Parcel {} is late"][n % 2].format(n)
+                cursor.execute("INSERT INTO tickets (tenant, ticket_id, customer_external_id, subject, description, channel,"
+                               " created_at, received_at) VALUES (%s, %s, 'C-1', 'Hello', %s, 'api', now(), now())", (tenant, f"T-{n:02}", text))
+                # the first word on each was wrong: the last one counts
+                for at, category in enumerate(["technical", ["billing", "shipping"][n % 2] if tenant == "acme" else "account"]):
+                    cursor.execute("INSERT INTO feedback (tenant, feedback_id, ticket_id, received_at, corrected_category)"
+                                   " VALUES (%s, %s, %s, now() + %s * interval '1 s', %s)",
+                                   (tenant, f"F-{n}-{at}", f"T-{n:02}", at, category))
+    connection.close()
+    done = helpdesk("train", "--feedback", "--out", str(model), env=env)
+    assert done.returncode == 0, done.stderr
+    assert "24 tickets" in done.stdout and "technical" not in done.stdout and "account" not in done.stdout
+    assert "accuracy             100.0 %" in done.stdout
 
 
 def test_ask_renders_an_answer(embedded):

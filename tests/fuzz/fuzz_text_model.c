@@ -25,8 +25,8 @@ static void guess(const struct text_model *model, const char *text)
     arena_free(arena);
 }
 
-/* The head of the smallest model that is good, so that mutations reach what comes after it. */
-static void make_head(uint8_t *bytes, size_t size)
+/* Magic, byte order and hash made right, so that mutations reach what comes after them. */
+static void mend_head(uint8_t *bytes, size_t size)
 {
     struct text_model_head *head = (struct text_model_head *)bytes;
     memcpy(head->magic, TEXT_MODEL_MAGIC, sizeof(head->magic));
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena *arena = arena_new(0);
     const char *text = utf8_repair(arena, (const char *)data, size);
     if (size >= sizeof(struct text_model_head)) {
-        make_head(bytes, size);
+        mend_head(bytes, size);
     }
     struct text_model *model = text_model_parse(bytes, size, &err);
     if (model != NULL) {
