@@ -180,13 +180,10 @@ def test_hostile_tickets_steer_neither_page_nor_terminal(server, tmp_path):
 
 
 def test_tokens_and_money_of_a_real_call(server):
-    model = FakeModel()
-    env = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": model.key, "HELPDESK_MODEL_DRAFT": model.name,
-           "HELPDESK_MODEL_PRICE_INPUT": "2", "HELPDESK_MODEL_PRICE_OUTPUT": "4"}
-    try:
+    with FakeModel() as model:
+        env = {**model.settings, "HELPDESK_MODEL_PRICE_INPUT": "2", "HELPDESK_MODEL_PRICE_OUTPUT": "4"}
         done = evaluate(server, "--json", "--limit", "5", "--per-day", "10", env=env)
-    finally:
-        model.stop()
+        assert model.stats()["problems"] == [] and model.stats()["calls"] >= 5
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["tickets"] == 5
