@@ -220,6 +220,7 @@ static int run(struct evaluate *evaluate, const struct options *options)
     }
     tell_notes(evaluate);
     const char *server = conf_text(evaluate->current, CONF_DATABASE_URL);
+    evaluate_hold_signals(true);
     struct evaluate_db *db = evaluate_db_make(server, evaluate->arena, &err);
     bool ok = db != NULL && evaluate_run(evaluate, evaluate_db_url(db), &err);
     struct error left = {0};
@@ -227,6 +228,7 @@ static int run(struct evaluate *evaluate, const struct options *options)
     if (!evaluate_db_remove(db, &left)) {
         code = cmd_fail(1, NAME, "%s", left.text);
     }
+    evaluate_hold_signals(false);
     return ok && tell(evaluate, options) != 0 ? 1 : code;
 }
 

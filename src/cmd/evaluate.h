@@ -91,6 +91,10 @@ const char *evaluate_db_url(const struct evaluate_db *db);
 /* Drops it, whoever is connected. False: `err` names it. NULL is fine. */
 bool evaluate_db_remove(struct evaluate_db *db, struct error *err);
 
+/* While `held`, SIGINT and SIGTERM wait: around making and dropping the database, which would else be left
+ * behind. evaluate_run lets them through while it runs, and holds them again before it returns. */
+void evaluate_hold_signals(bool held);
+
 /* Fills the knowledge base of `url` from the folder and takes every ticket through the stages. False: `err`;
  * code "interrupted" after SIGINT or SIGTERM. */
 bool evaluate_run(struct evaluate *evaluate, const char *url, struct error *err);

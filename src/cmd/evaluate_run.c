@@ -1,4 +1,5 @@
 /* Every ticket through the stages as they run in production, many at once, without a broker. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,7 +36,8 @@ struct run {
     size_t next;
     size_t finished;
     int under_way;
-    bool over; /* what comes back now is dropped */
+    bool syncing; /* the knowledge base is being filled: the loop runs until that has ended */
+    bool over;    /* what comes back now is dropped */
     struct error err;
 };
 
@@ -59,7 +61,9 @@ static void end_run(struct run *run, const struct error *err)
         run->err = *err;
     }
     run->over = true;
-    loop_stop(run->loop, 0);
+    if (!run->syncing) {
+        loop_stop(run->loop, 0);
+    }
 }
 
 static void show_progress(void *arg)
@@ -288,7 +292,9 @@ static void on_synced(
 {
     struct run *run = arg;
     struct error problem = {0};
-    if (run->over) {
+    run->syncing = false;
+    if (run->over) { /* interrupted */
+        end_run(run, NULL);
         return;
     }
     if (err != NULL || *why != '\0') {
@@ -343,6 +349,7 @@ static bool open_all(struct run *run, const char *url, struct error *err)
     evaluate->in_flight = remote ? AT_ONCE_REMOTE : AT_ONCE_LOCAL;
     run->loop = loop_new(OFFLOAD_THREADS);
     loop_on_shutdown(run->loop, on_shutdown, run);
+    evaluate_hold_signals(false);
     const struct db_options options = {.url = url,
         .connections = (int)conf_int(evaluate->conf, CONF_DATABASE_POOL),
         .query_timeout_ms = DB_QUERY_TIMEOUT_MS};
@@ -365,6 +372,7 @@ static bool open_all(struct run *run, const char *url, struct error *err)
 /* In the order that a worker keeps: nobody may be at work with what goes. */
 static void close_all(struct run *run)
 {
+    evaluate_hold_signals(true); /* the loop, which handles them, goes */
     run->over = true;
     loop_end_offload(run->loop);
     if (run->progress != NULL) {
@@ -387,6 +395,15 @@ static void close_all(struct run *run)
     loop_free(run->loop);
 }
 
+void evaluate_hold_signals(bool held)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(held ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+}
+
 bool evaluate_run(struct evaluate *evaluate, const char *url, struct error *err)
 {
     struct run run = {.evaluate = evaluate};
@@ -397,6 +414,7 @@ bool evaluate_run(struct evaluate *evaluate, const char *url, struct error *err)
             .stopped = is_over,
             .done = on_synced,
             .arg = &run};
+        run.syncing = true;
         kb_sync_run(&run.sync, &request);
         (void)loop_run(run.loop);
     }
