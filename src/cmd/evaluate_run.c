@@ -388,8 +388,9 @@ static void close_all(struct run *run)
         classifier_step.close(run->current);
     }
     db_free(run->db);
-    while (run->jobs != NULL) {
-        job_free(run->jobs);
+    for (struct job *job = run->jobs, *later; job != NULL; job = later) {
+        later = job->later;
+        job_free(job);
     }
     blob_close(run->source);
     loop_free(run->loop);

@@ -198,7 +198,7 @@ BUSY = "SELECT 1 FROM pg_stat_activity WHERE datname LIKE 'helpdesk_evaluate%' A
 
 
 @pytest.mark.parametrize("query", ["SELECT 1 FROM pg_database WHERE datname LIKE 'helpdesk_evaluate%'",
-                                   BUSY + "'%kb_documents%'", BUSY + "'%FROM customers%'"],
+                                   BUSY + "'%kb_documents%'", BUSY + "'%FROM orders%'"],
                          ids=["made", "documents", "tickets"])
 def test_an_interrupt_cleans_up(server, tmp_path, query):
     path = tmp_path / "many.csv"
