@@ -8,8 +8,7 @@
 
 static bool invalid(struct error *err, const char *entry, size_t len, const char *right)
 {
-    return error_set(
-        err, ERROR_FATAL, "setting_invalid", "%s: \"%.*s\" %s", SETTING, (int)len, entry, right);
+    return error_set(err, ERROR_FATAL, "setting_invalid", "%s: \"%.*s\" %s", SETTING, (int)len, entry, right);
 }
 
 static bool read_share(const char *text, size_t len, double *out)

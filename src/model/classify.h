@@ -37,7 +37,8 @@ typedef void classify_done(void *arg, const struct classify_result *result, cons
 /* `request` is borrowed until `done`. */
 void classify_start(
     struct classify_model *model, const struct classify_request *request, classify_done *done, void *arg);
-void classify_free(struct classify_model *model); /* requests under way end with an error, inside it; NULL is fine */
+void classify_free(
+    struct classify_model *model); /* requests under way end with an error, inside it; NULL is fine */
 
 /* The model that needs nothing installed: rules over the taxonomy's keywords. Owns `taxonomy` from now on. */
 struct classify_model *classify_offline_new(struct taxonomy *taxonomy);

@@ -74,10 +74,9 @@ bool classify_answer_read(struct arena *arena, const char *content, size_t len,
 {
     *out = (struct classify_answer){0};
     cJSON *json = json_parse(content, len, NULL);
-    bool ok = cJSON_IsObject(json)
-                  ? read_category(json, taxonomy, out, err) && read_mood(json, out, err) &&
-                        read_confidence(json, out, err) && read_reason(arena, json, out, err)
-                  : unusable(err, "it must be one JSON object and nothing else");
+    bool ok = cJSON_IsObject(json) ? read_category(json, taxonomy, out, err) && read_mood(json, out, err) &&
+                                         read_confidence(json, out, err) && read_reason(arena, json, out, err)
+                                   : unusable(err, "it must be one JSON object and nothing else");
     cJSON_Delete(json);
     return ok;
 }

@@ -59,8 +59,7 @@ struct asking {
 static void finish(struct asking *asking, struct classify_result *result, const char *degraded)
 {
     if (degraded) {
-        const char **longer =
-            arena_array(asking->request.arena, result->degraded_count + 1, sizeof(*longer));
+        const char **longer = arena_array(asking->request.arena, result->degraded_count + 1, sizeof(*longer));
         for (size_t i = 0; i < result->degraded_count; i++) {
             longer[i] = result->degraded[i];
         }
@@ -193,8 +192,7 @@ static void on_local(void *arg, const struct classify_result *result, const stru
         asking->done(asking->arg, result, err);
         return;
     }
-    const struct draft_request wanted = {
-        .arena = asking->request.arena, .ticket = asking->request.ticket};
+    const struct draft_request wanted = {.arena = asking->request.arena, .ticket = asking->request.ticket};
     metric_add(owner->asked, 1);
     asking->local = *result;
     asking->input_tokens = result->input_tokens;
@@ -236,8 +234,8 @@ static void make_texts(struct classify_chat *owner)
     for (size_t i = 0; i < owner->taxonomy->category_count; i++) {
         const struct taxonomy_category *category = &owner->taxonomy->categories[i];
         const char *description = category->description ? category->description : "";
-        buf_printf(&list, "%s- %s%s%s", i > 0 ? "\n" : "", category->name, description[0] ? ": " : "",
-            description);
+        buf_printf(
+            &list, "%s- %s%s%s", i > 0 ? "\n" : "", category->name, description[0] ? ": " : "", description);
         buf_putc(&names, i > 0 ? ',' : '[');
         json_put_string(&names, category->name);
     }
@@ -281,8 +279,8 @@ struct classify_model *classify_chat_new(struct loop *loop, const struct classif
         counter("helpdesk_classify_local_total", "Tickets that the local classifier was sure of");
     owner->unusable = counter(
         "helpdesk_classify_unusable_total", "Answers of models that could not be used as a classification");
-    owner->fallbacks = counter(
-        "helpdesk_classify_fallbacks_total", "Unsure local classifications in place of the model's");
+    owner->fallbacks =
+        counter("helpdesk_classify_fallbacks_total", "Unsure local classifications in place of the model's");
     prompt_version("classify", prompt_classify, owner->prompt_version);
     make_texts(owner);
     return classify_model_new(&driver, owner);
