@@ -34,7 +34,7 @@ def calm(server):
 def classify(server, fields, **env):
     """The event after the step, whose trace is its last."""
     event = {"ticket": {"ticket_id": f"c-{uuid.uuid4()}", "customer_external_id": "C-1", **fields}}
-    settings = {**server.settings, "HELPDESK_MODEL_CLASSIFY": server.model, "HELPDESK_MODEL_PRICE_INPUT": "3", "HELPDESK_MODEL_PRICE_OUTPUT": "15"}
+    settings = {**server.settings, "HELPDESK_MODEL_CLASSIFY": server.model, "HELPDESK_MODEL_PRICES": "test-model-*=3/15"}
     done = subprocess.run([PROGRAM, "try", "classifier"], input=json.dumps(event), env={**settings, **env}, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -182,7 +182,7 @@ def test_hostile_tickets_steer_neither_page_nor_terminal(server, tmp_path):
 
 def test_tokens_and_money_of_a_real_call(server):
     with FakeModel() as model:
-        env = {**model.settings, "HELPDESK_MODEL_PRICE_INPUT": "2", "HELPDESK_MODEL_PRICE_OUTPUT": "4"}
+        env = {**model.settings, "HELPDESK_MODEL_PRICES": "test-model-*=2/4"}
         done = evaluate(server, "--json", "--limit", "5", "--per-day", "10", env=env)
         assert model.stats()["problems"] == [] and model.stats()["calls"] >= 5
     assert done.returncode == 0, done.stderr
