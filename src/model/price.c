@@ -73,14 +73,16 @@ static bool search_list(struct search *search, const char *text, size_t len, str
     cJSON_ArrayForEach(row, models)
     {
         struct price price = {json_num(row, "input", -1), json_num(row, "output", -1)};
-        ok = ok && price.input >= 0 && price.output >= 0 && price.input <= PRICE_MAX && price.output <= PRICE_MAX;
+        ok = ok && price.input >= 0 && price.output >= 0 && price.input <= PRICE_MAX &&
+             price.output <= PRICE_MAX;
         if (ok) {
             offer(search, row->string, strlen(row->string), &price);
         }
     }
     cJSON_Delete(json);
     return ok || error_set(err, ERROR_FATAL, "setting_invalid",
-                     "the file of model.prices must be JSON like {\"models\": {\"ID\": {\"input\": 0.15, \"output\": "
+                     "the file of model.prices must be JSON like {\"models\": {\"ID\": {\"input\": 0.15, "
+                     "\"output\": "
                      "0.60}}}, in USD per million tokens");
 }
 
@@ -153,11 +155,12 @@ static const char *without_region(const char *model)
     return model;
 }
 
-bool price_find(const char *prices, const char *model, const char *base_url, struct price *out, struct error *err)
+bool price_find(
+    const char *prices, const char *model, const char *base_url, struct price *out, struct error *err)
 {
     struct search search = {.model = model};
-    bool read = prices[0] == '\0' || (strchr(prices, '=') ? search_rows(&search, prices, err)
-                                                           : search_file(&search, prices, err));
+    bool read = prices[0] == '\0' ||
+                (strchr(prices, '=') ? search_rows(&search, prices, err) : search_file(&search, prices, err));
     if (!read) {
         return false;
     }
@@ -169,7 +172,8 @@ bool price_find(const char *prices, const char *model, const char *base_url, str
     }
     if (search.best == 0 && !price_url_is_private(base_url)) {
         return error_set(err, ERROR_FATAL, "setting_missing",
-            "no price is known for model %.128s: set model.prices to %.128s=INPUT/OUTPUT, in USD per million tokens "
+            "no price is known for model %.128s: set model.prices to %.128s=INPUT/OUTPUT, in USD per million "
+            "tokens "
             "(0/0 when it costs nothing)",
             model, model);
     }

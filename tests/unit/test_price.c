@@ -22,7 +22,8 @@ static struct price found(const char *prices, const char *model, const char *url
     return price;
 }
 
-static void expect_none(const char *prices, const char *model, const char *url, const char *code, const char *says)
+static void expect_none(
+    const char *prices, const char *model, const char *url, const char *code, const char *says)
 {
     struct price price;
     struct error err = {0};
@@ -52,10 +53,11 @@ static void test_shipped_prices_know_regions(void **state)
 static void test_a_server_of_ones_own_is_free(void **state)
 {
     (void)state;
-    static const char *const own[] = {OWN, "http://localhost:11434/v1", "http://[::1]:8/v1", "http://10.2.3.4/v1",
-        "http://172.20.0.9/v1", "http://192.168.1.5:1/v1", "http://ollama:11434/v1", "http://[fd00::1]/v1"};
-    static const char *const others[] = {OPENAI, "http://172.32.0.1/v1", "http://11.0.0.1/v1", "http://[2001:db8::1]/v1",
-        "https://127.0.0.1.example.com/v1"};
+    static const char *const own[] = {OWN, "http://localhost:11434/v1", "http://[::1]:8/v1",
+        "http://10.2.3.4/v1", "http://172.20.0.9/v1", "http://192.168.1.5:1/v1", "http://ollama:11434/v1",
+        "http://[fd00::1]/v1"};
+    static const char *const others[] = {OPENAI, "http://172.32.0.1/v1", "http://11.0.0.1/v1",
+        "http://[2001:db8::1]/v1", "https://127.0.0.1.example.com/v1"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         assert_true(found("", "any", own[i]).output == 0);
     }
@@ -67,7 +69,8 @@ static void test_a_server_of_ones_own_is_free(void **state)
 static void test_what_cannot_be_read_is_said(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"m=1", "m=1/", "=1/2", "m=-1/2", "m=1/2;n=2/3", "m=nan/1", "m=1/2000000"};
+    static const char *const bad[] = {
+        "m=1", "m=1/", "=1/2", "m=-1/2", "m=1/2;n=2/3", "m=nan/1", "m=1/2000000"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         expect_none(bad[i], "m", OPENAI, "setting_invalid", "model.prices must be rows like");
     }
