@@ -114,7 +114,7 @@ static bool is_private_v4(uint32_t ip)
     return ip >> 24 == 127 || ip >> 24 == 10 || ip >> 20 == 0xac1 || ip >> 16 == 0xc0a8;
 }
 
-bool price_url_is_private(const char *base_url)
+static bool is_own_server(const char *base_url)
 {
     const char *host = strstr(base_url, "://");
     char name[256];
@@ -144,17 +144,6 @@ bool price_url_is_private(const char *base_url)
 
 /* ---- all together ---- */
 
-static const char *without_region(const char *model)
-{
-    static const char *const regions[] = {"us.", "eu.", "apac.", "jp.", "au.", "global."};
-    for (size_t i = 0; i < sizeof(regions) / sizeof(regions[0]); i++) {
-        if (strncmp(model, regions[i], strlen(regions[i])) == 0) {
-            return model + strlen(regions[i]);
-        }
-    }
-    return model;
-}
-
 bool price_find(
     const char *prices, const char *model, const char *base_url, struct price *out, struct error *err)
 {
@@ -164,13 +153,13 @@ bool price_find(
     if (!read) {
         return false;
     }
-    if (search.best == 0 && !price_url_is_private(base_url)) {
-        search.model = without_region(model);
+    bool own = is_own_server(base_url);
+    if (search.best == 0 && !own) {
         if (!search_list(&search, price_list_shipped, strlen(price_list_shipped), err)) {
             return false;
         }
     }
-    if (search.best == 0 && !price_url_is_private(base_url)) {
+    if (search.best == 0 && !own) {
         return error_set(err, ERROR_FATAL, "setting_missing",
             "no price is known for model %.128s: set model.prices to %.128s=INPUT/OUTPUT, in USD per million "
             "tokens "
