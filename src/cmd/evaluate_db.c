@@ -43,20 +43,6 @@ static const char *new_name(struct arena *arena)
     return name;
 }
 
-static bool migrate(const char *url, struct error *err)
-{
-    struct db_session *session = db_session_open(url, err);
-    if (session == NULL) {
-        return false;
-    }
-    struct buf report;
-    buf_init(&report, 64 * 1024);
-    bool ok = migrate_up(session, &report, err);
-    buf_fini(&report);
-    db_session_close(session);
-    return ok;
-}
-
 struct evaluate_db *evaluate_db_make(const char *url, struct arena *arena, struct error *err)
 {
     struct evaluate_db *db = ARENA_NEW(arena, struct evaluate_db);
@@ -71,7 +57,7 @@ struct evaluate_db *evaluate_db_make(const char *url, struct arena *arena, struc
             why.text);
         return NULL;
     }
-    if (!migrate(db->url, err)) {
+    if (!migrate_to_newest(db->url, err)) {
         (void)evaluate_db_remove(db, NULL);
         return NULL;
     }
