@@ -188,7 +188,11 @@ static int tell(const struct evaluate *evaluate, const struct options *options)
         evaluate_text(&report, &term);
     }
     cmd_print(buf_text(&out));
-    bool ok = !out.failed && !shown.failed && (options->html == NULL || write_page(&report, options->html));
+    bool ok = !out.failed && !shown.failed;
+    if (!ok) {
+        cmd_fail(1, NAME, "the report is too large: take fewer tickets with --limit");
+    }
+    ok = (options->html == NULL || write_page(&report, options->html)) && ok;
     buf_fini(&shown);
     buf_fini(&out);
     return ok ? 0 : 1;
