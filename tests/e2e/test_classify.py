@@ -101,6 +101,14 @@ def test_a_model_that_is_away_is_not_waited_for(calm, env, says):
     assert says in step["degraded"][0] and step["degraded"][0].endswith(STANDS)
 
 
+def test_a_model_that_is_too_slow_is_left(calm):
+    calm.control(next=["hang", "hang"])
+    made, step = classify(calm, UNSURE, HELPDESK_MODEL_TIMEOUT="1s")
+    assert made["category"] and step["model"] == LOCAL
+    assert "in time" in step["degraded"][0] and step["degraded"][0].endswith(STANDS)
+    assert [task for task, *_ in outcomes(calm)] == ["classify", "classify"]
+
+
 def test_orders_in_a_ticket_stay_data(calm):
     """The fake refuses a request whose ticket stands outside the delimiters, and notes it as a problem."""
     made, step = classify(calm, HOSTILE)
