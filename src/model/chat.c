@@ -30,8 +30,7 @@ struct chat {
     char *url;
     char *model;
     char *authorization; /* NULL: without a key */
-    double price_input;
-    double price_output;
+    struct price price;
     bool schemaless;   /* the server knows no response_format */
     int failed_in_row; /* calls since the server last answered one */
     struct chat_calls open;
@@ -57,8 +56,7 @@ struct chat_options chat_options_of(const struct conf *conf)
     return (struct chat_options){.base_url = conf_text(conf, CONF_MODEL_BASE_URL),
         .api_key = conf_text(conf, CONF_MODEL_API_KEY),
         .model = conf_text(conf, CONF_MODEL_DRAFT),
-        .price_input = conf_number(conf, CONF_MODEL_PRICE_INPUT),
-        .price_output = conf_number(conf, CONF_MODEL_PRICE_OUTPUT)};
+        .prices = conf_text(conf, CONF_MODEL_PRICES)};
 }
 
 static bool is_visible(const char *text, size_t max)
@@ -124,7 +122,9 @@ static char *authorization_of(const struct chat_options *options)
 
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err)
 {
-    if (!check_options(options, err)) {
+    struct price price;
+    if (!check_options(options, err) ||
+        !price_find(options->prices, options->model, options->base_url, &price, err)) {
         return NULL;
     }
     struct chat *chat = xcalloc(1, sizeof(*chat));
@@ -132,8 +132,7 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
     chat->url = url_of(options, PATH_COMPLETIONS);
     chat->authorization = authorization_of(options);
     chat->model = xstrdup(options->model);
-    chat->price_input = options->price_input;
-    chat->price_output = options->price_output;
+    chat->price = price;
     char labels[CHAT_MODEL_MAX + 64];
     snprintf(labels, sizeof(labels), "model=\"%s\"", chat->model);
     chat->seconds = metrics_histogram("helpdesk_model_seconds", "Time a model's answer takes", labels);
@@ -237,9 +236,7 @@ static void judge_server(struct chat *chat, const struct error *why, struct erro
 
 static void count_reply(struct chat *chat, struct chat_reply *reply)
 {
-    reply->cost_usd = ((double)reply->input_tokens * chat->price_input +
-                          (double)reply->output_tokens * chat->price_output) /
-                      1e6;
+    reply->cost_usd = price_of(&chat->price, reply->input_tokens, reply->output_tokens);
     metric_add(chat->input_tokens, (double)reply->input_tokens);
     metric_add(chat->output_tokens, (double)reply->output_tokens);
     metric_add(chat->cost, reply->cost_usd);
@@ -346,7 +343,9 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
 
 bool chat_check(const struct chat_options *options, struct error *err)
 {
-    if (!check_options(options, err)) {
+    struct price price;
+    if (!check_options(options, err) ||
+        !price_find(options->prices, options->model, options->base_url, &price, err)) {
         return false;
     }
     char *url = url_of(options, PATH_MODELS);
