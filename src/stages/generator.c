@@ -51,7 +51,7 @@ static struct draft_model *open_model(const struct stage_env *env, struct error 
         log_info("no price is set for the model: what is not set counts as 0",
             LOG_STR("settings", "model.price-input, model.price-output"));
     }
-    return draft_openai_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    return draft_chat_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
 }
 
 static void *generator_open(const struct stage_env *env, struct error *err)
