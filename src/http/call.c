@@ -28,7 +28,6 @@ struct http_call {
     struct shard *shard;
     struct http_transfer transfer;
     void *body; /* of the request */
-    const char *want_header;
     http_call_done *done;
     void *arg;
 };
@@ -82,14 +81,6 @@ static int64_t retry_after_ms(CURL *easy)
     return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000;
 }
 
-static const char *kept_header(const struct http_call *call)
-{
-    struct curl_header *header = NULL;
-    bool found = call->want_header && curl_easy_header(call->transfer.easy, call->want_header, 0,
-                                          CURLH_HEADER, -1, &header) == CURLHE_OK;
-    return found ? header->value : "";
-}
-
 static void call_ended(struct http_call *call, CURLcode code)
 {
     struct error err = {0};
@@ -99,7 +90,6 @@ static void call_ended(struct http_call *call, CURLcode code)
     if (answered) {
         result.retry_after_ms = retry_after_ms(call->transfer.easy);
         result.body = call->transfer.body;
-        result.header = kept_header(call);
     }
     call->done(call->arg, answered ? &result : NULL, answered ? NULL : &err);
     call_free(call);
@@ -269,7 +259,6 @@ struct http_call *http_call_start(
     }
     call->pool = calls;
     call->shard = free_shard(calls);
-    call->want_header = request->want_header;
     call->done = done;
     call->arg = arg;
     CURL *easy = take_easy(calls);

@@ -21,16 +21,14 @@ struct http_call_request {
     const char *const *headers; /* "Name: value" without line breaks, NULL-terminated; NULL: none */
     const void *body;           /* NULL: none */
     size_t body_len;
-    int64_t timeout_ms;      /* for all of it, connecting included; 0: HTTP_CALL_TIMEOUT_MS */
-    size_t max_body;         /* of the answer, above 0 */
-    const char *want_header; /* name of the answer's header to keep, static; NULL: none */
+    int64_t timeout_ms; /* for all of it, connecting included; 0: HTTP_CALL_TIMEOUT_MS */
+    size_t max_body;    /* of the answer, above 0 */
 };
 
 struct http_call_result {
     int status;
     struct buf body;
     int64_t retry_after_ms; /* Retry-After (RFC 9110, 10.2.3), seconds or date, at most a day; 0: none */
-    const char *header;     /* the first `want_header`; "" when there is none */
 };
 
 /* `err` NULL: the server answered, with whatever status; `result` is borrowed until this returns. Else

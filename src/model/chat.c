@@ -241,8 +241,7 @@ static void call_send(struct chat_call *call, int64_t timeout_ms)
         .body = buf_text(&body),
         .body_len = body.len,
         .timeout_ms = timeout_ms,
-        .max_body = CHAT_MAX_ANSWER,
-        .want_header = chat->driver->error_header};
+        .max_body = CHAT_MAX_ANSWER};
     call->http = http_call_start(chat->calls, &request, call_ended, call);
     LIST_INSERT_HEAD(&chat->open, call, link);
     buf_fini(&body);

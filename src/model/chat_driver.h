@@ -14,7 +14,6 @@
 
 struct chat_driver {
     const char *address_setting; /* the one to blame when no call can be made with the address */
-    const char *error_header;    /* answer's header that names a refusal; NULL: the body does */
     /* Whether the settings can work; false: ERROR_FATAL "setting_invalid" or "setting_missing". */
     bool (*check)(const struct chat_options *options, struct error *err);
     /* Asks the server whether address and key are right, at no cost; blocks. After `check`. */
