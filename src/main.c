@@ -23,6 +23,8 @@ static const struct cmd commands[] = {
     {"dlq", "list | show | replay | discard ...", "dead letters: see them, send them again, once", cmd_dlq},
     {"check", "", "settings and every server", cmd_check},
     {"import", "customers | orders | tickets FILE", "load records from CSV or JSON lines", cmd_import},
+    {"evaluate", "--tickets FILE --kb DIR [options]",
+        "how well settings do on past tickets, and at what cost; answers nobody", cmd_evaluate},
     {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask},
     {"try", "STAGE < record.json", "run one stage on one record, no broker", cmd_try},
     {"settings", "sample | help | show", "a sample file, the manual, or what is in force", cmd_settings},

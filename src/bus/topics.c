@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define FOREVER INT64_C(-1) /* a letter keeps the time of its record, so age says nothing: it goes when it is handled */
+#define FOREVER                                                                                              \
+    INT64_C(-1) /* a letter keeps the time of its record, so age says nothing: it goes when it is handled */
 #define MINUTE INT64_C(60000)
 #define DAY (24 * 60 * MINUTE)
 #define KIB 1024

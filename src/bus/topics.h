@@ -18,7 +18,7 @@
 /* and "<stage>.dead" for classifier, retriever, generator, kb-sync, logger */
 
 struct bus_topic {
-    const char *name; /* logical */
+    const char *name;     /* logical */
     int64_t retention_ms; /* -1: until they are removed */
     int32_t max_bytes;
 };

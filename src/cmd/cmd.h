@@ -29,6 +29,7 @@ int cmd_schemas(int argc, char **argv);
 int cmd_dlq(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_import(int argc, char **argv);
+int cmd_evaluate(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_try(int argc, char **argv);
 int cmd_settings(int argc, char **argv);

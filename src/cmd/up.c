@@ -109,16 +109,7 @@ static bool up_wait_for(const struct up *up, const char *what,
 
 static bool up_migrate(const struct up *up, struct error *err)
 {
-    struct db_session *session = db_session_open(conf_text(up->conf, CONF_DATABASE_URL), err);
-    if (session == NULL) {
-        return false;
-    }
-    struct buf report;
-    buf_init(&report, 64 * 1024);
-    bool ok = migrate_up(session, &report, err);
-    buf_fini(&report);
-    db_session_close(session);
-    return ok;
+    return migrate_to_newest(conf_text(up->conf, CONF_DATABASE_URL), err);
 }
 
 static bool up_topics(const struct up *up, struct error *err)

@@ -7,6 +7,7 @@
 
 /* An arbitrary number that all programs of this project share: two of them never migrate at once. */
 #define LOCK_SQL "SELECT pg_advisory_lock(4517208813)"
+#define REPORT_MAX (64 * 1024)
 #define UNLOCK_SQL "SELECT pg_advisory_unlock(4517208813)"
 
 static bool run(struct db_session *session, const struct db_query *query, struct error *err)
@@ -171,6 +172,20 @@ static bool down_locked(struct db_session *session, int steps, struct buf *repor
         buf_puts(report, "nothing to do\n");
     }
     db_result_free(applied);
+    return ok;
+}
+
+bool migrate_to_newest(const char *url, struct error *err)
+{
+    struct db_session *session = db_session_open(url, err);
+    if (!session) {
+        return false;
+    }
+    struct buf report;
+    buf_init(&report, REPORT_MAX);
+    bool ok = migrate_up(session, &report, err);
+    buf_fini(&report);
+    db_session_close(session);
     return ok;
 }
 

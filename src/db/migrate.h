@@ -16,6 +16,9 @@ extern const struct db_migration db_migrations[]; /* generated; ends with number
 /* Each runs under an advisory lock, a step with its row in schema_migrations in one transaction. `report`
  * gets a line for each step. An applied step whose text has changed is an error. */
 bool migrate_up(struct db_session *session, struct buf *report, struct error *err);
+/* Opens the database at `url`, takes all steps up, and closes it. Blocks. False also as of db_session_open.
+ */
+bool migrate_to_newest(const char *url, struct error *err);
 bool migrate_down(struct db_session *session, int steps, struct buf *report, struct error *err);
 bool migrate_status(struct db_session *session, struct buf *report, struct error *err);
 

@@ -23,8 +23,7 @@ struct chat {
     const struct chat_driver *driver;
     void *state; /* the driver's */
     char *model;
-    double price_input;
-    double price_output;
+    struct price price;
     bool schemaless;   /* the server knows no schema of an answer */
     int failed_in_row; /* calls since the server last answered one */
     struct chat_calls open;
@@ -50,8 +49,7 @@ struct chat_options chat_options_of(const struct conf *conf)
     return (struct chat_options){.base_url = conf_text(conf, CONF_MODEL_BASE_URL),
         .api_key = conf_text(conf, CONF_MODEL_API_KEY),
         .model = conf_text(conf, CONF_MODEL_DRAFT),
-        .price_input = conf_number(conf, CONF_MODEL_PRICE_INPUT),
-        .price_output = conf_number(conf, CONF_MODEL_PRICE_OUTPUT)};
+        .prices = conf_text(conf, CONF_MODEL_PRICES)};
 }
 
 bool chat_is_visible(const char *text, size_t max)
@@ -92,7 +90,9 @@ static const struct chat_driver *driver_of(const struct chat_options *options)
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err)
 {
     const struct chat_driver *driver = driver_of(options);
-    if (!driver->check(options, err)) {
+    struct price price;
+    if (!driver->check(options, err) ||
+        !price_find(options->prices, options->model, options->base_url, &price, err)) {
         return NULL;
     }
     struct chat *chat = xcalloc(1, sizeof(*chat));
@@ -100,8 +100,7 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
     chat->state = driver->open(options);
     chat->calls = http_calls_new(loop);
     chat->model = xstrdup(options->model);
-    chat->price_input = options->price_input;
-    chat->price_output = options->price_output;
+    chat->price = price;
     char labels[CHAT_MODEL_MAX + 64];
     snprintf(labels, sizeof(labels), "model=\"%s\"", chat->model);
     chat->seconds = metrics_histogram("helpdesk_model_seconds", "Time a model's answer takes", labels);
@@ -178,9 +177,7 @@ static void judge_server(struct chat *chat, const struct error *why, struct erro
 
 static void count_reply(struct chat *chat, struct chat_reply *reply)
 {
-    reply->cost_usd = ((double)reply->input_tokens * chat->price_input +
-                          (double)reply->output_tokens * chat->price_output) /
-                      1e6;
+    reply->cost_usd = price_of(&chat->price, reply->input_tokens, reply->output_tokens);
     metric_add(chat->input_tokens, (double)reply->input_tokens);
     metric_add(chat->output_tokens, (double)reply->output_tokens);
     metric_add(chat->cost, reply->cost_usd);
@@ -262,5 +259,8 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
 bool chat_check(const struct chat_options *options, struct error *err)
 {
     const struct chat_driver *driver = driver_of(options);
-    return driver->check(options, err) && driver->ask(options, err);
+    struct price price;
+    return driver->check(options, err) &&
+           price_find(options->prices, options->model, options->base_url, &price, err) &&
+           driver->ask(options, err);
 }

@@ -5,6 +5,7 @@
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "model/chat_reply.h"
+#include "model/price.h"
 
 struct chat; /* one server, one model */
 
@@ -12,8 +13,7 @@ struct chat_options {
     const char *base_url; /* "https://api.openai.com/v1" */
     const char *api_key;  /* "": none is sent */
     const char *model;
-    double price_input; /* USD per million tokens */
-    double price_output;
+    const char *prices; /* setting model.prices; chat_new finds the model's in it */
 };
 
 /* From settings model.*; texts are borrowed from `conf`. An empty base_url: no such server is wanted. */

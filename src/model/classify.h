@@ -9,6 +9,9 @@
 
 struct classify_model;
 
+struct loop;
+struct chat_options;
+
 struct classify_request {
     struct arena *arena;             /* the result is made in it; lives until `done` */
     const struct msg_ticket *ticket; /* borrowed until `done` */
@@ -24,6 +27,8 @@ struct classify_result {
     int64_t input_tokens;
     int64_t output_tokens;
     double cost_usd;
+    const char **degraded; /* why it is less than it could be */
+    size_t degraded_count;
 };
 
 /* `err` NULL: `result` is good. Loop thread; may be called inside classify_start. */
@@ -32,9 +37,24 @@ typedef void classify_done(void *arg, const struct classify_result *result, cons
 /* `request` is borrowed until `done`. */
 void classify_start(
     struct classify_model *model, const struct classify_request *request, classify_done *done, void *arg);
-void classify_free(struct classify_model *model); /* no request is under way; NULL is fine */
+void classify_free(
+    struct classify_model *model); /* requests under way end with an error, inside it; NULL is fine */
 
 /* The model that needs nothing installed: rules over the taxonomy's keywords. Owns `taxonomy` from now on. */
 struct classify_model *classify_offline_new(struct taxonomy *taxonomy);
+
+struct classify_chat_options {
+    const struct chat_options *chat;
+    const char *ask_below; /* see model/ask_below.h */
+    int64_t timeout_ms;    /* longest call */
+};
+
+/* Asks `local` first, and a language model (model/chat.h) about what it is less sure of than its category's
+ * threshold. A call that fails or an answer that is not usable is asked for once more; then, when the time is
+ * over, or when the server is away, the local result stands and is degraded. It ends with an error only when
+ * `local` does, or with ERROR_RETRY while it is freed. Owns `local` and `taxonomy` from now on, also when it
+ * fails. NULL: the errors of chat_new and ask_below_parse. Before loop_free. */
+struct classify_model *classify_chat_new(struct loop *loop, const struct classify_chat_options *options,
+    struct classify_model *local, struct taxonomy *taxonomy, struct error *err);
 
 #endif

@@ -5,7 +5,8 @@
 #include "base/arena.h"
 #include "base/ids.h"
 
-extern const char prompt_draft[]; /* src/model/prompts/draft.txt */
+extern const char prompt_draft[];    /* src/model/prompts/draft.txt */
+extern const char prompt_classify[]; /* src/model/prompts/classify.txt */
 
 struct prompt_slot {
     const char *name;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "model/chat.h"
 #include "model/classify.h"
 #include "stages/stage.h"
 
@@ -10,14 +11,40 @@ struct classifier {
     double hint_override;
 };
 
-static void *classifier_open(const struct stage_env *env, struct error *err)
+/* The local model; with model.classify behind it the one that is asked when it is not sure. */
+static struct classify_model *open_model(const struct stage_env *env, struct error *err)
 {
-    struct taxonomy *taxonomy = taxonomy_load(conf_text(env->conf, CONF_CLASSIFIER_TAXONOMY), err);
+    const struct conf *conf = env->conf;
+    const char *path = conf_text(conf, CONF_CLASSIFIER_TAXONOMY);
+    struct taxonomy *taxonomy = taxonomy_load(path, err);
     if (taxonomy == NULL) {
         return NULL;
     }
+    struct classify_model *local = classify_offline_new(taxonomy);
+    if (conf_text(conf, CONF_MODEL_CLASSIFY)[0] == '\0') {
+        return local;
+    }
+    struct taxonomy *again = taxonomy_load(path, err);
+    if (again == NULL) {
+        classify_free(local);
+        return NULL;
+    }
+    struct chat_options chat = chat_options_of(conf);
+    chat.model = conf_text(conf, CONF_MODEL_CLASSIFY);
+    const struct classify_chat_options options = {.chat = &chat,
+        .ask_below = conf_text(conf, CONF_CLASSIFIER_ASK_BELOW),
+        .timeout_ms = conf_int(conf, CONF_MODEL_TIMEOUT)};
+    return classify_chat_new(env->loop, &options, local, again, err);
+}
+
+static void *classifier_open(const struct stage_env *env, struct error *err)
+{
+    struct classify_model *model = open_model(env, err);
+    if (model == NULL) {
+        return NULL;
+    }
     struct classifier *classifier = xcalloc(1, sizeof *classifier);
-    classifier->model = classify_offline_new(taxonomy);
+    classifier->model = model;
     classifier->hint_override = conf_number(env->conf, CONF_CLASSIFIER_HINT_OVERRIDE);
     return classifier;
 }
@@ -66,6 +93,9 @@ static void classifier_answered(void *arg, const struct classify_result *result,
     job->trace->input_tokens = result->input_tokens;
     job->trace->output_tokens = result->output_tokens;
     job->trace->cost_usd = result->cost_usd;
+    for (size_t i = 0; i < result->degraded_count; i++) {
+        ticket_job_degraded(job, result->degraded[i]);
+    }
     ticket_job_done(job);
 }
 

@@ -47,10 +47,6 @@ static struct draft_model *open_model(const struct stage_env *env, struct error 
     if (options.base_url[0] == '\0') {
         return draft_offline_new();
     }
-    if (!conf_is_set(conf, CONF_MODEL_PRICE_INPUT) || !conf_is_set(conf, CONF_MODEL_PRICE_OUTPUT)) {
-        log_info("no price is set for the model: what is not set counts as 0",
-            LOG_STR("settings", "model.price-input, model.price-output"));
-    }
     return draft_chat_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
 }
 

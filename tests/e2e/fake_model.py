@@ -5,7 +5,8 @@ In a test:      with FakeModel() as model:  Stack(..., settings=model.settings)
 
 POST /v1/chat/completions  A request that a real server would not take, or that breaks our own rules (the ticket stands outside the
                            data's delimiters, a role is wrong), is answered 4xx and noted as a problem. Else the answer is a valid draft that
-                           quotes the first sentence of the first source and cites it; without sources it asks for a person.
+                           quotes the first sentence of the first source and cites it; without sources it asks for a person. Asked to classify
+                           (the schema's name tells, or the prompt), it says `classification` of /control.
 
 POST /control              Changes what is named, and answers all of it:
     latency_ms             a number, or [least, most]: how long a good answer takes (0)
@@ -15,15 +16,16 @@ POST /control              Changes what is named, and answers all of it:
     retry_after_s          what "429-retry-after" and "503" name (1)
     response_format        false: refuse requests that have it, as servers that do not know it do
     key, model             what is accepted from now on
+    classification         members that replace those of a good classification, e.g. {"category": "billing"}
     seed                   starts the dice again
   Kinds: "429", "429-retry-after", "500", "502", "503", "504", "quota" (429, nothing left to pay with), "hang" (no answer until the client
   leaves), "hold" (a good answer, but not before POST /release), "broken" (half a body), "malformed" (the body is no JSON), "truncated" (the draft is cut off), "wrong-schema" (the draft
   lacks members), "foreign" (it cites what was not given), "refusal", "too-long" (400: context_length_exceeded).
 
 POST /release              answers the calls that are held; {released: n}
-GET /journal               [{n, ticket_id, started, ended, outcome, status, again}], in order of arrival; times are Unix seconds, `ended` null
+GET /journal               [{n, task, ticket_id, started, ended, outcome, status, again}], in order of arrival; times are Unix seconds, `ended` null
                            while a call runs; `outcome` is the kind, "ok", "left" (the client went away before a good answer) or
-                           "bad-request"; `again` says that the client asks a second time. ?after=N: only later ones.
+                           "bad-request"; `again` says that the client asks a second time; `task` is "draft" or "classify". ?after=N: only later ones.
 DELETE /journal            forgets it, and the problems
 GET /v1/models             what there is, with the right key
 GET /stats                 {calls, outcomes: {outcome: n}, tickets, most_calls_of_a_ticket, in_flight, most_in_flight, input_tokens, output_tokens,
@@ -122,7 +124,7 @@ def check_key(server, headers):
 
 
 def check_completion(server, headers, body):
-    """The data of a request, and whether it is the second asking."""
+    """What is asked, the data, whether it is the second asking, and the tokens."""
     check_key(server, headers)
     need(headers.get("content-type", "").split(";")[0] == "application/json", "the content type is not application/json")
     try:
@@ -145,7 +147,12 @@ def check_completion(server, headers, body):
     need("<data>" in messages[0]["content"], "the system prompt does not tell what the data is")
     for text in (data["ticket"]["description"], data["ticket"]["subject"], *(s["text"] for s in data["sources"])):
         need(len(text) < 8 or text not in around + messages[0]["content"], "a text of the data stands outside of it")
-    return data, "not usable" in around, sum(tokens(m["content"]) for m in messages)
+    task = "classify" if "Sort this ticket" in around else "draft"
+    if task == "classify" and "response_format" in asked:
+        wanted = asked["response_format"]["json_schema"]["schema"]["properties"]["category"].get("enum")
+        need(isinstance(wanted, list) and all(f"- {name}" in messages[0]["content"] for name in wanted), "schema and prompt name other categories")
+    need(task == "draft" or data["sources"] == [], "sources in what is to be classified")
+    return task, data, "not usable" in around, sum(tokens(m["content"]) for m in messages)
 
 
 # ---- what is answered ----
@@ -161,10 +168,18 @@ def draft_of(data):
             "confidence": 0.93, "needs_person": False, "next_steps": ["Check that the answer fits"]}
 
 
-def completion(server, data, kind, input_tokens):
-    """The bytes of an answer with status 200."""
-    draft = draft_of(data)
+def classification_of(server, kind):
+    made = {"category": "technical", "priority": "high", "sentiment": "negative", "confidence": 0.95, "priority_confidence": 0.8,
+            "reasoning_snippet": "The customer reports that a device does not work.", **server.control["classification"]}
     if kind == "foreign":
+        made["category"] = "no-such-category"
+    return made
+
+
+def completion(server, task, data, kind, input_tokens):
+    """The bytes of an answer with status 200."""
+    draft = draft_of(data) if task == "draft" else classification_of(server, kind)
+    if kind == "foreign" and task == "draft":
         draft["citations"] = ["kb/of/somebody-else.md"]
         draft["answer"] = "Hello,\n\nit works like that [1].\n"
     if kind == "wrong-schema":
@@ -197,7 +212,7 @@ class Server:
 
     def __init__(self, key, model):
         self.control = {"latency_ms": 0, "faults": {}, "next": [], "tickets": {}, "retry_after_s": 1, "response_format": True, "key": key,
-                        "model": model, "seed": 1}
+                        "model": model, "classification": {}, "seed": 1}
         self.dice = random.Random(1)
         self.held = []
         self.forget()
@@ -318,26 +333,26 @@ class Connection(asyncio.Protocol):
 
     def complete(self, method, headers, body):
         server = self.server
-        self.entry = {"n": len(server.journal) + 1, "ticket_id": None, "started": time.time(), "ended": None, "outcome": "bad-request",
+        self.entry = {"n": len(server.journal) + 1, "ticket_id": None, "started": time.time(), "ended": None, "outcome": "bad-request", "task": None,
                       "status": None, "again": False}
         server.journal.append(self.entry)
         server.in_flight += 1
         server.most_in_flight = max(server.most_in_flight, server.in_flight)
         try:
             need(method == "POST", "the method is not POST")
-            data, self.entry["again"], input_tokens = check_completion(server, headers, body)
+            task, data, self.entry["again"], input_tokens = check_completion(server, headers, body)
         except Refused as error:
             if error.code == "invalid_request_error":
                 server.note(str(error))
             self.answer_call(*problem(error.status, error.code, str(error)))
             return
-        self.entry["ticket_id"] = data["ticket"]["ticket_id"]
+        self.entry.update(task=task, ticket_id=data["ticket"]["ticket_id"])
         kind = self.entry["outcome"] = server.kind_for(self.entry["ticket_id"])
         if kind == "hold":
-            self.waiting = (data, input_tokens)
+            self.waiting = (task, data, input_tokens)
             server.held.append(self)
         elif kind not in SILENT:
-            self.timer = asyncio.get_running_loop().call_later(server.latency(), self.act, kind, data, input_tokens)
+            self.timer = asyncio.get_running_loop().call_later(server.latency(), self.act, kind, task, data, input_tokens)
 
     def release(self):
         """Answers what was held; False when the client has left."""
@@ -346,7 +361,7 @@ class Connection(asyncio.Protocol):
         self.act("ok", *self.waiting)
         return True
 
-    def act(self, kind, data, input_tokens):
+    def act(self, kind, task, data, input_tokens):
         self.timer = None
         wait = {"Retry-After": str(self.server.control["retry_after_s"])}
         if kind in ("500", "502", "504", "429"):
@@ -358,12 +373,12 @@ class Connection(asyncio.Protocol):
         elif kind == "too-long":
             self.answer_call(*problem(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"))
         elif kind == "broken":
-            body = completion(self.server, data, "ok", input_tokens)
+            body = completion(self.server, task, data, "ok", input_tokens)
             self.transport.write(self.head(200, len(body), {}) + body[:len(body) // 2])
             self.end_call("broken", 200)
             self.transport.close()
         else:
-            self.answer_call(200, completion(self.server, data, kind, input_tokens))
+            self.answer_call(200, completion(self.server, task, data, kind, input_tokens))
 
     def answer_call(self, status, body, headers=None):
         self.end_call(self.entry["outcome"], status)

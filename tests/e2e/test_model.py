@@ -12,7 +12,7 @@ import wire
 from fake_model import FakeModel
 from harness import PROGRAM, Stack, http, sample_ticket, ticket, wait_until
 
-PRICES = {"HELPDESK_MODEL_PRICE_INPUT": "3", "HELPDESK_MODEL_PRICE_OUTPUT": "15"}
+PRICES = {"HELPDESK_MODEL_PRICES": "test-model-*=3/15"}
 OFFLINE = "offline-extractive/1"
 ONCE_MORE = ("malformed", "truncated", "wrong-schema", "foreign", "refusal")
 

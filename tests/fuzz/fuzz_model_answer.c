@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/chat_reply.h"
+#include "model/classify_answer.h"
 #include "model/draft_answer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,6 +34,29 @@ static void check_draft(struct arena *arena, const char *content, size_t len)
     }
 }
 
+static void check_classification(struct arena *arena, const char *content, size_t len)
+{
+    static struct taxonomy *taxonomy; /* for as long as the target runs */
+    struct classify_answer answer;
+    struct error err = {0};
+    if (taxonomy == NULL && (taxonomy = taxonomy_load("", &err)) == NULL) {
+        abort();
+    }
+    if (!classify_answer_read(arena, content, len, taxonomy, &answer, &err)) {
+        if (strcmp(err.code, "model_unusable") != 0 || err.text[0] == '\0') {
+            abort();
+        }
+        return;
+    }
+    if (answer.category < taxonomy->categories ||
+        answer.category >= taxonomy->categories + taxonomy->category_count ||
+        !(answer.confidence >= 0 && answer.confidence <= 1) ||
+        !(answer.priority_confidence >= 0 && answer.priority_confidence <= 1) ||
+        strlen(answer.reason) > CLASSIFY_ANSWER_MAX_REASON) {
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena *arena = arena_new(0);
@@ -48,12 +72,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     chat_error_code(body, size, code);
     if (chat_reply_read(arena, body, size, &reply, &err)) {
         check_draft(arena, reply.content, reply.content_len);
+        check_classification(arena, reply.content, reply.content_len);
     }
     if (reply.input_tokens < 0 || reply.output_tokens < 0 ||
         (reply.model[0] != '\0' && !chat_model_valid(reply.model))) {
         abort();
     }
     check_draft(arena, body, size);
+    check_classification(arena, body, size);
     free(body);
     arena_free(arena);
     return 0;

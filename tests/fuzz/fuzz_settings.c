@@ -1,4 +1,5 @@
-/* Any bytes as a settings file, and as the value of every setting. */
+/* Any bytes as a settings file, as the value of every setting, and as prices of models, in rows and in a
+ * file. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,18 +8,46 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "conf/conf.h"
+#include "model/price.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void load_file(const uint8_t *data, size_t size)
+/* A file that holds the bytes; lives until the next call. */
+static const char *file_of(const uint8_t *data, size_t size)
 {
     static int fd = -1;
-    char path[64];
+    static char path[64];
     if (fd < 0)
         fd = memfd_create("settings", MFD_CLOEXEC);
     if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return path;
+}
+
+static void find_price(const char *prices)
+{
+    struct price price = {-1, -1};
+    struct error err = {0};
+    bool found = price_find(prices, "some-model", "https://models.example/v1", &price, &err);
+    if (found ? price.input < 0 || price.output < 0 : !*err.text)
+        abort(); /* a price is one, and a refusal always says why */
+}
+
+static void read_prices(const uint8_t *data, size_t size)
+{
+    char rows[256];
+    find_price(file_of(data, size));
+    if (size < sizeof(rows) && memchr(data, '=', size)) { /* else it is the path of a file */
+        memcpy(rows, data, size);
+        rows[size] = '\0';
+        find_price(rows);
+    }
+}
+
+static void load_file(const uint8_t *data, size_t size)
+{
+    const char *path = file_of(data, size);
     struct buf problems;
     buf_init(&problems, (size_t)4 << 20);
     struct conf *conf = conf_load(path, &problems);
@@ -58,5 +87,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     load_file(data, size);
     set_each(data, size);
+    read_prices(data, size);
     return 0;
 }

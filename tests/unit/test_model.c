@@ -89,7 +89,7 @@ static struct draft_model *model_at(struct fixture *f, const char *base_url, int
 {
     struct error err = {0};
     const struct chat_options options = {
-        .base_url = base_url, .api_key = "sk-1", .model = "big", .price_input = 2, .price_output = 10};
+        .base_url = base_url, .api_key = "sk-1", .model = "big", .prices = "big=2/10"};
     struct draft_model *model = draft_chat_new(f->loop, &options, timeout_ms, &err);
     if (!model)
         fail_msg("%s", err.text);
