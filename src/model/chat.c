@@ -1,4 +1,4 @@
-/* One chat completion: the request, the call, and what comes of it. */
+/* One chat completion by any provider: the call, and what comes of it. */
 #include "model/chat.h"
 
 #include <stdio.h>
@@ -8,30 +8,23 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/health.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "http/call.h"
-#include "http/client.h"
+#include "model/chat_driver.h"
 
-#define PATH_COMPLETIONS "/chat/completions"
-#define PATH_MODELS "/models"
-#define URL_MAX 1024
-#define KEY_MAX 4096
 #define REQUEST_MAX (8 * 1024 * 1024)
 #define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
-#define CHECK_TIMEOUT_MS 10000
 #define HEALTH "model"
 
 LIST_HEAD(chat_calls, chat_call);
 
 struct chat {
     struct http_calls *calls;
-    char *url;
+    const struct chat_driver *driver;
+    void *state; /* the driver's */
     char *model;
-    char *authorization; /* NULL: without a key */
     struct price price;
-    bool schemaless;   /* the server knows no response_format */
+    bool schemaless;   /* the server knows no schema of an answer */
     int failed_in_row; /* calls since the server last answered one */
     struct chat_calls open;
     struct metric *seconds, *input_tokens, *output_tokens, *cost;
@@ -59,7 +52,7 @@ struct chat_options chat_options_of(const struct conf *conf)
         .prices = conf_text(conf, CONF_MODEL_PRICES)};
 }
 
-static bool is_visible(const char *text, size_t max)
+bool chat_is_visible(const char *text, size_t max)
 {
     size_t len = 0;
     for (; text[len]; len++) {
@@ -70,67 +63,42 @@ static bool is_visible(const char *text, size_t max)
     return len <= max;
 }
 
-static bool check_options(const struct chat_options *options, struct error *err)
+bool chat_is_address(const char *url)
 {
-    const char *url = options->base_url;
     bool web = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-    if (!web || !is_visible(url, URL_MAX) || strpbrk(url, "?#@")) {
-        return error_set(err, ERROR_FATAL, "setting_invalid",
-            "model.base-url must be an http or https address without user, query and fragment, such as "
-            "https://api.openai.com/v1");
-    }
-    if (!options->model[0]) {
-        return error_set(err, ERROR_FATAL, "setting_missing",
-            "model.draft is not set: model.base-url needs the id of the model that drafts");
-    }
-    if (!chat_model_valid(options->model)) {
-        return error_set(err, ERROR_FATAL, "setting_invalid",
-            "model.draft must be at most %d visible ASCII characters, without quotes and backslashes",
-            CHAT_MODEL_MAX);
-    }
-    if (!is_visible(options->api_key, KEY_MAX)) {
-        return error_set(err, ERROR_FATAL, "setting_invalid",
-            "model.api-key must be at most %d visible ASCII characters, without blanks and line breaks",
-            KEY_MAX);
-    }
-    return true;
+    return web && chat_is_visible(url, CHAT_URL_MAX) && !strpbrk(url, "?#@");
 }
 
-static char *joined(const char *before, const char *text, size_t len, const char *after)
+char *chat_url(const char *base_url, const char *path)
 {
-    size_t size = strlen(before) + len + strlen(after) + 1;
+    size_t len = strlen(base_url);
+    while (base_url[len - 1] == '/') {
+        len--;
+    }
+    size_t size = len + strlen(path) + 1;
     char *made = xmalloc(size);
-    snprintf(made, size, "%s%.*s%s", before, (int)len, text, after);
+    snprintf(made, size, "%.*s%s", (int)len, base_url, path);
     return made;
 }
 
-static char *url_of(const struct chat_options *options, const char *path)
+static const struct chat_driver *driver_of(const struct chat_options *options)
 {
-    size_t len = strlen(options->base_url);
-    while (options->base_url[len - 1] == '/') {
-        len--;
-    }
-    return joined("", options->base_url, len, path);
-}
-
-/* NULL: without a key. */
-static char *authorization_of(const struct chat_options *options)
-{
-    const char *key = options->api_key;
-    return key[0] ? joined("Authorization: Bearer ", key, strlen(key), "") : NULL;
+    (void)options;
+    return &chat_openai;
 }
 
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err)
 {
+    const struct chat_driver *driver = driver_of(options);
     struct price price;
-    if (!check_options(options, err) ||
+    if (!driver->check(options, err) ||
         !price_find(options->prices, options->model, options->base_url, &price, err)) {
         return NULL;
     }
     struct chat *chat = xcalloc(1, sizeof(*chat));
+    chat->driver = driver;
+    chat->state = driver->open(options);
     chat->calls = http_calls_new(loop);
-    chat->url = url_of(options, PATH_COMPLETIONS);
-    chat->authorization = authorization_of(options);
     chat->model = xstrdup(options->model);
     chat->price = price;
     char labels[CHAT_MODEL_MAX + 64];
@@ -159,9 +127,8 @@ void chat_free(struct chat *chat)
         call->done(call->arg, &reply, &err);
     }
     http_calls_free(chat->calls);
-    free(chat->url);
+    chat->driver->free(chat->state);
     free(chat->model);
-    free(chat->authorization);
     free(chat);
 }
 
@@ -174,34 +141,8 @@ static void count_call(struct chat *chat, const char *outcome)
     metric_add(metrics_counter("helpdesk_model_calls_total", "Calls of models by outcome", labels), 1);
 }
 
-/* What a status other than 2xx says. */
-static void read_status(int status, const struct buf *body, int64_t retry_after_ms, struct error *err)
-{
-    char code[CHAT_CODE_MAX];
-    chat_error_code(buf_text(body), body->len, code);
-    bool quota = status == 429 && strcmp(code, "insufficient_quota") == 0;
-    enum error_disposition disposition = ERROR_RETRY;
-    const char *name = "model_failed";
-    if (quota || (status >= 300 && status < 400) || (status >= 401 && status <= 404)) {
-        disposition = ERROR_FATAL;
-        name = "model_config";
-    } else if (status == 503 || (status == 429 && retry_after_ms > 0)) {
-        name = "model_unavailable";
-    } else if (status == 429) {
-        name = "model_busy";
-    } else if (status == 408) {
-        name = "model_timeout";
-    } else if (status < 500) {
-        disposition = ERROR_REJECT;
-        name = "model_refused";
-    }
-    error_set(err, disposition, name, "the model server says %d%s%s%s", status, code[0] ? " (" : "", code,
-        code[0] ? ")" : "");
-    err->retry_after_ms = retry_after_ms;
-}
-
 /* What a call that brought no answer says. */
-static void read_failure(const struct error *why, struct error *err)
+static void read_failure(const struct chat *chat, const struct error *why, struct error *err)
 {
     if (strcmp(why->code, "connect_failed") == 0) {
         error_set(err, ERROR_RETRY, "model_unavailable", "the model server cannot be reached");
@@ -212,7 +153,7 @@ static void read_failure(const struct error *why, struct error *err)
     } else if (why->disposition == ERROR_RETRY) {
         error_set(err, ERROR_RETRY, "model_broken", "the model server broke off its answer");
     } else {
-        error_set(err, ERROR_FATAL, "model_config", "model.base-url: %s", why->text);
+        error_set(err, ERROR_FATAL, "model_config", "%s: %s", chat->driver->address_setting, why->text);
     }
 }
 
@@ -242,11 +183,9 @@ static void count_reply(struct chat *chat, struct chat_reply *reply)
     metric_add(chat->cost, reply->cost_usd);
 }
 
-static bool knows_no_schema(const struct http_call_result *result)
+static bool knows_no_schema(const struct chat *chat, const struct http_call_result *result)
 {
-    const char *text = buf_text(&result->body);
-    return (result->status == 400 || result->status == 422) &&
-           (strstr(text, "response_format") || strstr(text, "json_schema"));
+    return chat->driver->knows_no_schema && chat->driver->knows_no_schema(result);
 }
 
 static void call_send(struct chat_call *call, int64_t timeout_ms);
@@ -259,18 +198,20 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
     struct error err = {0};
     int64_t left = call->until_ms - clock_mono_ms();
     LIST_REMOVE(call, link);
-    if (result && call->with_schema && knows_no_schema(result) && left > 0) {
-        log_warn("the model server knows no response_format: it is left out", LOG_STR("model", chat->model));
+    if (result && call->with_schema && knows_no_schema(chat, result) && left > 0) {
+        log_warn(
+            "the model server knows no schema of an answer: it is left out", LOG_STR("model", chat->model));
         chat->schemaless = true;
         call_send(call, left);
         return;
     }
     if (!result) {
-        read_failure(why, &err);
+        read_failure(chat, why, &err);
     } else if (result->status < 200 || result->status > 299) {
-        read_status(result->status, &result->body, result->retry_after_ms, &err);
+        chat->driver->read_refusal(result, &err);
     } else {
-        chat_reply_read(call->request.arena, buf_text(&result->body), result->body.len, &reply, &err);
+        chat->driver->read_reply(
+            call->request.arena, buf_text(&result->body), result->body.len, &reply, &err);
         count_reply(chat, &reply);
     }
     judge_server(chat, why, &err);
@@ -282,43 +223,17 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
 
 /* ---- asking ---- */
 
-static void put_message(struct buf *out, const char *role, const char *content)
-{
-    buf_printf(out, "{\"role\":\"%s\",\"content\":", role);
-    json_put_string(out, content);
-    buf_putc(out, '}');
-}
-
-static void put_request(struct buf *out, const struct chat_call *call)
-{
-    const struct chat_request *request = &call->request;
-    buf_puts(out, "{\"model\":");
-    json_put_string(out, call->chat->model);
-    buf_puts(out, ",\"messages\":[");
-    put_message(out, "system", request->system);
-    buf_putc(out, ',');
-    put_message(out, "user", request->user);
-    buf_putc(out, ']');
-    if (call->with_schema) {
-        buf_printf(out,
-            ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"%s\",\"strict\":true,"
-            "\"schema\":%s}}",
-            request->schema_name, request->schema);
-    }
-    buf_putc(out, '}');
-}
-
 static void call_send(struct chat_call *call, int64_t timeout_ms)
 {
     struct chat *chat = call->chat;
-    const char *const headers[] = {
-        "Content-Type: application/json", "Accept: application/json", chat->authorization, NULL};
+    const char *headers[CHAT_HEADERS_MAX + 1] = {NULL};
     struct buf body;
     call->with_schema = !chat->schemaless;
     buf_init(&body, REQUEST_MAX);
-    put_request(&body, call);
+    chat->driver->put_body(chat->state, &body, &call->request, call->with_schema);
+    chat->driver->headers(chat->state, call->request.arena, &body, headers);
     const struct http_call_request request = {.method = "POST",
-        .url = chat->url,
+        .url = chat->driver->url(chat->state),
         .headers = headers,
         .body = buf_text(&body),
         .body_len = body.len,
@@ -343,24 +258,9 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
 
 bool chat_check(const struct chat_options *options, struct error *err)
 {
+    const struct chat_driver *driver = driver_of(options);
     struct price price;
-    if (!check_options(options, err) ||
-        !price_find(options->prices, options->model, options->base_url, &price, err)) {
-        return false;
-    }
-    char *url = url_of(options, PATH_MODELS);
-    char *authorization = authorization_of(options);
-    const char *const headers[] = {"Accept: application/json", authorization, NULL};
-    const struct http_fetch_request request = {
-        .method = "GET", .url = url, .headers = headers, .timeout_ms = CHECK_TIMEOUT_MS};
-    struct http_fetch_result result;
-    bool ok = http_fetch(&request, &result, err);
-    if (ok && result.status != 200) {
-        read_status(result.status, &result.body, 0, err);
-        ok = false;
-    }
-    http_fetch_result_fini(&result);
-    free(url);
-    free(authorization);
-    return ok;
+    return driver->check(options, err) &&
+           price_find(options->prices, options->model, options->base_url, &price, err) &&
+           driver->ask(options, err);
 }

@@ -1,4 +1,4 @@
-/* Asking an OpenAI-compatible server for a chat completion: what is sent, and what its failures mean. */
+/* Asking a model of any provider for a chat completion: what is sent, and what its failures mean. */
 #ifndef HELPDESK_MODEL_CHAT_H
 #define HELPDESK_MODEL_CHAT_H
 

@@ -51,10 +51,10 @@ void draft_free(struct draft_model *model);
 /* The model that needs nothing installed: it quotes the best sentences of the context and invents none. */
 struct draft_model *draft_offline_new(void);
 
-/* The model of an OpenAI-compatible server (model/chat.h), a call at most `timeout_ms` long. An answer that
+/* The model of a provider (model/chat.h), a call at most `timeout_ms` long. An answer that
  * is not usable is asked for once more; then, when the time is over, or when the server takes no call, the
  * offline model drafts and the result is degraded. NULL: the errors of chat_new. Before loop_free. */
-struct draft_model *draft_openai_new(
+struct draft_model *draft_chat_new(
     struct loop *loop, const struct chat_options *options, int64_t timeout_ms, struct error *err);
 
 #endif

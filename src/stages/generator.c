@@ -47,7 +47,7 @@ static struct draft_model *open_model(const struct stage_env *env, struct error 
     if (options.base_url[0] == '\0') {
         return draft_offline_new();
     }
-    return draft_openai_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    return draft_chat_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
 }
 
 static void *generator_open(const struct stage_env *env, struct error *err)

@@ -1,4 +1,4 @@
-/* The drafting model behind an OpenAI-compatible server. What it says is checked; what it cannot say in time
+/* The drafting model of any provider (model/chat.h). What it says is checked; what it cannot say in time
  * or at all, the offline model says, marked. The alternative draft is the offline model's: it quotes the
  * sources word for word, or hands over to a person. */
 #include "model/draft_driver.h"
@@ -22,7 +22,7 @@
 #define CUT "the ticket is long: the model read only a part of it"
 #define ONE_MODEL "the stronger model was asked for, this installation has one model"
 
-struct openai {
+struct chat_draft {
     struct chat *chat;
     struct draft_model *offline;
     char *model; /* its name where the server gives none */
@@ -35,7 +35,7 @@ struct openai {
 
 /* One request under way; in its arena, so it goes with the job. */
 struct asking {
-    struct openai *openai;
+    struct chat_draft *drafter;
     struct draft_request request;
     draft_done *done;
     void *arg;
@@ -62,7 +62,7 @@ static const struct draft_result *ask_offline(struct asking *asking)
 {
     struct draft_request request = asking->request;
     request.strong = false; /* what became of that is said here */
-    draft_start(asking->openai->offline, &request, on_offline, asking);
+    draft_start(asking->drafter->offline, &request, on_offline, asking);
     return asking->offline;
 }
 
@@ -92,7 +92,7 @@ static void finish(struct asking *asking, struct draft_result *result)
 static void fall_back(struct asking *asking, const char *because)
 {
     struct draft_result *result = ARENA_NEW(asking->request.arena, struct draft_result);
-    metric_add(asking->openai->fallbacks, 1);
+    metric_add(asking->drafter->fallbacks, 1);
     *result = *ask_offline(asking);
     result->unanswered = !asking->heard;
     add_degraded(asking, result, because);
@@ -122,8 +122,8 @@ static void deliver(struct asking *asking, const struct draft_answer *answer, co
         .suggested_next_steps = answer->steps,
         .suggested_next_steps_count = answer->step_count};
     result->escalated = answer->needs_person;
-    result->model = reply->model[0] ? reply->model : asking->openai->model;
-    result->prompt_version = asking->openai->prompt_version;
+    result->model = reply->model[0] ? reply->model : asking->drafter->model;
+    result->prompt_version = asking->drafter->prompt_version;
     if (asking->cut) {
         add_degraded(asking, result, CUT);
     }
@@ -135,7 +135,7 @@ static void ask_model(struct asking *asking);
 /* Once more, and the model is told what was wrong; not a third time. */
 static void answered_unusably(struct asking *asking, const char *why)
 {
-    metric_add(asking->openai->unusable, 1);
+    metric_add(asking->drafter->unusable, 1);
     log_info("a model's answer is not usable", LOG_STR("why", why), LOG_INT("again", asking->wrong == NULL));
     if (asking->wrong) {
         fall_back(asking, because_of(asking, "the model answered unusably", why));
@@ -156,7 +156,7 @@ static void try_later(struct asking *asking, const struct error *err)
 {
     int64_t needed = err->retry_after_ms > NEXT_ATTEMPT_MS ? err->retry_after_ms : NEXT_ATTEMPT_MS;
     bool waits = !asking->wrong && time_left(asking) >= needed;
-    if (waits || asking->openai->closing) {
+    if (waits || asking->drafter->closing) {
         asking->done(asking->arg, NULL, err);
     } else if (asking->wrong) {
         fall_back(asking, because_of(asking, "the model answered unusably", asking->wrong));
@@ -204,7 +204,7 @@ static const char *user_prompt(struct asking *asking)
 
 static void ask_model(struct asking *asking)
 {
-    struct openai *openai = asking->openai;
+    struct chat_draft *drafter = asking->drafter;
     struct arena *arena = asking->request.arena;
     int64_t left = time_left(asking);
     if (left < LEAST_CALL_MS) {
@@ -217,46 +217,46 @@ static void ask_model(struct asking *asking)
         .user = user_prompt(asking),
         .schema_name = "draft",
         .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
-        .timeout_ms = left < openai->timeout_ms ? left : openai->timeout_ms};
-    chat_start(openai->chat, &request, on_reply, asking);
+        .timeout_ms = left < drafter->timeout_ms ? left : drafter->timeout_ms};
+    chat_start(drafter->chat, &request, on_reply, asking);
     crash_point("model.asked");
 }
 
-static void openai_start(void *state, const struct draft_request *request, draft_done *done, void *arg)
+static void chat_draft_start(void *state, const struct draft_request *request, draft_done *done, void *arg)
 {
     struct asking *asking = ARENA_NEW(request->arena, struct asking);
-    *asking = (struct asking){.openai = state, .request = *request, .done = done, .arg = arg};
+    *asking = (struct asking){.drafter = state, .request = *request, .done = done, .arg = arg};
     asking->data = draft_data(request->arena, request, &asking->cut);
     ask_model(asking);
 }
 
-static void openai_free(void *state)
+static void chat_draft_free(void *state)
 {
-    struct openai *openai = state;
-    openai->closing = true;
-    chat_free(openai->chat);
-    draft_free(openai->offline);
-    free(openai->model);
-    free(openai);
+    struct chat_draft *drafter = state;
+    drafter->closing = true;
+    chat_free(drafter->chat);
+    draft_free(drafter->offline);
+    free(drafter->model);
+    free(drafter);
 }
 
-struct draft_model *draft_openai_new(
+struct draft_model *draft_chat_new(
     struct loop *loop, const struct chat_options *options, int64_t timeout_ms, struct error *err)
 {
-    static const struct draft_driver driver = {.start = openai_start, .free = openai_free};
+    static const struct draft_driver driver = {.start = chat_draft_start, .free = chat_draft_free};
     struct chat *chat = chat_new(loop, options, err);
     if (!chat) {
         return NULL;
     }
-    struct openai *openai = xcalloc(1, sizeof(*openai));
-    openai->chat = chat;
-    openai->offline = draft_offline_new();
-    openai->model = xstrdup(options->model);
-    openai->timeout_ms = timeout_ms;
-    openai->unusable = metrics_counter(
+    struct chat_draft *drafter = xcalloc(1, sizeof(*drafter));
+    drafter->chat = chat;
+    drafter->offline = draft_offline_new();
+    drafter->model = xstrdup(options->model);
+    drafter->timeout_ms = timeout_ms;
+    drafter->unusable = metrics_counter(
         "helpdesk_model_unusable_total", "Answers of models that could not be used as a draft", NULL);
-    openai->fallbacks = metrics_counter(
+    drafter->fallbacks = metrics_counter(
         "helpdesk_model_fallbacks_total", "Drafts by the offline model in place of the model's", NULL);
-    prompt_version("draft", prompt_draft, openai->prompt_version);
-    return draft_model_new(&driver, openai);
+    prompt_version("draft", prompt_draft, drafter->prompt_version);
+    return draft_model_new(&driver, drafter);
 }
