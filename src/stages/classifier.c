@@ -20,8 +20,7 @@ static struct classify_model *open_model(const struct stage_env *env, struct err
     if (taxonomy == NULL) {
         return NULL;
     }
-    struct classify_model *local =
-        classify_local_new(taxonomy, conf_text(conf, CONF_CLASSIFIER_MODEL), err);
+    struct classify_model *local = classify_local_new(taxonomy, conf_text(conf, CONF_CLASSIFIER_MODEL), err);
     if (local == NULL || conf_text(conf, CONF_MODEL_CLASSIFY)[0] == '\0') {
         return local;
     }

@@ -1,7 +1,7 @@
 /* AWS Signature Version 4: the headers that prove who sends a request.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html */
-#ifndef HELPDESK_HTTP_SIGV4_H
-#define HELPDESK_HTTP_SIGV4_H
+#ifndef HELPDESK_AWS_SIGV4_H
+#define HELPDESK_AWS_SIGV4_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* AWS Signature Version 4 on OpenSSL: canonical request, string to sign, derived key. */
-#include "http/sigv4.h"
+#include "aws/sigv4.h"
 
 #include <ctype.h>
 #include <openssl/crypto.h>
