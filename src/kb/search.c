@@ -8,12 +8,11 @@
 #include "base/parse.h"
 #include "kb/document.h"
 #include "kb/terms.h"
-#include "model/language.h"
 
 #define GROUPS_MAX 12 /* corpora times text search configurations */
 #define CANDIDATES "60"
 
-#define OTHER_LANGUAGE 0.8   /* a text that is not in the ticket's language */
+#define OTHER_LANGUAGE "0.8" /* a text that is not in the ticket's language */
 #define TOGETHER 3           /* passages of a document that may answer together */
 #define TOGETHER_DENSITY 0.6 /* of the best one's, to be one of them */
 #define SPREAD 7.0
@@ -24,7 +23,7 @@ struct candidate {
     const char *document;         /* passages with the same one belong together */
     const struct kb_terms *terms; /* of the hit's configuration */
     uint64_t matched;             /* bit per term */
-    double density;               /* BM25 as a share of what the best imaginable text would have */
+    double density;               /* see FIND */
 };
 
 struct search {
@@ -86,15 +85,6 @@ static double best_possible(const struct kb_terms *terms)
         sum += terms->items[i].weight * 3.0; /* of a text that holds the word without end: see FIND */
     }
     return sum;
-}
-
-static void score_hit(struct search *search, struct candidate *candidate, double rank)
-{
-    double best = candidate->terms ? best_possible(candidate->terms) : 0;
-    candidate->density = best > 0 ? rank / best : 0;
-    if (!language_same(candidate->hit.locale, search->query->locale)) {
-        candidate->density *= OTHER_LANGUAGE;
-    }
 }
 
 static int by_density(const void *a, const void *b)
@@ -185,25 +175,24 @@ static void on_found(void *arg, const struct db_result *result, const struct err
             .locale = copy(search, result, row, 3),
             .text = copy(search, result, row, 4),
         };
-        found[row].document = copy(search, result, row, 7);
+        found[row].document = copy(search, result, row, 5);
         found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
-        score_hit(search, &found[row], db_number(result, row, 5));
+        found[row].density = db_number(result, row, 7);
     }
-    if (rows > 1) {
-        qsort(found, (size_t)rows, sizeof(*found), by_density);
-    }
-    size_t most = search->query->max_hits[find->corpus];
     search->found[find->corpus] = found;
-    search->found_count[find->corpus] = (size_t)rows < most ? (size_t)rows : most;
+    search->found_count[find->corpus] = (size_t)rows;
     if (--search->pending == 0) {
         finish(search);
     }
 }
 
-/* Terms come in as arrays. `candidates` are the texts with the most weight of sought terms; their score is
- * BM25 with words of titles and headings counting more. What is the same for all texts is worked out once:
- * terms as queries, and what a text's length counts for in its corpus. */
-#define FIND(candidates, columns, document, key, tables)                                                     \
+/* Terms come in as arrays; a weight is the term's share of what the best imaginable text would score.
+ * `candidates` are the texts with the most weight of sought terms; their density is BM25, with words of
+ * titles and headings counting more. What is the same for all texts is worked out once: terms as queries, and
+ * what a text's length counts for in its corpus. Only the texts that are shown are read. `$7`: the ticket's
+ * locale,
+ * `$8`: how many. */
+#define FIND(candidates, key, locale, columns, tables)                                                       \
     "WITH terms AS MATERIALIZED (SELECT t.*, kb_term(t.lexeme) AS query, "                                   \
     "0.75::float8 * c.texts / greatest(c.words, 1) AS per_word "                                             \
     "FROM unnest($2::regconfig[], $3::text[], $4::float8[], $5::boolean[]) "                                 \
@@ -211,31 +200,34 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     "JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, t.config)), "                            \
     "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES "), "                \
     "scored AS (SELECT " key ", array_agg(t.n) AS matched, "                                                 \
-    "sum(t.weight * f.tf * 3 / (f.tf + 2 * (0.25 + length(h.tsv) * t.per_word))) AS score "                  \
+    "sum(t.weight * f.tf * 3 / (f.tf + 2 * (0.25 + length(h.tsv) * t.per_word))) AS density "                \
     "FROM candidates h CROSS JOIN LATERAL unnest(h.tsv) u JOIN terms t ON t.lexeme = u.lexeme "              \
     "AND t.config = h.config CROSS JOIN LATERAL (SELECT cardinality(u.weights) "                             \
     "+ 4 * cardinality(array_positions(u.weights, 'A')) "                                                    \
     "+ 2 * cardinality(array_positions(u.weights, 'B'))::float8 AS tf) f GROUP BY " key ") "                 \
-    "SELECT " columns ", s.score, s.matched, " document " FROM scored s " tables
+    "SELECT " columns ", s.matched, s.density * CASE WHEN split_part(translate(lower(" locale                \
+    "), '_', '-'), '-', 1) = split_part(translate(lower($7), '_', '-'), '-', 1) THEN 1 ELSE " OTHER_LANGUAGE \
+    " END AS density FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
 
 static const char *const find_sql[] = {
     [KB_CORPUS_KB] = FIND(
         "SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
         "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "
         "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",
+        "h.source, h.object_key, h.ordinal", "d.locale",
         "p.source || '/' || p.object_key || '#' || p.ordinal, "
         "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "
-        "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text",
-        "p.object_key", "h.source, h.object_key, h.ordinal",
+        "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key",
         "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "
         "s.ordinal) "
         "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"),
     [KB_CORPUS_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
                               "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
-                              "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $7 "
+                              "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
                               "GROUP BY p.tenant, p.ticket_id",
-        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer", "p.ticket_id",
-        "h.ticket_id", "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
+        "h.ticket_id", "p.locale",
+        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id",
+        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
 };
 
 static struct find *find_new(struct search *search, enum kb_corpus corpus)
@@ -260,13 +252,14 @@ static void start_find(struct search *search, enum kb_corpus corpus)
     size_t count = 0;
     for (size_t g = 0; g < search->group_count; g++) {
         const struct kb_terms *terms = &search->groups[g];
+        double best = best_possible(terms);
         for (size_t i = 0; i < terms->count && !strcmp(terms->corpus, corpus_names[corpus]); i++) {
             if (terms->items[i].texts == 0) {
                 continue;
             }
             configs[count] = terms->config;
             lexemes[count] = terms->items[i].lexeme;
-            weights[count] = arena_printf(arena, "%.6f", terms->items[i].weight);
+            weights[count] = arena_printf(arena, "%.9f", best > 0 ? terms->items[i].weight / best : 0);
             sought[count++] = terms->items[i].sought ? "true" : "false";
             find->group_of[count] = terms;
             find->index_of[count] = i;
@@ -278,10 +271,11 @@ static void start_find(struct search *search, enum kb_corpus corpus)
     }
     struct db_query query = {
         .sql = find_sql[corpus],
-        .param_count = corpus == KB_CORPUS_TICKET ? 7 : 6,
+        .param_count = corpus == KB_CORPUS_TICKET ? 9 : 8,
         .params = {search->query->tenant, db_text_array(arena, configs, count),
             db_text_array(arena, lexemes, count), db_text_array(arena, weights, count),
-            db_text_array(arena, sought, count), corpus_names[corpus], search->query->not_ticket},
+            db_text_array(arena, sought, count), corpus_names[corpus], search->query->locale,
+            arena_printf(arena, "%zu", search->query->max_hits[corpus]), search->query->not_ticket},
     };
     search->pending++;
     db_query(search->db, &query, on_found, find);
