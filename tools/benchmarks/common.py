@@ -83,7 +83,7 @@ def run_tool(name, *args, env=None):
 
 
 def kafka_pid(kafka):
-    return int((pathlib.Path(kafka.folder) / "pid").read_text())
+    return int((pathlib.Path(kafka.folder) / "1" / "pid").read_text())
 
 
 def chain(what, delivery, brokers, prefix, topics, count, size, embedded=False, broker_pid=0):
