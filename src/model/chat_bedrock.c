@@ -13,9 +13,9 @@
 #include "model/converse_reply.h"
 
 #define SERVICE "bedrock"
-#define MAX_TOKENS                                                                                           \
-    4096 /* of an answer: the service sets them aside beforehand, else all a model can write                 \
-          */
+/* Of an answer. The service counts them against the account's tokens a minute beforehand, and without a bound
+ * all that the model could write. */
+#define MAX_TOKENS 4096
 #define GUARDRAIL_MAX 2048
 #define LOWER_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 #define DIGITS "0123456789"

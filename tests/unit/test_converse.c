@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
+#include "model/chat_driver.h"
 #include "model/converse_reply.h"
+#include "model/price.h"
 #include "stages/strong_for.h"
 
 #define USAGE ",\"usage\":{\"inputTokens\":7,\"outputTokens\":3,\"totalTokens\":10}"
@@ -108,6 +110,25 @@ static void finds_the_name_of_a_refusal(void **state)
     }
 }
 
+static void has_prices_for_its_own_models(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *region, *profile;
+    } cases[] = {{"us-east-1", "us."}, {"eu-central-1", "eu."}, {"ap-southeast-2", "global."}, {"", "global."}};
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        bool strong = i % 2;
+        const char *model = chat_bedrock_model(cases[i / 2].region, strong);
+        struct price price;
+        struct error err = {0};
+        assert_int_equal(strncmp(model, cases[i / 2].profile, strlen(cases[i / 2].profile)), 0);
+        assert_non_null(strstr(model, strong ? "sonnet" : "haiku"));
+        if (!price_find("", model, "", &price, &err))
+            fail_msg("%s", err.text);
+        assert_true(price.input > 0 && price.output > price.input);
+    }
+}
+
 static void knows_when_to_ask_the_stronger_model(void **state)
 {
     (void)state;
@@ -150,6 +171,7 @@ int main(void)
         cmocka_unit_test(reads_what_the_model_said),
         cmocka_unit_test(refuses_what_is_no_answer),
         cmocka_unit_test(finds_the_name_of_a_refusal),
+        cmocka_unit_test(has_prices_for_its_own_models),
         cmocka_unit_test(knows_when_to_ask_the_stronger_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
