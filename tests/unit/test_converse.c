@@ -115,7 +115,8 @@ static void has_prices_for_its_own_models(void **state)
     (void)state;
     static const struct {
         const char *region, *profile;
-    } cases[] = {{"us-east-1", "us."}, {"eu-central-1", "eu."}, {"ap-southeast-2", "global."}, {"", "global."}};
+    } cases[] = {
+        {"us-east-1", "us."}, {"eu-central-1", "eu."}, {"ap-southeast-2", "global."}, {"", "global."}};
     for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
         bool strong = i % 2;
         const char *model = chat_bedrock_model(cases[i / 2].region, strong);
