@@ -34,6 +34,8 @@ void aws_credentials_free(struct aws_credentials *credentials);
 struct aws_credentials_wait *aws_credentials_get(
     struct aws_credentials *credentials, aws_credentials_done *done, void *arg);
 void aws_credentials_wait_cancel(struct aws_credentials_wait *wait); /* `done` is not called */
+/* A service says that they are good no more: the next aws_credentials_get fetches them again. */
+void aws_credentials_forget(struct aws_credentials *credentials);
 
 /* The region: AWS_REGION, AWS_DEFAULT_REGION, or the profile's; in `out`, "" when there is none. Reads files:
  * at start only. */

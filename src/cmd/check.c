@@ -72,16 +72,22 @@ static bool check_registry(const struct conf *conf)
     return ok;
 }
 
-/* Without model.base-url there is nothing to ask. */
+static bool check_chat(const char *what, const struct chat_options *options)
+{
+    struct error err = {0};
+    bool ok = chat_check(options, &err);
+    return report_line(what, ok, err.text);
+}
+
+/* Without a server there is nothing to ask. */
 static bool check_model(const struct conf *conf)
 {
-    const struct chat_options options = chat_options_of(conf);
-    struct error err = {0};
-    if (options.base_url[0] == '\0') {
+    const struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
+    if (!chat_wanted(&options)) {
         return report_line("model", true, "offline (model.base-url is not set)");
     }
-    bool ok = chat_check(&options, &err);
-    return report_line("model", ok, ok ? "" : err.text);
+    bool ok = check_chat("model", &options);
+    return (strong.model[0] == '\0' || check_chat("stronger", &strong)) && ok;
 }
 
 int cmd_check(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include "blob/blob.h"
 #include "cmd/evaluate.h"
 #include "kb/sync.h"
+#include "model/chat.h"
 #include "stages/stage.h"
 
 #define OFFLOAD_THREADS 2
@@ -344,8 +345,9 @@ static bool open_stages(struct run *run, struct error *err)
 static bool open_all(struct run *run, const char *url, struct error *err)
 {
     struct evaluate *evaluate = run->evaluate;
-    bool remote = conf_text(evaluate->conf, CONF_MODEL_BASE_URL)[0] != '\0' ||
-                  conf_text(evaluate->current, CONF_MODEL_BASE_URL)[0] != '\0';
+    const struct chat_options wanted = chat_options_of(evaluate->conf);
+    const struct chat_options current = chat_options_of(evaluate->current);
+    bool remote = chat_wanted(&wanted) || chat_wanted(&current);
     evaluate->in_flight = remote ? AT_ONCE_REMOTE : AT_ONCE_LOCAL;
     run->loop = loop_new(OFFLOAD_THREADS);
     loop_on_shutdown(run->loop, on_shutdown, run);

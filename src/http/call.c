@@ -81,6 +81,15 @@ static int64_t retry_after_ms(CURL *easy)
     return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000;
 }
 
+static void read_error_type(CURL *easy, char out[HTTP_ERROR_TYPE_MAX])
+{
+    struct curl_header *header;
+    if (curl_easy_header(easy, "x-amzn-ErrorType", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
+        strlen(header->value) < HTTP_ERROR_TYPE_MAX) {
+        memcpy(out, header->value, strlen(header->value) + 1);
+    }
+}
+
 static void call_ended(struct http_call *call, CURLcode code)
 {
     struct error err = {0};
@@ -89,6 +98,7 @@ static void call_ended(struct http_call *call, CURLcode code)
     call_detach(call);
     if (answered) {
         result.retry_after_ms = retry_after_ms(call->transfer.easy);
+        read_error_type(call->transfer.easy, result.error_type);
         result.body = call->transfer.body;
     }
     call->done(call->arg, answered ? &result : NULL, answered ? NULL : &err);

@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 
 #define HTTP_CALL_TIMEOUT_MS 30000 /* when a request names none */
+#define HTTP_ERROR_TYPE_MAX 128
 
 /* The calls of one loop, and the connections they leave open for each other. */
 struct http_calls;
@@ -29,6 +30,8 @@ struct http_call_result {
     int status;
     struct buf body;
     int64_t retry_after_ms; /* Retry-After (RFC 9110, 10.2.3), seconds or date, at most a day; 0: none */
+    /* x-amzn-ErrorType, by which AWS names what is wrong; "" when there is none, or a longer one. */
+    char error_type[HTTP_ERROR_TYPE_MAX];
 };
 
 /* `err` NULL: the server answered, with whatever status; `result` is borrowed until this returns. Else

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include "aws/credentials.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/health.h"
@@ -19,10 +20,12 @@
 LIST_HEAD(chat_calls, chat_call);
 
 struct chat {
+    struct loop *loop;
     struct http_calls *calls;
     const struct chat_driver *driver;
     void *state; /* the driver's */
     char *model;
+    char *part; /* condition of base/health.h */
     struct price price;
     bool schemaless;   /* the server knows no schema of an answer */
     int failed_in_row; /* calls since the server last answered one */
@@ -32,27 +35,66 @@ struct chat {
 
 struct chat_call {
     LIST_ENTRY(chat_call) link;
-    struct http_call *http;
     struct chat *chat;
+    void *wait;               /* for what the driver prepares, or NULL */
+    struct loop_timer *timer; /* ends the waiting; NULL when it is over */
+    struct error *unprepared; /* why there is nothing to wait for, or NULL */
+    struct http_call *http;   /* NULL before it is sent */
     struct chat_request request;
     chat_done *done;
     void *arg;
     bool with_schema;
+    bool renewed; /* what the driver prepared was good no more, and is got once again */
     int64_t started_us;
     int64_t until_ms; /* monotonic */
 };
 
 /* ---- settings ---- */
 
-struct chat_options chat_options_of(const struct conf *conf)
+static const struct chat_driver *driver_of(const struct chat_options *options)
 {
-    return (struct chat_options){.base_url = conf_text(conf, CONF_MODEL_BASE_URL),
-        .api_key = conf_text(conf, CONF_MODEL_API_KEY),
-        .model = conf_text(conf, CONF_MODEL_DRAFT),
-        .prices = conf_text(conf, CONF_MODEL_PRICES)};
+    bool bedrock = options->provider && strcmp(options->provider, chat_bedrock.name) == 0;
+    return bedrock ? &chat_bedrock : &chat_openai;
 }
 
-bool chat_is_visible(const char *text, size_t max)
+static struct chat_options options_of(const struct conf *conf, enum conf_id model, bool strong)
+{
+    struct chat_options options = {.provider = conf_text(conf, CONF_MODEL_PROVIDER),
+        .base_url = conf_text(conf, CONF_MODEL_BASE_URL),
+        .api_key = conf_text(conf, CONF_MODEL_API_KEY),
+        .model = conf_text(conf, model),
+        .prices = conf_text(conf, CONF_MODEL_PRICES),
+        .setting = conf_name(model),
+        .part = strong ? "model-strong" : HEALTH,
+        .guardrail = conf_text(conf, CONF_MODEL_GUARDRAIL)};
+    if (driver_of(&options) == &chat_bedrock) {
+        options.base_url = conf_text(conf, CONF_MODEL_ENDPOINT);
+        options.api_key = conf_text(conf, CONF_MODEL_BEARER_TOKEN);
+        snprintf(options.region, sizeof(options.region), "%s", conf_text(conf, CONF_MODEL_REGION));
+        if (!options.region[0]) {
+            aws_region(options.region, sizeof(options.region));
+        }
+        options.model = options.model[0] ? options.model : chat_bedrock_model(options.region, strong);
+    }
+    return options;
+}
+
+struct chat_options chat_options_of(const struct conf *conf)
+{
+    return options_of(conf, CONF_MODEL_DRAFT, false);
+}
+
+struct chat_options chat_strong_options_of(const struct conf *conf)
+{
+    return options_of(conf, CONF_MODEL_DRAFT_STRONG, true);
+}
+
+bool chat_wanted(const struct chat_options *options)
+{
+    return driver_of(options) == &chat_bedrock || options->base_url[0];
+}
+
+static bool is_visible(const char *text, size_t max)
 {
     size_t len = 0;
     for (; text[len]; len++) {
@@ -63,10 +105,28 @@ bool chat_is_visible(const char *text, size_t max)
     return len <= max;
 }
 
+bool chat_check_texts(const struct chat_options *options, const char *key_setting, struct error *err)
+{
+    const char *setting = options->setting ? options->setting : conf_name(CONF_MODEL_DRAFT);
+    if (!options->model[0]) {
+        return error_set(err, ERROR_FATAL, "setting_missing",
+            "%s is not set: the model server needs the id of a model", setting);
+    }
+    if (!chat_model_valid(options->model)) {
+        return error_set(err, ERROR_FATAL, "setting_invalid",
+            "%s must be at most %d visible ASCII characters, without quotes and backslashes", setting,
+            CHAT_MODEL_MAX);
+    }
+    return is_visible(options->api_key, CHAT_KEY_MAX) ||
+           error_set(err, ERROR_FATAL, "setting_invalid",
+               "%s must be at most %d visible ASCII characters, without blanks and line breaks", key_setting,
+               CHAT_KEY_MAX);
+}
+
 bool chat_is_address(const char *url)
 {
     bool web = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-    return web && chat_is_visible(url, CHAT_URL_MAX) && !strpbrk(url, "?#@");
+    return web && is_visible(url, CHAT_URL_MAX) && !strpbrk(url, "?#@");
 }
 
 char *chat_url(const char *base_url, const char *path)
@@ -81,25 +141,38 @@ char *chat_url(const char *base_url, const char *path)
     return made;
 }
 
-static const struct chat_driver *driver_of(const struct chat_options *options)
+char *chat_authorization(const struct chat_options *options)
 {
-    (void)options;
-    return &chat_openai;
+    static const char bearer[] = "Authorization: Bearer ";
+    if (!options->api_key[0]) {
+        return NULL;
+    }
+    size_t size = sizeof(bearer) + strlen(options->api_key);
+    char *made = xmalloc(size);
+    snprintf(made, size, "%s%s", bearer, options->api_key);
+    return made;
+}
+
+static bool find_price(const struct chat_options *options, struct price *out, struct error *err)
+{
+    const char *own_url = driver_of(options)->paid ? "" : options->base_url;
+    return price_find(options->prices, options->model, own_url, out, err);
 }
 
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err)
 {
     const struct chat_driver *driver = driver_of(options);
     struct price price;
-    if (!driver->check(options, err) ||
-        !price_find(options->prices, options->model, options->base_url, &price, err)) {
+    if (!driver->check(options, err) || !find_price(options, &price, err)) {
         return NULL;
     }
     struct chat *chat = xcalloc(1, sizeof(*chat));
+    chat->loop = loop;
     chat->driver = driver;
-    chat->state = driver->open(options);
+    chat->state = driver->open(loop, options);
     chat->calls = http_calls_new(loop);
     chat->model = xstrdup(options->model);
+    chat->part = xstrdup(options->part ? options->part : HEALTH);
     chat->price = price;
     char labels[CHAT_MODEL_MAX + 64];
     snprintf(labels, sizeof(labels), "model=\"%s\"", chat->model);
@@ -112,6 +185,19 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
     return chat;
 }
 
+/* Nothing goes on for the call any more. */
+static void call_leave(struct chat_call *call)
+{
+    if (call->wait) {
+        call->chat->driver->prepare_cancel(call->chat->state, call->wait);
+    }
+    if (call->http) {
+        http_call_cancel(call->http);
+    }
+    loop_timer_free(call->timer);
+    LIST_REMOVE(call, link);
+}
+
 void chat_free(struct chat *chat)
 {
     if (!chat) {
@@ -122,13 +208,13 @@ void chat_free(struct chat *chat)
         const struct chat_reply reply = {.content = "", .model = ""};
         struct error err;
         error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
-        http_call_cancel(call->http);
-        LIST_REMOVE(call, link);
+        call_leave(call);
         call->done(call->arg, &reply, &err);
     }
     http_calls_free(chat->calls);
     chat->driver->free(chat->state);
     free(chat->model);
+    free(chat->part);
     free(chat);
 }
 
@@ -169,9 +255,9 @@ static void judge_server(struct chat *chat, const struct error *why, struct erro
         snprintf(err->code, sizeof(err->code), "model_unavailable");
     }
     if (down || err->disposition == ERROR_FATAL) {
-        health_set(HEALTH, false, why ? why->text : err->text); /* the operator may see addresses */
+        health_set(chat->part, false, why ? why->text : err->text); /* the operator may see addresses */
     } else if (!failed) {
-        health_set(HEALTH, true, "");
+        health_set(chat->part, true, "");
     }
 }
 
@@ -183,12 +269,41 @@ static void count_reply(struct chat *chat, struct chat_reply *reply)
     metric_add(chat->cost, reply->cost_usd);
 }
 
-static bool knows_no_schema(const struct chat *chat, const struct http_call_result *result)
+/* `why`: what the transfer or the credentials' source says, NULL when the server answered. */
+static void call_finish(
+    struct chat_call *call, const struct chat_reply *reply, const struct error *why, struct error *err)
 {
-    return chat->driver->knows_no_schema && chat->driver->knows_no_schema(result);
+    struct chat *chat = call->chat;
+    LIST_REMOVE(call, link);
+    judge_server(chat, why, err);
+    metric_observe(chat->seconds, (double)(clock_mono_us() - call->started_us) / 1e6);
+    bool ok = err->disposition == ERROR_NONE;
+    count_call(chat, ok ? "ok" : err->code + strlen("model_"));
+    call->done(call->arg, reply, ok ? NULL : err);
 }
 
-static void call_send(struct chat_call *call, int64_t timeout_ms);
+static void call_begin(struct chat_call *call);
+
+/* Whether the refusal is of something that the next call does without. */
+static bool may_repeat(struct chat_call *call, const struct http_call_result *result)
+{
+    struct chat *chat = call->chat;
+    const struct chat_driver *driver = chat->driver;
+    if (call->until_ms <= clock_mono_ms()) {
+        return false;
+    }
+    if (!call->renewed && driver->went_stale && driver->went_stale(chat->state, result)) {
+        call->renewed = true;
+        return true;
+    }
+    if (call->with_schema && driver->knows_no_schema && driver->knows_no_schema(result)) {
+        log_warn(
+            "the model server knows no schema of an answer: it is left out", LOG_STR("model", chat->model));
+        chat->schemaless = true;
+        return true;
+    }
+    return false;
+}
 
 static void call_ended(void *arg, const struct http_call_result *result, const struct error *why)
 {
@@ -196,13 +311,9 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
     struct chat *chat = call->chat;
     struct chat_reply reply = {.content = "", .model = ""};
     struct error err = {0};
-    int64_t left = call->until_ms - clock_mono_ms();
-    LIST_REMOVE(call, link);
-    if (result && call->with_schema && knows_no_schema(chat, result) && left > 0) {
-        log_warn(
-            "the model server knows no schema of an answer: it is left out", LOG_STR("model", chat->model));
-        chat->schemaless = true;
-        call_send(call, left);
+    call->http = NULL;
+    if (result && may_repeat(call, result)) {
+        call_begin(call);
         return;
     }
     if (!result) {
@@ -214,34 +325,78 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
             call->request.arena, buf_text(&result->body), result->body.len, &reply, &err);
         count_reply(chat, &reply);
     }
-    judge_server(chat, why, &err);
-    metric_observe(chat->seconds, (double)(clock_mono_us() - call->started_us) / 1e6);
-    bool ok = err.disposition == ERROR_NONE;
-    count_call(chat, ok ? "ok" : err.code + strlen("model_"));
-    call->done(call->arg, &reply, ok ? NULL : &err);
+    call_finish(call, &reply, why, &err);
 }
 
 /* ---- asking ---- */
 
-static void call_send(struct chat_call *call, int64_t timeout_ms)
+static void call_send(struct chat_call *call, const void *pass)
 {
     struct chat *chat = call->chat;
     const char *headers[CHAT_HEADERS_MAX + 1] = {NULL};
+    int64_t left = call->until_ms - clock_mono_ms();
     struct buf body;
     call->with_schema = !chat->schemaless;
     buf_init(&body, REQUEST_MAX);
     chat->driver->put_body(chat->state, &body, &call->request, call->with_schema);
-    chat->driver->headers(chat->state, call->request.arena, &body, headers);
+    chat->driver->headers(chat->state, pass, call->request.arena, &body, headers);
     const struct http_call_request request = {.method = "POST",
         .url = chat->driver->url(chat->state),
         .headers = headers,
         .body = buf_text(&body),
         .body_len = body.len,
-        .timeout_ms = timeout_ms,
+        .timeout_ms = left > 0 ? left : 1,
         .max_body = CHAT_MAX_ANSWER};
     call->http = http_call_start(chat->calls, &request, call_ended, call);
-    LIST_INSERT_HEAD(&chat->open, call, link);
     buf_fini(&body);
+}
+
+static void call_prepared(void *arg, const void *pass, const struct error *err)
+{
+    struct chat_call *call = arg;
+    call->wait = NULL;
+    if (err) {
+        call->unprepared = ARENA_NEW(call->request.arena, struct error);
+        *call->unprepared = *err;
+        loop_timer_arm(call->timer, 0); /* the call may be starting just now */
+        return;
+    }
+    loop_timer_free(call->timer);
+    call->timer = NULL;
+    call_send(call, pass);
+}
+
+/* There are no credentials, or none in time. */
+static void call_unprepared(void *arg)
+{
+    struct chat_call *call = arg;
+    const struct chat_reply reply = {.content = "", .model = ""};
+    struct error err = {0};
+    if (call->wait) {
+        call->chat->driver->prepare_cancel(call->chat->state, call->wait);
+        call->wait = NULL;
+        error_set(&err, ERROR_RETRY, "model_timeout", "the credentials for the model did not come in time");
+    } else if (call->unprepared->disposition == ERROR_RETRY) {
+        error_set(&err, ERROR_RETRY, "model_unavailable", "the credentials for the model cannot be fetched");
+        err.retry_after_ms = call->unprepared->retry_after_ms;
+    } else {
+        error_set(&err, ERROR_FATAL, "model_config", "there are no credentials for the model");
+    }
+    loop_timer_free(call->timer);
+    call->timer = NULL;
+    call_finish(call, &reply, call->unprepared, &err);
+}
+
+static void call_begin(struct chat_call *call)
+{
+    struct chat *chat = call->chat;
+    if (!chat->driver->prepare) {
+        call_send(call, NULL);
+        return;
+    }
+    call->timer = loop_timer_new(chat->loop, call_unprepared, call);
+    loop_timer_arm(call->timer, call->until_ms - clock_mono_ms());
+    call->wait = chat->driver->prepare(chat->state, call_prepared, call);
 }
 
 void chat_start(struct chat *chat, const struct chat_request *request, chat_done *done, void *arg)
@@ -253,14 +408,13 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
         .arg = arg,
         .started_us = clock_mono_us(),
         .until_ms = clock_mono_ms() + request->timeout_ms};
-    call_send(call, request->timeout_ms);
+    LIST_INSERT_HEAD(&chat->open, call, link);
+    call_begin(call);
 }
 
 bool chat_check(const struct chat_options *options, struct error *err)
 {
     const struct chat_driver *driver = driver_of(options);
     struct price price;
-    return driver->check(options, err) &&
-           price_find(options->prices, options->model, options->base_url, &price, err) &&
-           driver->ask(options, err);
+    return driver->check(options, err) && find_price(options, &price, err) && driver->ask(options, err);
 }

@@ -9,15 +9,27 @@
 
 struct chat; /* one server, one model */
 
+#define CHAT_REGION_SIZE 64
+
 struct chat_options {
-    const char *base_url; /* "https://api.openai.com/v1" */
-    const char *api_key;  /* "": none is sent */
+    const char *provider; /* "openai" (NULL too) or "bedrock" */
+    const char *base_url; /* "https://api.openai.com/v1"; of Bedrock what stands for the region's, or "" */
+    const char *api_key;  /* "": none is sent; to Bedrock a bearer token, "": calls are signed */
     const char *model;
-    const char *prices; /* setting model.prices; chat_new finds the model's in it */
+    const char *prices;            /* setting model.prices; chat_new finds the model's in it */
+    const char *setting;           /* that names the model; NULL: "model.draft" */
+    const char *part;              /* condition of base/health.h; NULL: "model" */
+    const char *guardrail;         /* Bedrock's, "id:version"; "" and NULL: none */
+    char region[CHAT_REGION_SIZE]; /* Bedrock's */
 };
 
-/* From settings model.*; texts are borrowed from `conf`. An empty base_url: no such server is wanted. */
+/* From settings model.*; texts are borrowed from `conf`. Bedrock's region may come from where the AWS SDKs
+ * look, its models have defaults. Reads files: at start only. */
 struct chat_options chat_options_of(const struct conf *conf);
+/* The same for the stronger model; `model` is "" when there is none. */
+struct chat_options chat_strong_options_of(const struct conf *conf);
+/* Whether there is a server to ask; without one the offline models do all. */
+bool chat_wanted(const struct chat_options *options);
 
 struct chat_request {
     struct arena *arena; /* the reply is made in it; lives until `done` */
@@ -32,18 +44,19 @@ struct chat_request {
  *   ERROR_RETRY  "model_unavailable": the server is away, or says when it has time again, or has failed many
  *                calls in a row; "model_busy", "model_failed", "model_timeout", "model_broken": this call
  *   ERROR_REJECT "model_unusable" (see chat_reply_read), "model_refused": the server does not take the
- * request ERROR_FATAL  "model_config": address, key, model or account are not accepted; no call can succeed
+ *                request, or its guardrail stopped it
+ *   ERROR_FATAL  "model_config": address, key, model or account are not accepted; no call can succeed
  * The text may be shown to anybody: it names the server's status, no address and nothing that was sent. Loop
  * thread. */
 typedef void chat_done(void *arg, const struct chat_reply *reply, const struct error *err);
 
 /* Copies `options`. NULL: ERROR_FATAL "setting_invalid" or "setting_missing", naming the setting. Sets
- * condition "model" of base/health.h and counts helpdesk_model_calls_total{model,outcome},
+ * condition `part` of base/health.h and counts helpdesk_model_calls_total{model,outcome},
  * helpdesk_model_seconds{model}, helpdesk_model_tokens_total{model,direction},
  * helpdesk_model_cost_usd_total{model}. */
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err);
-/* Whether address and key are right: asks the server for its models, which costs nothing. Blocks; any thread.
- * False: the errors of chat_new and chat_done. */
+/* Whether address and key are right: asks the server, at no cost. Blocks; any thread. False: the errors of
+ * chat_new and chat_done. */
 bool chat_check(const struct chat_options *options, struct error *err);
 /* Calls under way end with ERROR_RETRY "model_stopped", inside this call; no other may be started by that.
  * Before loop_free. NULL is fine. */

@@ -12,19 +12,33 @@
 #define CHAT_KEY_MAX 4096
 #define CHAT_CHECK_TIMEOUT_MS 10000
 
+/* What a call needs besides its texts: credentials, for example. `err` NULL: `pass` is the driver's own,
+ * borrowed until this returns. Else ERROR_RETRY: it cannot be had now; ERROR_FATAL: nor later. */
+typedef void chat_ready(void *arg, const void *pass, const struct error *err);
+
 struct chat_driver {
+    const char *name;            /* setting model.provider */
+    bool paid;                   /* by the token, even where the address is of one's own network */
     const char *address_setting; /* the one to blame when no call can be made with the address */
     /* Whether the settings can work; false: ERROR_FATAL "setting_invalid" or "setting_missing". */
     bool (*check)(const struct chat_options *options, struct error *err);
     /* Asks the server whether address and key are right, at no cost; blocks. After `check`. */
     bool (*ask)(const struct chat_options *options, struct error *err);
-    void *(*open)(const struct chat_options *options); /* after `check` */
-    void (*free)(void *state);
+    void *(*open)(struct loop *loop, const struct chat_options *options); /* after `check` */
+    void (*free)(void *state);                                            /* nothing is under way */
+    /* Gets what a call needs before it is made. `ready` is called once: inside this call (then NULL is
+     * returned), else later. NULL: calls need nothing. */
+    void *(*prepare)(void *state, chat_ready *ready, void *arg);
+    void (*prepare_cancel)(void *state, void *wait); /* of what `prepare` returned; `ready` is not called */
+    /* Whether the refusal only means that what `prepare` gave is good no more: it is got once again, and the
+     * call repeated. NULL: never. */
+    bool (*went_stale)(void *state, const struct http_call_result *result);
     const char *(*url)(void *state); /* borrowed from `state` */
     void (*put_body)(void *state, struct buf *out, const struct chat_request *request, bool with_schema);
-    /* "Name: value" lines for `body`, at most CHAT_HEADERS_MAX and a NULL; from `state` or `arena`. */
-    void (*headers)(
-        void *state, struct arena *arena, const struct buf *body, const char *lines[CHAT_HEADERS_MAX + 1]);
+    /* "Name: value" lines for `body`, at most CHAT_HEADERS_MAX and a NULL; from `state` or `arena`. `pass` is
+     * what `prepare` gave. */
+    void (*headers)(void *state, const void *pass, struct arena *arena, const struct buf *body,
+        const char *lines[CHAT_HEADERS_MAX + 1]);
     /* As chat_reply_read. */
     bool (*read_reply)(
         struct arena *arena, const char *body, size_t len, struct chat_reply *out, struct error *err);
@@ -35,12 +49,18 @@ struct chat_driver {
 };
 
 extern const struct chat_driver chat_openai;
+extern const struct chat_driver chat_bedrock;
 
-/* At most `max` visible ASCII characters. */
-bool chat_is_visible(const char *text, size_t max);
+/* Bedrock's model when no setting names one: the profile of the region's part of the world. Static. */
+const char *chat_bedrock_model(const char *region, bool strong);
+
+/* Whether the model's id and the key, which `key_setting` holds, can be sent; the errors of `check`. */
+bool chat_check_texts(const struct chat_options *options, const char *key_setting, struct error *err);
 /* An http or https address without user, query and fragment. */
 bool chat_is_address(const char *url);
 /* `base_url` without its last '/', and `path`; the caller frees. */
 char *chat_url(const char *base_url, const char *path);
+/* The header line with the key as a bearer token; NULL without a key. The caller frees. */
+char *chat_authorization(const struct chat_options *options);
 
 #endif

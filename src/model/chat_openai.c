@@ -24,42 +24,20 @@ static bool openai_check(const struct chat_options *options, struct error *err)
             "model.base-url must be an http or https address without user, query and fragment, such as "
             "https://api.openai.com/v1");
     }
-    if (!options->model[0]) {
-        return error_set(err, ERROR_FATAL, "setting_missing",
-            "model.draft is not set: model.base-url needs the id of the model that drafts");
-    }
-    if (!chat_model_valid(options->model)) {
+    if (options->guardrail && options->guardrail[0]) {
         return error_set(err, ERROR_FATAL, "setting_invalid",
-            "model.draft must be at most %d visible ASCII characters, without quotes and backslashes",
-            CHAT_MODEL_MAX);
+            "model.guardrail is for model.provider=bedrock, other servers have none");
     }
-    if (!chat_is_visible(options->api_key, CHAT_KEY_MAX)) {
-        return error_set(err, ERROR_FATAL, "setting_invalid",
-            "model.api-key must be at most %d visible ASCII characters, without blanks and line breaks",
-            CHAT_KEY_MAX);
-    }
-    return true;
+    return chat_check_texts(options, "model.api-key", err);
 }
 
-/* NULL: without a key. */
-static char *authorization_of(const struct chat_options *options)
+static void *openai_open(struct loop *loop, const struct chat_options *options)
 {
-    static const char bearer[] = "Authorization: Bearer ";
-    if (!options->api_key[0]) {
-        return NULL;
-    }
-    size_t size = sizeof(bearer) + strlen(options->api_key);
-    char *made = xmalloc(size);
-    snprintf(made, size, "%s%s", bearer, options->api_key);
-    return made;
-}
-
-static void *openai_open(const struct chat_options *options)
-{
+    (void)loop;
     struct openai *openai = xcalloc(1, sizeof(*openai));
     openai->url = chat_url(options->base_url, PATH_COMPLETIONS);
     openai->model = xstrdup(options->model);
-    openai->authorization = authorization_of(options);
+    openai->authorization = chat_authorization(options);
     return openai;
 }
 
@@ -77,9 +55,10 @@ static const char *openai_url(void *state)
     return ((struct openai *)state)->url;
 }
 
-static void openai_headers(
-    void *state, struct arena *arena, const struct buf *body, const char *lines[CHAT_HEADERS_MAX + 1])
+static void openai_headers(void *state, const void *pass, struct arena *arena, const struct buf *body,
+    const char *lines[CHAT_HEADERS_MAX + 1])
 {
+    (void)pass;
     (void)arena;
     (void)body;
     lines[0] = "Content-Type: application/json";
@@ -153,7 +132,7 @@ static bool knows_no_schema(const struct http_call_result *result)
 static bool openai_ask(const struct chat_options *options, struct error *err)
 {
     char *url = chat_url(options->base_url, PATH_MODELS);
-    char *authorization = authorization_of(options);
+    char *authorization = chat_authorization(options);
     const char *const headers[] = {"Accept: application/json", authorization, NULL};
     const struct http_fetch_request request = {
         .method = "GET", .url = url, .headers = headers, .timeout_ms = CHAT_CHECK_TIMEOUT_MS};
@@ -170,7 +149,8 @@ static bool openai_ask(const struct chat_options *options, struct error *err)
     return ok;
 }
 
-const struct chat_driver chat_openai = {.address_setting = "model.base-url",
+const struct chat_driver chat_openai = {.name = "openai",
+    .address_setting = "model.base-url",
     .check = openai_check,
     .ask = openai_ask,
     .open = openai_open,

@@ -20,7 +20,7 @@ struct draft_request {
     const struct msg_ticket *ticket;
     const struct msg_classification *classification; /* or NULL */
     const struct msg_context *context; /* or NULL; what may be quoted: already without what must not be */
-    bool strong;                       /* the caller asks for the stronger model */
+    bool strong;                       /* the stronger model is to draft */
     double escalate_below;    /* under this confidence of the context the alternative asks for a person */
     int64_t deadline_mono_ms; /* the answer is of no use after that */
 };
@@ -53,8 +53,10 @@ struct draft_model *draft_offline_new(void);
 
 /* The model of a provider (model/chat.h), a call at most `timeout_ms` long. An answer that
  * is not usable is asked for once more; then, when the time is over, or when the server takes no call, the
- * offline model drafts and the result is degraded. NULL: the errors of chat_new. Before loop_free. */
-struct draft_model *draft_chat_new(
-    struct loop *loop, const struct chat_options *options, int64_t timeout_ms, struct error *err);
+ * offline model drafts and the result is degraded. `strong`: the stronger model, or NULL; what it cannot
+ * draft for want of time, or because it takes no calls, the usual one drafts, degraded. NULL: the errors of
+ * chat_new. Before loop_free. */
+struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options *options,
+    const struct chat_options *strong, int64_t timeout_ms, struct error *err);
 
 #endif

@@ -22,10 +22,15 @@
 #define CUT "the ticket is long: the model read only a part of it"
 #define ONE_MODEL "the stronger model was asked for, this installation has one model"
 
+struct drafting_model {
+    struct chat *chat; /* NULL: there is none */
+    char *name;        /* where the server gives none */
+};
+
 struct chat_draft {
-    struct chat *chat;
+    struct drafting_model usual;
+    struct drafting_model strong;
     struct draft_model *offline;
-    char *model; /* its name where the server gives none */
     int64_t timeout_ms;
     bool closing;
     struct metric *unusable;
@@ -40,6 +45,8 @@ struct asking {
     draft_done *done;
     void *arg;
     char *data;
+    bool strong;            /* it is the stronger model that is asked */
+    const char *not_strong; /* NULL, or why it is not, although it is wanted */
     bool cut;
     bool heard;        /* the server has answered, whatever it said */
     const char *wrong; /* NULL, or why the first answer was not usable */
@@ -79,8 +86,8 @@ static void add_degraded(struct asking *asking, struct draft_result *result, con
 
 static void finish(struct asking *asking, struct draft_result *result)
 {
-    if (asking->request.strong) {
-        add_degraded(asking, result, ONE_MODEL);
+    if (asking->not_strong) {
+        add_degraded(asking, result, asking->not_strong);
     }
     result->input_tokens = asking->input_tokens;
     result->output_tokens = asking->output_tokens;
@@ -106,6 +113,11 @@ static const char *because_of(struct asking *asking, const char *what, const cha
 
 /* ---- what the model said ---- */
 
+static const struct drafting_model *model_of(const struct asking *asking)
+{
+    return asking->strong ? &asking->drafter->strong : &asking->drafter->usual;
+}
+
 static void deliver(struct asking *asking, const struct draft_answer *answer, const struct chat_reply *reply)
 {
     struct arena *arena = asking->request.arena;
@@ -122,7 +134,7 @@ static void deliver(struct asking *asking, const struct draft_answer *answer, co
         .suggested_next_steps = answer->steps,
         .suggested_next_steps_count = answer->step_count};
     result->escalated = answer->needs_person;
-    result->model = reply->model[0] ? reply->model : asking->drafter->model;
+    result->model = reply->model[0] ? reply->model : model_of(asking)->name;
     result->prompt_version = asking->drafter->prompt_version;
     if (asking->cut) {
         add_degraded(asking, result, CUT);
@@ -151,6 +163,14 @@ static int64_t time_left(const struct asking *asking)
     return deadline == INT64_MAX ? INT64_MAX : deadline - clock_mono_ms() - RESERVE_MS;
 }
 
+/* The usual model in place of the stronger one. */
+static void step_down(struct asking *asking, const struct error *err)
+{
+    asking->strong = false;
+    asking->not_strong = because_of(asking, "the stronger model could not be asked", err->text);
+    ask_model(asking);
+}
+
 /* Weather is the engine's to try again, as long as somebody waits for it. */
 static void try_later(struct asking *asking, const struct error *err)
 {
@@ -158,6 +178,8 @@ static void try_later(struct asking *asking, const struct error *err)
     bool waits = !asking->wrong && time_left(asking) >= needed;
     if (waits || asking->drafter->closing) {
         asking->done(asking->arg, NULL, err);
+    } else if (asking->strong && !asking->wrong) {
+        step_down(asking, err);
     } else if (asking->wrong) {
         fall_back(asking, because_of(asking, "the model answered unusably", asking->wrong));
     } else {
@@ -182,6 +204,8 @@ static void on_reply(void *arg, const struct chat_reply *reply, const struct err
         answered_unusably(asking, wrong.text);
     } else if (err->disposition == ERROR_RETRY) {
         try_later(asking, err);
+    } else if (err->disposition == ERROR_FATAL && asking->strong) {
+        step_down(asking, err);
     } else if (err->disposition == ERROR_FATAL) {
         fall_back(asking, because_of(asking, "the model cannot be used", err->text));
     } else if (strcmp(err->code, "model_unusable") == 0) {
@@ -218,7 +242,7 @@ static void ask_model(struct asking *asking)
         .schema_name = "draft",
         .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
         .timeout_ms = left < drafter->timeout_ms ? left : drafter->timeout_ms};
-    chat_start(drafter->chat, &request, on_reply, asking);
+    chat_start(model_of(asking)->chat, &request, on_reply, asking);
     crash_point("model.asked");
 }
 
@@ -226,6 +250,8 @@ static void chat_draft_start(void *state, const struct draft_request *request, d
 {
     struct asking *asking = ARENA_NEW(request->arena, struct asking);
     *asking = (struct asking){.drafter = state, .request = *request, .done = done, .arg = arg};
+    asking->strong = request->strong && asking->drafter->strong.chat;
+    asking->not_strong = request->strong && !asking->strong ? ONE_MODEL : NULL;
     asking->data = draft_data(request->arena, request, &asking->cut);
     ask_model(asking);
 }
@@ -234,24 +260,28 @@ static void chat_draft_free(void *state)
 {
     struct chat_draft *drafter = state;
     drafter->closing = true;
-    chat_free(drafter->chat);
+    chat_free(drafter->usual.chat);
+    chat_free(drafter->strong.chat);
     draft_free(drafter->offline);
-    free(drafter->model);
+    free(drafter->usual.name);
+    free(drafter->strong.name);
     free(drafter);
 }
 
-struct draft_model *draft_chat_new(
-    struct loop *loop, const struct chat_options *options, int64_t timeout_ms, struct error *err)
+struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options *options,
+    const struct chat_options *strong, int64_t timeout_ms, struct error *err)
 {
     static const struct draft_driver driver = {.start = chat_draft_start, .free = chat_draft_free};
-    struct chat *chat = chat_new(loop, options, err);
-    if (!chat) {
+    struct chat *usual = chat_new(loop, options, err);
+    struct chat *stronger = usual && strong ? chat_new(loop, strong, err) : NULL;
+    if (!usual || (strong && !stronger)) {
+        chat_free(usual);
         return NULL;
     }
     struct chat_draft *drafter = xcalloc(1, sizeof(*drafter));
-    drafter->chat = chat;
+    drafter->usual = (struct drafting_model){usual, xstrdup(options->model)};
+    drafter->strong = (struct drafting_model){stronger, xstrdup(strong ? strong->model : NULL)};
     drafter->offline = draft_offline_new();
-    drafter->model = xstrdup(options->model);
     drafter->timeout_ms = timeout_ms;
     drafter->unusable = metrics_counter(
         "helpdesk_model_unusable_total", "Answers of models that could not be used as a draft", NULL);

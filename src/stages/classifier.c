@@ -31,6 +31,7 @@ static struct classify_model *open_model(const struct stage_env *env, struct err
     }
     struct chat_options chat = chat_options_of(conf);
     chat.model = conf_text(conf, CONF_MODEL_CLASSIFY);
+    chat.setting = conf_name(CONF_MODEL_CLASSIFY);
     const struct classify_chat_options options = {.chat = &chat,
         .ask_below = conf_text(conf, CONF_CLASSIFIER_ASK_BELOW),
         .timeout_ms = conf_int(conf, CONF_MODEL_TIMEOUT)};

@@ -40,25 +40,36 @@ void *generator_new(
     return generator;
 }
 
-static struct draft_model *open_model(const struct stage_env *env, struct error *err)
+static struct draft_model *open_model(
+    const struct stage_env *env, const struct strong_for *rule, struct error *err)
 {
     const struct conf *conf = env->conf;
-    const struct chat_options options = chat_options_of(conf);
-    if (options.base_url[0] == '\0') {
+    const struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
+    if (rule->any && !(chat_wanted(&strong) && strong.model[0])) {
+        error_set(err, ERROR_FATAL, "setting_missing",
+            "generator.strong-for needs a stronger model: set model.draft-strong, and the server that has "
+            "it");
+        return NULL;
+    }
+    if (!chat_wanted(&options)) {
         return draft_offline_new();
     }
-    return draft_chat_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    return draft_chat_new(
+        env->loop, &options, strong.model[0] ? &strong : NULL, conf_int(conf, CONF_MODEL_TIMEOUT), err);
 }
 
 static void *generator_open(const struct stage_env *env, struct error *err)
 {
-    struct draft_model *model = open_model(env, err);
+    struct generator_policy policy = {
+        .ready_confidence = conf_number(env->conf, CONF_GENERATOR_READY_CONFIDENCE),
+        .escalate_below = conf_number(env->conf, CONF_GENERATOR_ESCALATE_BELOW)};
+    if (!strong_for_parse(conf_text(env->conf, CONF_GENERATOR_STRONG_FOR), &policy.strong_for, err)) {
+        return NULL;
+    }
+    struct draft_model *model = open_model(env, &policy.strong_for, err);
     if (model == NULL) {
         return NULL;
     }
-    const struct generator_policy policy = {
-        .ready_confidence = conf_number(env->conf, CONF_GENERATOR_READY_CONFIDENCE),
-        .escalate_below = conf_number(env->conf, CONF_GENERATOR_ESCALATE_BELOW)};
     return generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
 }
 
@@ -293,7 +304,7 @@ static void clean_done(void *arg)
         .ticket = asked->question,
         .classification = job->event->classification,
         .context = asked->quotable,
-        .strong = job->event->use_sonnet,
+        .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
         .deadline_mono_ms = job->deadline_mono_ms};
     draft_start(asked->generator->model, &asked->request, generator_answered, asked);

@@ -5,10 +5,12 @@
 #include "guard/guard.h"
 #include "model/draft.h"
 #include "stages/stage.h"
+#include "stages/strong_for.h"
 
 struct generator_policy {
     double ready_confidence; /* a draft is ready only above it */
     double escalate_below;   /* confidence of the context under which a person is asked */
+    struct strong_for strong_for;
 };
 
 /* State of generator_step; owns `model` and `guard`. The guard works on the pool of `loop`; NULL: inside the

@@ -53,8 +53,8 @@ MAX_PROBLEMS = 100
 SILENT = {"hang"}
 KINDS = {"ok", "429", "429-retry-after", "500", "502", "503", "504", "quota", "hang", "hold", "broken", "malformed", "truncated", "wrong-schema",
          "foreign", "refusal", "too-long"}
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 429: "Too Many Requests",
-           500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+           408: "Request Timeout", 424: "Failed Dependency", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 
 
 class Refused(Exception):
@@ -85,13 +85,16 @@ def tokens(text):
 # ---- what may be asked ----
 
 
+def check_schema(schema):
+    need(schema.get("type") == "object" and schema.get("additionalProperties") is False, "the schema is not that of a closed object")
+    need(set(schema.get("required", ())) == set(schema.get("properties", ())) != set(), "strict: every property must be required")
+
+
 def check_format(wanted):
     need(wanted.get("type") == "json_schema" and set(wanted) == {"type", "json_schema"}, "response_format is not a json_schema")
     described = wanted["json_schema"]
     need(isinstance(described.get("name"), str) and described.get("strict") is True, "json_schema lacks name or strict")
-    schema = described.get("schema", {})
-    need(schema.get("type") == "object" and schema.get("additionalProperties") is False, "the schema is not that of a closed object")
-    need(set(schema.get("required", ())) == set(schema.get("properties", ())) != set(), "strict: every property must be required")
+    check_schema(described.get("schema", {}))
 
 
 def check_data(data):
@@ -116,6 +119,20 @@ def split_data(content):
     except ValueError as error:
         raise Refused(400, "invalid_request_error", f"the data is not JSON: {error}") from None
     return before + after, check_data(data)
+
+
+def check_prompts(system, user, schema):
+    """What is asked, the data, whether it is the second asking, and the tokens. `schema` is None when the server takes none."""
+    around, data = split_data(user)
+    need("<data>" in system, "the system prompt does not tell what the data is")
+    for text in (data["ticket"]["description"], data["ticket"]["subject"], *(s["text"] for s in data["sources"])):
+        need(len(text) < 8 or text not in around + system, "a text of the data stands outside of it")
+    task = "classify" if "Sort this ticket" in around else "draft"
+    if task == "classify" and schema:
+        wanted = schema["properties"]["category"].get("enum")
+        need(isinstance(wanted, list) and all(f"- {name}" in system for name in wanted), "schema and prompt name other categories")
+    need(task == "draft" or data["sources"] == [], "sources in what is to be classified")
+    return task, data, "not usable" in around, tokens(system) + tokens(user)
 
 
 def check_key(server, headers):
@@ -143,16 +160,8 @@ def check_completion(server, headers, body):
     messages = asked.get("messages")
     need(isinstance(messages, list) and [m.get("role") for m in messages] == ["system", "user"], "the roles are not system, user")
     need(all(isinstance(m.get("content"), str) and m["content"].strip() for m in messages), "a message is empty")
-    around, data = split_data(messages[1]["content"])
-    need("<data>" in messages[0]["content"], "the system prompt does not tell what the data is")
-    for text in (data["ticket"]["description"], data["ticket"]["subject"], *(s["text"] for s in data["sources"])):
-        need(len(text) < 8 or text not in around + messages[0]["content"], "a text of the data stands outside of it")
-    task = "classify" if "Sort this ticket" in around else "draft"
-    if task == "classify" and "response_format" in asked:
-        wanted = asked["response_format"]["json_schema"]["schema"]["properties"]["category"].get("enum")
-        need(isinstance(wanted, list) and all(f"- {name}" in messages[0]["content"] for name in wanted), "schema and prompt name other categories")
-    need(task == "draft" or data["sources"] == [], "sources in what is to be classified")
-    return task, data, "not usable" in around, sum(tokens(m["content"]) for m in messages)
+    schema = asked["response_format"]["json_schema"]["schema"] if "response_format" in asked else None
+    return check_prompts(messages[0]["content"], messages[1]["content"], schema)
 
 
 # ---- what is answered ----
@@ -176,15 +185,20 @@ def classification_of(server, kind):
     return made
 
 
-def completion(server, task, data, kind, input_tokens):
-    """The bytes of an answer with status 200."""
+def answer_of(server, task, data, kind):
+    """What the model says, as an object."""
     draft = draft_of(data) if task == "draft" else classification_of(server, kind)
     if kind == "foreign" and task == "draft":
         draft["citations"] = ["kb/of/somebody-else.md"]
         draft["answer"] = "Hello,\n\nit works like that [1].\n"
     if kind == "wrong-schema":
         del draft["confidence"]
-    content = json.dumps(draft, ensure_ascii=False)
+    return draft
+
+
+def completion(server, task, data, kind, input_tokens):
+    """The bytes of an answer with status 200."""
+    content = json.dumps(answer_of(server, task, data, kind), ensure_ascii=False)
     message = {"role": "assistant", "content": content, "refusal": None}
     finish = "stop"
     if kind == "truncated":
@@ -210,6 +224,8 @@ def problem(status, code, text):
 class Server:
     """What all connections share."""
 
+    kinds = KINDS
+
     def __init__(self, key, model):
         self.control = {"latency_ms": 0, "faults": {}, "next": [], "tickets": {}, "retry_after_s": 1, "response_format": True, "key": key,
                         "model": model, "classification": {}, "seed": 1}
@@ -230,8 +246,8 @@ class Server:
             if name not in self.control or not isinstance(value, (type(self.control[name]), int, float, list)):
                 raise Refused(400, "control", f"no such control: {name}")
         kinds = [*wanted.get("next", []), *wanted.get("faults", {}), *(k for list_ in wanted.get("tickets", {}).values() for k in list_)]
-        if set(kinds) - KINDS or sum(wanted.get("faults", {}).values()) > 1:
-            raise Refused(400, "control", f"unknown kinds {sorted(set(kinds) - KINDS)}, or rates above 1")
+        if set(kinds) - self.kinds or sum(wanted.get("faults", {}).values()) > 1:
+            raise Refused(400, "control", f"unknown kinds {sorted(set(kinds) - self.kinds)}, or rates above 1")
         self.control.update(wanted)
         if "seed" in wanted:
             self.dice = random.Random(wanted["seed"])
@@ -300,8 +316,8 @@ class Connection(asyncio.Protocol):
         body, self.received = rest[:length], rest[length:]
         method, target, _ = first.split(" ", 2)
         path, _, query = target.partition("?")
-        if path == "/v1/chat/completions":
-            self.complete(method, headers, body)
+        if self.is_call(path):
+            self.complete(method, target, headers, body)
             return
         try:
             self.send(200, json.dumps(self.look_after(method, path, query, headers, body)).encode())
@@ -329,9 +345,35 @@ class Connection(asyncio.Protocol):
         server.note(f"no such path: {method} {path}")
         raise Refused(404, "not_found", "no such path")
 
+    # ---- what another provider's server does in its own way ----
+
+    @staticmethod
+    def is_call(path):
+        return path == "/v1/chat/completions"
+
+    def check_call(self, target, headers, body):
+        return check_completion(self.server, headers, body)
+
+    def refusal(self, error):
+        """Status, body and headers."""
+        return (*problem(error.status, error.code, str(error)), {})
+
+    def answer_to(self, kind, task, data, input_tokens):
+        """Status, body and headers."""
+        wait = {"Retry-After": str(self.server.control["retry_after_s"])}
+        if kind in ("500", "502", "504", "429"):
+            return (*problem(int(kind), "server_error", "something went wrong"), {})
+        if kind in ("429-retry-after", "503"):
+            return (*problem(int(kind[:3]), "busy", "come back later"), wait)
+        if kind == "quota":
+            return (*problem(429, "insufficient_quota", "You exceeded your current quota"), {})
+        if kind == "too-long":
+            return (*problem(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"), {})
+        return 200, completion(self.server, task, data, kind, input_tokens), {}
+
     # ---- a call ----
 
-    def complete(self, method, headers, body):
+    def complete(self, method, target, headers, body):
         server = self.server
         self.entry = {"n": len(server.journal) + 1, "ticket_id": None, "started": time.time(), "ended": None, "outcome": "bad-request", "task": None,
                       "status": None, "again": False}
@@ -340,11 +382,11 @@ class Connection(asyncio.Protocol):
         server.most_in_flight = max(server.most_in_flight, server.in_flight)
         try:
             need(method == "POST", "the method is not POST")
-            task, data, self.entry["again"], input_tokens = check_completion(server, headers, body)
+            task, data, self.entry["again"], input_tokens = self.check_call(target, headers, body)
         except Refused as error:
             if error.code == "invalid_request_error":
                 server.note(str(error))
-            self.answer_call(*problem(error.status, error.code, str(error)))
+            self.answer_call(*self.refusal(error))
             return
         self.entry.update(task=task, ticket_id=data["ticket"]["ticket_id"])
         kind = self.entry["outcome"] = server.kind_for(self.entry["ticket_id"])
@@ -363,22 +405,13 @@ class Connection(asyncio.Protocol):
 
     def act(self, kind, task, data, input_tokens):
         self.timer = None
-        wait = {"Retry-After": str(self.server.control["retry_after_s"])}
-        if kind in ("500", "502", "504", "429"):
-            self.answer_call(*problem(int(kind), "server_error", "something went wrong"))
-        elif kind in ("429-retry-after", "503"):
-            self.answer_call(*problem(int(kind[:3]), "busy", "come back later"), wait)
-        elif kind == "quota":
-            self.answer_call(*problem(429, "insufficient_quota", "You exceeded your current quota"))
-        elif kind == "too-long":
-            self.answer_call(*problem(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"))
-        elif kind == "broken":
-            body = completion(self.server, task, data, "ok", input_tokens)
-            self.transport.write(self.head(200, len(body), {}) + body[:len(body) // 2])
-            self.end_call("broken", 200)
-            self.transport.close()
-        else:
-            self.answer_call(200, completion(self.server, task, data, kind, input_tokens))
+        if kind != "broken":
+            self.answer_call(*self.answer_to(kind, task, data, input_tokens))
+            return
+        status, body, headers = self.answer_to("ok", task, data, input_tokens)
+        self.transport.write(self.head(status, len(body), headers) + body[:len(body) // 2])
+        self.end_call("broken", status)
+        self.transport.close()
 
     def answer_call(self, status, body, headers=None):
         self.end_call(self.entry["outcome"], status)
@@ -401,11 +434,10 @@ class Connection(asyncio.Protocol):
             self.take_request()
 
 
-async def serve(port, key, model):
-    server = Server(key, model)
+async def serve(port, server, connection=Connection, base="/v1"):
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", port, backlog=4096, reuse_address=True)
-    print(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1", flush=True)
+    listener = await loop.create_server(lambda: connection(server), "127.0.0.1", port, backlog=4096, reuse_address=True)
+    print(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}{base}", flush=True)
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
@@ -417,6 +449,8 @@ async def serve(port, key, model):
 class FakeModel:
     """The server as a child process. After stop() it starts again on the same port, with everything forgotten."""
 
+    program = __file__
+
     def __init__(self, key=KEY, model=MODEL):
         self.key = key
         self.model = model
@@ -425,8 +459,7 @@ class FakeModel:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([sys.executable, __file__, "--port", str(self.port), "--key", self.key, "--model", self.model],
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([sys.executable, self.program, "--port", str(self.port), *self.arguments], stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
         assert self.url, "the fake model does not start"
         self.port = urllib.parse.urlsplit(self.url).port
@@ -444,6 +477,10 @@ class FakeModel:
 
     def __exit__(self, *_):
         self.stop()
+
+    @property
+    def arguments(self):
+        return ["--key", self.key, "--model", self.model]
 
     @property
     def settings(self):
@@ -479,7 +516,7 @@ def main():
     arguments.add_argument("--key", default=KEY)
     arguments.add_argument("--model", default=MODEL)
     given = arguments.parse_args()
-    asyncio.run(serve(given.port, given.key, given.model))
+    asyncio.run(serve(given.port, Server(given.key, given.model)))
 
 
 if __name__ == "__main__":

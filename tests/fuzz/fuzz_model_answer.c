@@ -6,6 +6,7 @@
 
 #include "model/chat_reply.h"
 #include "model/classify_answer.h"
+#include "model/converse_reply.h"
 #include "model/draft_answer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -57,6 +58,26 @@ static void check_classification(struct arena *arena, const char *content, size_
     }
 }
 
+/* The other provider's way to say it. */
+static void check_converse(struct arena *arena, const char *body, size_t size)
+{
+    struct chat_reply reply;
+    struct error err = {0};
+    char type[CHAT_CODE_MAX];
+    converse_error_type(body, body, size, type);
+    converse_error_type("", body, size, type);
+    bool ok = converse_reply_read(arena, body, size, &reply, &err);
+    bool said = strcmp(err.code, "model_unusable") == 0 || strcmp(err.code, "model_refused") == 0;
+    if ((!ok && !said) || strlen(reply.content) != reply.content_len || ok != (reply.content_len > 0) ||
+        reply.input_tokens < 0 || reply.output_tokens < 0) {
+        abort();
+    }
+    if (ok) {
+        check_draft(arena, reply.content, reply.content_len);
+        check_classification(arena, reply.content, reply.content_len);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena *arena = arena_new(0);
@@ -80,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_draft(arena, body, size);
     check_classification(arena, body, size);
+    check_converse(arena, body, size);
     free(body);
     arena_free(arena);
     return 0;

@@ -16,6 +16,7 @@ struct ended {
     int times;
     int status;
     int64_t retry_after_ms;
+    char error_type[HTTP_ERROR_TYPE_MAX];
     char body[256];
     struct error err;
 };
@@ -35,6 +36,7 @@ static void keep_end(void *arg, const struct http_call_result *result, const str
         ended->status = result->status;
         ended->retry_after_ms = result->retry_after_ms;
         snprintf(ended->body, sizeof(ended->body), "%s", buf_text(&result->body));
+        snprintf(ended->error_type, sizeof(ended->error_type), "%s", result->error_type);
     } else {
         ended->err = *err;
     }
@@ -196,6 +198,32 @@ static void calls_and_answers(void **state)
         assert_int_equal(ended[i].retry_after_ms, cases[i].retry_after_ms);
         if (cases[i].answer)
             assert_string_equal(ended[i].body, cases[i].answer);
+    }
+}
+
+/* With handles that are used again: none keeps what an earlier answer said. */
+static void reads_what_aws_calls_an_error(void **state)
+{
+    (void)state;
+    char long_type[2 * HTTP_ERROR_TYPE_MAX], answer[512];
+    memset(long_type, 'x', sizeof(long_type) - 1);
+    long_type[sizeof(long_type) - 1] = '\0';
+    const struct {
+        const char *header, *value, *read;
+    } cases[] = {{"x-amzn-ErrorType", "ThrottlingException:http://x/", "ThrottlingException:http://x/"},
+        {"X-Amzn-Errortype", "ValidationException", "ValidationException"},
+        {"X-Other", "ValidationException", ""}, {"x-amzn-ErrorType", long_type, ""}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ended ended = {0};
+        struct rogue rogue;
+        snprintf(answer, sizeof(answer), "HTTP/1.1 429 Slow down\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+            cases[i].header, cases[i].value);
+        rogue_start(&rogue, answer, false);
+        start(url_at(rogue.port, "/"), &ended);
+        run_all();
+        rogue_stop(&rogue);
+        assert_int_equal(ended.status, 429);
+        assert_string_equal(ended.error_type, cases[i].read);
     }
 }
 
@@ -421,6 +449,7 @@ int main(void)
 #define CALLS(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CALLS(calls_and_answers),
+        CALLS(reads_what_aws_calls_an_error),
         CALLS(reads_retry_after),
         CALLS(fails_with_a_disposition),
         CALLS(keeps_connections),

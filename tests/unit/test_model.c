@@ -90,7 +90,7 @@ static struct draft_model *model_at(struct fixture *f, const char *base_url, int
     struct error err = {0};
     const struct chat_options options = {
         .base_url = base_url, .api_key = "sk-1", .model = "big", .prices = "big=2/10"};
-    struct draft_model *model = draft_chat_new(f->loop, &options, timeout_ms, &err);
+    struct draft_model *model = draft_chat_new(f->loop, &options, NULL, timeout_ms, &err);
     if (!model)
         fail_msg("%s", err.text);
     return model;
@@ -550,7 +550,7 @@ static void refuses_settings(void **state)
         struct error err = {0};
         const struct chat_options options = {
             .base_url = cases[i].url, .api_key = cases[i].key, .model = cases[i].model};
-        assert_null(draft_chat_new(f->loop, &options, 1000, &err));
+        assert_null(draft_chat_new(f->loop, &options, NULL, 1000, &err));
         assert_int_equal(err.disposition, ERROR_FATAL);
         assert_non_null(strstr(err.text, cases[i].says));
         assert_null(strstr(err.text, "secret"));

@@ -116,6 +116,15 @@ need_python_client() {
     step "installing another Kafka client for Python" python_client_install "$wanted" "$folder"
 }
 
+# Amazon's own client, new enough to know Converse: the stand-in for Bedrock is held against it. BOTOCORE is the interpreter that has it.
+BOTOCORE=$ROOT/.cache/botocore/bin/python
+
+need_botocore() {
+    local wanted=$ROOT/tests/e2e/requirements.txt folder=$ROOT/.cache/botocore
+    cmp -s "$wanted" "$folder/requirements.txt" && return 0
+    step "installing Amazon's client for Python" python_client_install "$wanted" "$folder"
+}
+
 python_client_install() {
     rm -rf "$2"
     /usr/bin/python3 -m venv "$2"
