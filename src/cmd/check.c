@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "db/db.h"
 #include "db/migrate.h"
+#include "model/budget.h"
 #include "model/chat.h"
 
 static bool report_line(const char *what, bool ok, const char *detail)
@@ -80,7 +81,10 @@ static bool check_model(const struct conf *conf)
     if (options.base_url[0] == '\0') {
         return report_line("model", true, "offline (model.base-url is not set)");
     }
-    bool ok = chat_check(&options, &err);
+    struct budget_limits usd = {0}, tokens = {0};
+    bool ok = budget_limits_of(conf, &usd, &tokens, &err) && chat_check(&options, &err);
+    budget_limits_fini(&usd);
+    budget_limits_fini(&tokens);
     return report_line("model", ok, ok ? "" : err.text);
 }
 

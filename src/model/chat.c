@@ -10,11 +10,13 @@
 #include "base/health.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "model/budget.h"
 #include "model/chat_driver.h"
 
 #define REQUEST_MAX (8 * 1024 * 1024)
 #define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
 #define HEALTH "model"
+#define TEMPLATE_TOKENS 256 /* at most, of what a server puts around the texts */
 
 LIST_HEAD(chat_calls, chat_call);
 
@@ -24,20 +26,25 @@ struct chat {
     void *state; /* the driver's */
     char *model;
     struct price price;
-    bool schemaless;   /* the server knows no schema of an answer */
-    int failed_in_row; /* calls since the server last answered one */
+    bool schemaless;       /* the server knows no schema of an answer */
+    int failed_in_row;     /* calls since the server last answered one */
+    struct budget *budget; /* or NULL */
     struct chat_calls open;
     struct metric *seconds, *input_tokens, *output_tokens, *cost;
 };
 
 struct chat_call {
     LIST_ENTRY(chat_call) link;
-    struct http_call *http;
+    struct http_call *http;   /* NULL: not asked yet, or answered */
+    struct budget_hold *hold; /* NULL: nobody counts */
     struct chat *chat;
     struct chat_request request;
     chat_done *done;
     void *arg;
     bool with_schema;
+    bool adapted; /* put once more, as the server wants it */
+    struct chat_reply reply;
+    struct error err;
     int64_t started_us;
     int64_t until_ms; /* monotonic */
 };
@@ -49,7 +56,8 @@ struct chat_options chat_options_of(const struct conf *conf)
     return (struct chat_options){.base_url = conf_text(conf, CONF_MODEL_BASE_URL),
         .api_key = conf_text(conf, CONF_MODEL_API_KEY),
         .model = conf_text(conf, CONF_MODEL_DRAFT),
-        .prices = conf_text(conf, CONF_MODEL_PRICES)};
+        .prices = conf_text(conf, CONF_MODEL_PRICES),
+        .max_output_tokens = conf_int(conf, CONF_MODEL_MAX_OUTPUT_TOKENS)};
 }
 
 bool chat_is_visible(const char *text, size_t max)
@@ -101,6 +109,7 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
     chat->calls = http_calls_new(loop);
     chat->model = xstrdup(options->model);
     chat->price = price;
+    chat->budget = options->budget;
     char labels[CHAT_MODEL_MAX + 64];
     snprintf(labels, sizeof(labels), "model=\"%s\"", chat->model);
     chat->seconds = metrics_histogram("helpdesk_model_seconds", "Time a model's answer takes", labels);
@@ -122,7 +131,12 @@ void chat_free(struct chat *chat)
         const struct chat_reply reply = {.content = "", .model = ""};
         struct error err;
         error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
-        http_call_cancel(call->http);
+        if (call->http) {
+            http_call_cancel(call->http);
+        }
+        if (call->hold) {
+            budget_drop(call->hold);
+        }
         LIST_REMOVE(call, link);
         call->done(call->arg, &reply, &err);
     }
@@ -188,16 +202,60 @@ static bool knows_no_schema(const struct chat *chat, const struct http_call_resu
     return chat->driver->knows_no_schema && chat->driver->knows_no_schema(result);
 }
 
+static bool adapts(const struct chat *chat, const struct http_call_result *result)
+{
+    return chat->driver->adapt && chat->driver->adapt(chat->state, result);
+}
+
+/* ---- what it costs ---- */
+
+static void call_end(void *arg)
+{
+    struct chat_call *call = arg;
+    LIST_REMOVE(call, link);
+    call->done(call->arg, &call->reply, call->err.disposition == ERROR_NONE ? NULL : &call->err);
+}
+
+/* What a server refuses costs nothing. What it says without telling what that used, or was about to say, may
+ * have cost anything. */
+static enum budget_outcome outcome_of(
+    const struct chat_call *call, const struct http_call_result *result, const struct error *why)
+{
+    bool refused = result && (result->status < 200 || result->status > 299);
+    bool unasked = why && (strcmp(why->code, "connect_failed") == 0 || strcmp(why->code, "bad_url") == 0);
+    if (refused || unasked) {
+        return BUDGET_RELEASED;
+    }
+    return call->reply.input_tokens + call->reply.output_tokens > 0 ? BUDGET_ANSWERED : BUDGET_LOST;
+}
+
+static void settle(struct chat_call *call, enum budget_outcome outcome)
+{
+    const struct budget_spent spent = {.outcome = outcome,
+        .input_tokens = call->reply.input_tokens,
+        .output_tokens = call->reply.output_tokens,
+        .usd = call->reply.cost_usd};
+    if (call->hold) {
+        budget_settle(call->hold, &spent, call_end, call);
+    } else {
+        call_end(call);
+    }
+}
+
 static void call_send(struct chat_call *call, int64_t timeout_ms);
 
 static void call_ended(void *arg, const struct http_call_result *result, const struct error *why)
 {
     struct chat_call *call = arg;
     struct chat *chat = call->chat;
-    struct chat_reply reply = {.content = "", .model = ""};
     struct error err = {0};
     int64_t left = call->until_ms - clock_mono_ms();
-    LIST_REMOVE(call, link);
+    call->http = NULL;
+    if (result && !call->adapted && left > 0 && adapts(chat, result)) {
+        call->adapted = true;
+        call_send(call, left);
+        return;
+    }
     if (result && call->with_schema && knows_no_schema(chat, result) && left > 0) {
         log_warn(
             "the model server knows no schema of an answer: it is left out", LOG_STR("model", chat->model));
@@ -211,14 +269,14 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
         chat->driver->read_refusal(result, &err);
     } else {
         chat->driver->read_reply(
-            call->request.arena, buf_text(&result->body), result->body.len, &reply, &err);
-        count_reply(chat, &reply);
+            call->request.arena, buf_text(&result->body), result->body.len, &call->reply, &err);
+        count_reply(chat, &call->reply);
     }
     judge_server(chat, why, &err);
     metric_observe(chat->seconds, (double)(clock_mono_us() - call->started_us) / 1e6);
-    bool ok = err.disposition == ERROR_NONE;
-    count_call(chat, ok ? "ok" : err.code + strlen("model_"));
-    call->done(call->arg, &reply, ok ? NULL : &err);
+    count_call(chat, err.disposition == ERROR_NONE ? "ok" : err.code + strlen("model_"));
+    call->err = err;
+    settle(call, outcome_of(call, result, why));
 }
 
 /* ---- asking ---- */
@@ -240,8 +298,37 @@ static void call_send(struct chat_call *call, int64_t timeout_ms)
         .timeout_ms = timeout_ms,
         .max_body = CHAT_MAX_ANSWER};
     call->http = http_call_start(chat->calls, &request, call_ended, call);
-    LIST_INSERT_HEAD(&chat->open, call, link);
     buf_fini(&body);
+}
+
+static void reserved(void *arg, const struct error *err)
+{
+    struct chat_call *call = arg;
+    int64_t left = call->until_ms - clock_mono_ms();
+    if (err) {
+        call->err = *err;
+        call_end(call);
+        return;
+    }
+    call->started_us = clock_mono_us();
+    call_send(call, left > 1 ? left : 1);
+}
+
+/* A token is a byte at least. */
+static void reserve(struct chat_call *call)
+{
+    struct chat *chat = call->chat;
+    const struct chat_request *request = &call->request;
+    int64_t input = (int64_t)(strlen(request->system) + strlen(request->user) + strlen(request->schema)) +
+                    TEMPLATE_TOKENS;
+    const struct budget_call most = {.tenant = request->tenant,
+        .model = chat->model,
+        .stage = request->stage,
+        .most_input_tokens = input,
+        .most_output_tokens = request->max_output_tokens,
+        .most_usd = price_of(&chat->price, input, request->max_output_tokens),
+        .timeout_ms = request->timeout_ms};
+    call->hold = budget_reserve(chat->budget, &most, reserved, call);
 }
 
 void chat_start(struct chat *chat, const struct chat_request *request, chat_done *done, void *arg)
@@ -251,9 +338,22 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
         .request = *request,
         .done = done,
         .arg = arg,
+        .reply = {.content = "", .model = ""},
         .started_us = clock_mono_us(),
         .until_ms = clock_mono_ms() + request->timeout_ms};
-    call_send(call, request->timeout_ms);
+    LIST_INSERT_HEAD(&chat->open, call, link);
+    if (chat->budget) {
+        reserve(call);
+    } else {
+        call_send(call, request->timeout_ms);
+    }
+}
+
+bool chat_costs(const struct chat_options *options)
+{
+    struct price price;
+    return price_find(options->prices, options->model, options->base_url, &price, NULL) &&
+           (price.input > 0 || price.output > 0);
 }
 
 bool chat_check(const struct chat_options *options, struct error *err)

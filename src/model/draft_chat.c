@@ -27,6 +27,7 @@ struct chat_draft {
     struct draft_model *offline;
     char *model; /* its name where the server gives none */
     int64_t timeout_ms;
+    int64_t max_output_tokens;
     bool closing;
     struct metric *unusable;
     struct metric *fallbacks;
@@ -41,7 +42,7 @@ struct asking {
     void *arg;
     char *data;
     bool cut;
-    bool heard;        /* the server has answered, whatever it said */
+    bool heard; /* the server has answered, whatever it said, or is not needed: the budget is used up */
     const char *wrong; /* NULL, or why the first answer was not usable */
     int64_t input_tokens;
     int64_t output_tokens;
@@ -186,6 +187,8 @@ static void on_reply(void *arg, const struct chat_reply *reply, const struct err
         fall_back(asking, because_of(asking, "the model cannot be used", err->text));
     } else if (strcmp(err->code, "model_unusable") == 0) {
         answered_unusably(asking, err->text);
+    } else if (strcmp(err->code, "budget_used_up") == 0) {
+        fall_back(asking, arena_strdup(asking->request.arena, err->text));
     } else {
         fall_back(asking, because_of(asking, "the model does not take the request", err->text));
     }
@@ -217,6 +220,9 @@ static void ask_model(struct asking *asking)
         .user = user_prompt(asking),
         .schema_name = "draft",
         .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
+        .tenant = asking->request.tenant,
+        .stage = "generator",
+        .max_output_tokens = drafter->max_output_tokens,
         .timeout_ms = left < drafter->timeout_ms ? left : drafter->timeout_ms};
     chat_start(drafter->chat, &request, on_reply, asking);
     crash_point("model.asked");
@@ -253,6 +259,7 @@ struct draft_model *draft_chat_new(
     drafter->offline = draft_offline_new();
     drafter->model = xstrdup(options->model);
     drafter->timeout_ms = timeout_ms;
+    drafter->max_output_tokens = options->max_output_tokens;
     drafter->unusable = metrics_counter(
         "helpdesk_model_unusable_total", "Answers of models that could not be used as a draft", NULL);
     drafter->fallbacks = metrics_counter(

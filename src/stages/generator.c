@@ -8,12 +8,14 @@
 #include "base/metrics.h"
 #include "model/chat.h"
 #include "model/phrases.h"
+#include "stages/spending.h"
 
 #define MAX_REASONS 6
 #define MAX_STEPS 20
 
 struct generator {
     struct draft_model *model;
+    struct budget *budget; /* or NULL */
     struct guard *guard;
     struct generator_policy policy;
     struct loop *loop; /* NULL: everything runs inside the call */
@@ -40,32 +42,48 @@ void *generator_new(
     return generator;
 }
 
-static struct draft_model *open_model(const struct stage_env *env, struct error *err)
+static bool generator_spends(const struct conf *conf)
+{
+    return spending_wanted(conf, CONF_MODEL_DRAFT);
+}
+
+static struct draft_model *open_model(const struct stage_env *env, struct budget **budget, struct error *err)
 {
     const struct conf *conf = env->conf;
-    const struct chat_options options = chat_options_of(conf);
+    struct chat_options options = chat_options_of(conf);
     if (options.base_url[0] == '\0') {
         return draft_offline_new();
     }
-    return draft_chat_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    if (!spending_open(env, &options, err)) {
+        return NULL;
+    }
+    struct draft_model *model = draft_chat_new(env->loop, &options, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    *budget = options.budget;
+    return model;
 }
 
 static void *generator_open(const struct stage_env *env, struct error *err)
 {
-    struct draft_model *model = open_model(env, err);
+    struct budget *budget = NULL;
+    struct draft_model *model = open_model(env, &budget, err);
     if (model == NULL) {
+        budget_free(budget);
         return NULL;
     }
     const struct generator_policy policy = {
         .ready_confidence = conf_number(env->conf, CONF_GENERATOR_READY_CONFIDENCE),
         .escalate_below = conf_number(env->conf, CONF_GENERATOR_ESCALATE_BELOW)};
-    return generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
+    struct generator *generator =
+        generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
+    generator->budget = budget;
+    return generator;
 }
 
 static void generator_close(void *state)
 {
     struct generator *generator = state;
     draft_free(generator->model);
+    budget_free(generator->budget);
     guard_free(generator->guard);
     free(generator);
 }
@@ -290,6 +308,7 @@ static void clean_done(void *arg)
     struct asked *asked = arg;
     struct ticket_job *job = asked->job;
     asked->request = (struct draft_request){.arena = job->arena,
+        .tenant = job->event->tenant,
         .ticket = asked->question,
         .classification = job->event->classification,
         .context = asked->quotable,
@@ -308,6 +327,7 @@ static void generator_process(struct ticket_job *job, void *state)
 
 const struct ticket_step generator_step = {.name = "generator",
     .step = MSG_STEP_GENERATE,
+    .spends = generator_spends,
     .open = generator_open,
     .close = generator_close,
     .process = generator_process};
