@@ -9,7 +9,7 @@ import pytest
 from fake_model import FakeModel
 from harness import PROGRAM
 
-LOCAL = "offline-rules/1"
+LOCAL = "local/"  # and the version of the trained model
 STANDS = "the local classifier's unsure opinion stands"
 UNSURE = {"subject": "Hello", "description": "Something about my thing is strange since Tuesday."}
 SURE = {"subject": "Invoice charged twice", "description": "My credit card was charged twice for the invoice. I want a refund of the payment."}
@@ -49,7 +49,7 @@ def outcomes(server):
 def test_a_sure_ticket_costs_nothing(calm):
     made, step = classify(calm, SURE)
     assert made["category"] == "billing" and made["confidence"] >= 0.6
-    assert step["model"] == LOCAL and step["degraded"] == [] and step["cost_usd"] == 0
+    assert step["model"].startswith(LOCAL) and step["degraded"] == [] and step["cost_usd"] == 0
     assert calm.journal() == []
 
 
@@ -67,7 +67,7 @@ def test_a_category_has_a_threshold_of_its_own(calm):
     made, step = classify(calm, SURE, HELPDESK_CLASSIFIER_ASK_BELOW="0,billing=1")
     assert step["model"].startswith(calm.model) and made["category"] == "technical"
     _, step = classify(calm, UNSURE, HELPDESK_CLASSIFIER_ASK_BELOW="0,billing=1")
-    assert step["model"] == LOCAL and len(calm.journal()) == 1
+    assert step["model"].startswith(LOCAL) and len(calm.journal()) == 1
 
 
 @pytest.mark.parametrize("kind", ["malformed", "truncated", "wrong-schema", "foreign", "refusal"])
@@ -79,7 +79,7 @@ def test_an_unusable_answer_is_asked_for_once_more(calm, kind):
     calm.forget()
     calm.control(next=[kind, kind, kind])
     made, step = classify(calm, UNSURE)
-    assert step["model"] == LOCAL and step["degraded"][0].startswith("the model answered unusably: ") and step["degraded"][0].endswith(STANDS)
+    assert step["model"].startswith(LOCAL) and step["degraded"][0].startswith("the model answered unusably: ") and step["degraded"][0].endswith(STANDS)
     assert made["confidence"] < 0.6 and len(calm.journal()) == 2
     assert kind == "malformed" or step["cost_usd"] > 0
 
@@ -91,20 +91,20 @@ def test_a_failed_call_is_tried_once_more(calm, kind):
     assert step["model"].startswith(calm.model) and step["degraded"] == []
     calm.control(next=[kind, kind])
     _, step = classify(calm, UNSURE)
-    assert step["model"] == LOCAL and STANDS in step["degraded"][0] and len(calm.journal()) == 4
+    assert step["model"].startswith(LOCAL) and STANDS in step["degraded"][0] and len(calm.journal()) == 4
 
 
 @pytest.mark.parametrize("env, says", [({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, "the model"), ({"OPENAI_API_KEY": "wrong"}, "401")])
 def test_a_model_that_is_away_is_not_waited_for(calm, env, says):
     made, step = classify(calm, UNSURE, **env)
-    assert made["category"] and step["model"] == LOCAL
+    assert made["category"] and step["model"].startswith(LOCAL)
     assert says in step["degraded"][0] and step["degraded"][0].endswith(STANDS)
 
 
 def test_a_model_that_is_too_slow_is_left(calm):
     calm.control(next=["hang", "hang"])
     made, step = classify(calm, UNSURE, HELPDESK_MODEL_TIMEOUT="1s")
-    assert made["category"] and step["model"] == LOCAL
+    assert made["category"] and step["model"].startswith(LOCAL)
     assert "in time" in step["degraded"][0] and step["degraded"][0].endswith(STANDS)
     assert [task for task, *_ in outcomes(calm)] == ["classify", "classify"]
 

@@ -177,7 +177,7 @@ static struct budget_hold *reserve(struct fixture *f, const char *tenant, double
 {
     struct budget_hold *hold = start(f, tenant, usd, answer);
     assert_int_equal(answer->times, 0); /* never inside the call */
-    while (answer->times == 0) /* another's may come first */
+    while (answer->times == 0)          /* another's may come first */
         run(f);
     assert_int_equal(answer->times, 1);
     return answer->err.disposition == ERROR_NONE ? hold : NULL;
