@@ -1,18 +1,18 @@
-"""What models may cost and did: budgets of tenants and days, the ledger, `helpdesk cost`."""
+"""What models may cost and did: the bound on what they write, the ledger, `helpdesk cost`. Budgets in a whole stack: test_model.py."""
 
-import concurrent.futures
 import json
+import os
 import signal
-import uuid
+import subprocess
 
+import psycopg2
 import pytest
 
-import wire
 from fake_model import FakeModel
-from harness import Stack, http, sample_ticket, ticket, wait_until
+from harness import PROGRAM
 
 OFFLINE = "offline-extractive/1"
-LIMIT = 0.15  # USD; a draft reserves about 0.06 and costs about 0.01
+LIMIT = 0.15  # USD
 USED_UP = "the tenant's budget of the day is used up: "
 
 
@@ -23,15 +23,30 @@ def model():
         assert server.stats()["problems"] == []
 
 
+class House:
+    """A database, and commands that use it and the fake model."""
+
+    def __init__(self, url, model):
+        self.url = url
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("HELPDESK_", "OPENAI_"))}
+        self.env.update(model.settings, DATABASE_URL=url, HELPDESK_MODEL_PRICES="test-model-*=3/15", HELPDESK_BUDGET_USD_PER_DAY=f"{LIMIT},rich=50")
+
+    def run(self, *args, stdin=None, env=None):
+        return subprocess.run([PROGRAM, *args], env={**self.env, **(env or {})}, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, timeout=60, check=False)
+
+    def sql(self, query):
+        connection = psycopg2.connect(self.url)
+        connection.autocommit = True
+        connection.cursor().execute(query)
+        connection.close()
+
+
 @pytest.fixture(scope="module")
-def house(folder, postgres, model):
-    stack = Stack(f"{folder}/cost", postgres, settings={
-        **model.settings, "HELPDESK_MODEL_PRICES": "test-model-*=3/15", "HELPDESK_BUDGET_USD_PER_DAY": f"{LIMIT},rich=50",
-        "HELPDESK_BUDGET_TOKENS_PER_DAY": "0,thrifty=100"})
-    stack.start()
-    stack.load_samples()
-    yield stack
-    assert stack.stop() == 0
+def house(postgres, model):
+    made = House(postgres.make_database("cost"), model)
+    assert made.run("migrate", "up").returncode == 0
+    return made
 
 
 def cost(house, *args):
@@ -40,66 +55,9 @@ def cost(house, *args):
     return json.loads(done.stdout)
 
 
-def today(house, tenant="default"):
-    return next(row for row in cost(house)["today"] if row["tenant"] == tenant)
-
-
-def ask(house):
-    answer = house.ask({**sample_ticket("01-clean.json"), "ticket_id": f"cost-{uuid.uuid4()}"})
-    return answer, answer["provenance"]["generation"]
-
-
-def ready_part(house):
-    return http("GET", house.admin("generator-1") + "/health/ready").json["parts"].get("budget", "ok")
-
-
-def test_a_budget_is_used_up_in_mid_stream_and_is_there_again_the_next_day(house, model):
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: ask(house), range(30)))
-    paid = [made for _, made in answers if made["model"] != OFFLINE]
-    local = [(answer, made) for answer, made in answers if made["model"] == OFFLINE]
-    assert len(paid) >= 5 and len(local) >= 5
-    for answer, made in local:
-        assert made["degraded"][-1].startswith(USED_UP) and made["cost_usd"] == 0, made
-        assert answer["trace"]["state"] == "degraded" and not answer["generation"]["primary_draft"]["ready"]
-        assert answer["generation"]["primary_draft"]["text"]
-    assert all(made["degraded"] == [] for made in paid)
-    spent = sum(made["cost_usd"] for made in paid)
-    ledger, stats = cost(house), model.stats()
-    row, = ledger["rows"]
-    assert (row["tenant"], row["model"], row["stage"]) == ("default", model.model, "generator")
-    assert row["calls"] == len(paid) == stats["calls"] and row["refused"] == len(local) and row["lost"] == 0
-    assert row["cost_usd"] == pytest.approx(spent) and spent <= LIMIT
-    assert (row["input_tokens"], row["output_tokens"]) == (stats["input_tokens"], stats["output_tokens"])
-    now = today(house)
-    assert now["limit_usd"] == LIMIT and now["reserved_usd"] == 0 and now["left_usd"] == pytest.approx(LIMIT - spent)
-    assert house.metric("generator-1", "helpdesk_budget_used_up_total") == len(local)
-    assert house.metric("generator-1", "helpdesk_budget_left_usd") == pytest.approx(LIMIT - spent)
-    assert "tenant default" in ready_part(house)
-    assert (house.folder / "helpdesk.log").read_text().count("a tenant's budget of the day is used up") == 1
-
-    house.sql("UPDATE costs SET day = day - 1")  # a day later
-    _, made = ask(house)
-    assert made["model"].startswith(model.model) and made["degraded"] == []
-    assert ready_part(house) == "ok"
-    days = cost(house, "--by", "day", "--days", "2")["rows"]
-    assert [day["calls"] for day in days] == [len(paid), 1] and days[0]["cost_usd"] == pytest.approx(spent)
-    assert [day["calls"] for day in cost(house, "--by", "day", "--days", "1")["rows"]] == [1]
-
-
-def test_tenants_have_limits_of_their_own(house, model):
-    client = wire.Client(house)
-    house.sql("UPDATE costs SET usd = 1000 WHERE tenant = 'default' AND day = current_date")
-    sent = {tenant: ticket(ticket_id=f"own-{uuid.uuid4()}") for tenant in ("rich", "thrifty", "default")}
-    for tenant, one in sent.items():
-        client.publish_ticket(one, tenant=tenant)
-    answers = client.answers([one["ticket_id"] for one in sent.values()])
-    steps = {tenant: answers[one["ticket_id"]][-1]["steps"][-1] for tenant, one in sent.items()}
-    assert steps["rich"]["model"].startswith(model.model) and steps["rich"]["degraded"] == []
-    assert "USD" in steps["default"]["degraded"][-1] and steps["default"]["degraded"][-1].startswith(USED_UP)
-    assert "0 of 100 tokens" in steps["thrifty"]["degraded"][-1]
-    assert today(house, "rich")["limit_usd"] == 50 and today(house, "thrifty")["limit_tokens"] == 100
-    assert [row["tenant"] for row in cost(house, "--by", "tenant", "--tenant", "rich")["rows"]] == ["rich"]
+def today(house, tenant):
+    row, = cost(house, "--tenant", tenant)["today"]
+    return row
 
 
 def try_generator(house, tenant, crash=None, **env):
