@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "db/db.h"
 #include "db/migrate.h"
+#include "model/budget.h"
 #include "model/chat.h"
 
 static bool report_line(const char *what, bool ok, const char *detail)
@@ -85,6 +86,14 @@ static bool check_model(const struct conf *conf)
     const struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
     if (!chat_wanted(&options)) {
         return report_line("model", true, "offline (model.base-url is not set)");
+    }
+    struct error err = {0};
+    struct budget_limits usd = {0}, tokens = {0};
+    bool budgets = budget_limits_of(conf, &usd, &tokens, &err);
+    budget_limits_fini(&usd);
+    budget_limits_fini(&tokens);
+    if (!budgets) {
+        return report_line("model", false, err.text);
     }
     bool ok = check_chat("model", &options);
     return (strong.model[0] == '\0' || check_chat("stronger", &strong)) && ok;

@@ -31,6 +31,7 @@ int cmd_check(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
+int cmd_cost(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_try(int argc, char **argv);
 int cmd_settings(int argc, char **argv);

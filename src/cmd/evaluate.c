@@ -16,12 +16,15 @@
 #define ARENA_BYTES ((size_t)8 << 30)
 #define REPORT_BYTES ((size_t)256 << 20)
 #define PER_DAY_MOST 1e9
+#define BUDGET_MOST 1e6
 
 static const char usage[] =
     "helpdesk evaluate --tickets FILE --kb DIR [options]\n\n"
     "Takes past tickets through the stages as they would run, in a database of its own that is gone "
     "afterwards, and\n"
-    "answers nobody. Models that cost money are really asked.\n\n"
+    "answers nobody. Models that cost money are really asked, within a budget of the evaluation's own: the "
+    "tenants'\n"
+    "are not touched, and `helpdesk cost` does not know of it.\n\n"
     "  --tickets FILE   CSV with a header, or JSON lines (.jsonl); columns: subject or title, description, "
     "body or text,\n"
     "                   and where there are any: category, label or intent; priority; department; sentiment; "
@@ -32,6 +35,7 @@ static const char usage[] =
     "environment goes\n"
     "                   before both\n"
     "  --limit N        only the first N tickets\n"
+    "  --budget USD     the most that models may cost, then local ones carry on; else budget.usd-per-day\n"
     "  --per-day N      tickets a day, for the cost of a month; else from the file's dates\n"
     "  --html FILE      the report as one page\n"
     "  --json           the report as JSON on standard output\n\n"
@@ -85,8 +89,8 @@ static int read_options(int argc, char **argv, struct evaluate *evaluate, struct
     static const struct option known[] = {{"tickets", required_argument, NULL, 't'},
         {"kb", required_argument, NULL, 'k'}, {"config", required_argument, NULL, 'c'},
         {"limit", required_argument, NULL, 'l'}, {"per-day", required_argument, NULL, 'd'},
-        {"html", required_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'}, {0}};
+        {"budget", required_argument, NULL, 'b'}, {"html", required_argument, NULL, 'w'},
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
     const char *texts[128] = {NULL};
     int option;
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
@@ -105,10 +109,13 @@ static int read_options(int argc, char **argv, struct evaluate *evaluate, struct
     evaluate->file = texts['t'];
     evaluate->folder = texts['k'];
     evaluate->candidate = texts['c'];
+    evaluate->budget = texts['b'];
+    double budget;
     *options = (struct options){.html = texts['w'], .json = texts['j'] != NULL};
     bool ok =
         (texts['l'] == NULL || take_limit(texts['l'], &evaluate->limit)) &&
         (texts['d'] == NULL || take_number(texts['d'], "--per-day", PER_DAY_MOST, &evaluate->per_day)) &&
+        (texts['b'] == NULL || take_number(texts['b'], "--budget", BUDGET_MOST, &budget)) &&
         check_options(evaluate);
     return ok ? -1 : 2;
 }
@@ -138,7 +145,10 @@ static int load_settings(struct evaluate *evaluate)
     if (evaluate->conf == NULL) {
         return 2;
     }
-    if (!conf_set(evaluate->conf, "kb.source", evaluate->folder, &err)) {
+    const char *budget = conf_name(CONF_BUDGET_USD_PER_DAY);
+    if (!conf_set(evaluate->conf, "kb.source", evaluate->folder, &err) ||
+        (evaluate->budget != NULL && !(conf_set(evaluate->conf, budget, evaluate->budget, &err) &&
+                                         conf_set(evaluate->current, budget, evaluate->budget, &err)))) {
         return cmd_fail(2, NAME, "%s", err.text);
     }
     if (conf_text(evaluate->current, CONF_DATABASE_URL)[0] == '\0') {

@@ -66,7 +66,8 @@ struct evaluate {
     struct arena *arena;
     const char *file, *folder, *candidate; /* candidate: or NULL */
     size_t limit;
-    double per_day; /* 0: from the file's dates */
+    double per_day;     /* 0: from the file's dates */
+    const char *budget; /* USD for the models of this evaluation; NULL: as the settings say for a day */
     struct conf *current;
     struct conf *conf; /* the settings that are evaluated; `current` without a candidate */
     struct evaluate_ticket *tickets;

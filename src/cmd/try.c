@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "cmd/cmd.h"
 #include "cmd/role.h"
 #include "stages/stage.h"
@@ -58,17 +59,29 @@ static struct msg_ticket_event *attempt_read(struct attempt *attempt, struct err
     return event;
 }
 
+/* Models that cost money are asked within budgets, if there is a database that keeps them. */
+static bool attempt_open_db(struct attempt *attempt, struct error *err)
+{
+    const struct conf *conf = attempt->role.conf;
+    bool spends = attempt->step->spends != NULL && attempt->step->spends(conf);
+    bool has_url = conf_text(conf, CONF_DATABASE_URL)[0] != '\0';
+    if (spends && !has_url) {
+        log_warn("database.url is not set: what the model costs is not counted");
+    }
+    return (attempt->step != &retriever_step && !(spends && has_url)) || role_open_db(&attempt->role, err);
+}
+
 static bool attempt_start(struct attempt *attempt, struct error *err)
 {
     struct msg_ticket_event *event = attempt_read(attempt, err);
     if (event == NULL) {
         return false;
     }
-    if (attempt->step == &retriever_step && !role_open_db(&attempt->role, err)) {
+    if (!attempt_open_db(attempt, err)) {
         return false;
     }
     const struct stage_env env = {
-        .loop = attempt->role.loop, .conf = attempt->role.conf, .db = attempt->role.db};
+        .loop = attempt->role.loop, .conf = attempt->role.conf, .db = attempt->role.db, .unbudgeted = true};
     attempt->state = attempt->step->open(&env, err);
     if (attempt->state == NULL) {
         return false;

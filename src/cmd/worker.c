@@ -25,11 +25,18 @@ static void worker_drain(void *arg)
     engine_drain(worker->engine, worker_drained, worker);
 }
 
+/* A stage that only spends says itself when it cannot do so without a database. */
+static bool wants_db(const struct stage *stage, const struct conf *conf)
+{
+    bool spends = stage->step != NULL && stage->step->spends != NULL && stage->step->spends(conf);
+    return stage->needs_db || (spends && conf_text(conf, CONF_DATABASE_URL)[0] != '\0');
+}
+
 static bool worker_open(struct worker *worker, struct error *err)
 {
     struct role *role = &worker->role;
     if (!role_open_registry(role, worker->stage->produces, err) ||
-        (worker->stage->needs_db && !role_open_db(role, err))) {
+        (wants_db(worker->stage, role->conf) && !role_open_db(role, err))) {
         return false;
     }
     const struct stage_env env = {.loop = role->loop, .conf = role->conf, .db = role->db};

@@ -11,11 +11,13 @@
 #include "base/health.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "model/budget.h"
 #include "model/chat_driver.h"
 
 #define REQUEST_MAX (8 * 1024 * 1024)
 #define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
 #define HEALTH "model"
+#define TEMPLATE_TOKENS 256 /* at most, of what a server puts around the texts */
 
 LIST_HEAD(chat_calls, chat_call);
 
@@ -27,8 +29,9 @@ struct chat {
     char *model;
     char *part; /* condition of base/health.h */
     struct price price;
-    bool schemaless;   /* the server knows no schema of an answer */
-    int failed_in_row; /* calls since the server last answered one */
+    bool schemaless;       /* the server knows no schema of an answer */
+    int failed_in_row;     /* calls since the server last answered one */
+    struct budget *budget; /* or NULL */
     struct chat_calls open;
     struct metric *seconds, *input_tokens, *output_tokens, *cost;
 };
@@ -39,12 +42,16 @@ struct chat_call {
     void *wait;               /* for what the driver prepares, or NULL */
     struct loop_timer *timer; /* ends the waiting; NULL when it is over */
     struct error *unprepared; /* why there is nothing to wait for, or NULL */
-    struct http_call *http;   /* NULL before it is sent */
+    struct http_call *http;   /* NULL before it is sent, and when it was answered */
+    struct budget_hold *hold; /* NULL: nobody counts */
     struct chat_request request;
     chat_done *done;
     void *arg;
     bool with_schema;
     bool renewed; /* what the driver prepared was good no more, and is got once again */
+    bool adapted; /* put once more, as the server wants it */
+    struct chat_reply reply;
+    struct error err;
     int64_t started_us;
     int64_t until_ms; /* monotonic */
 };
@@ -66,7 +73,8 @@ static struct chat_options options_of(const struct conf *conf, enum conf_id mode
         .prices = conf_text(conf, CONF_MODEL_PRICES),
         .setting = conf_name(model),
         .part = strong ? "model-strong" : HEALTH,
-        .guardrail = conf_text(conf, CONF_MODEL_GUARDRAIL)};
+        .guardrail = conf_text(conf, CONF_MODEL_GUARDRAIL),
+        .max_output_tokens = conf_int(conf, CONF_MODEL_MAX_OUTPUT_TOKENS)};
     if (driver_of(&options) == &chat_bedrock) {
         options.base_url = conf_text(conf, CONF_MODEL_ENDPOINT);
         options.api_key = conf_text(conf, CONF_MODEL_BEARER_TOKEN);
@@ -174,6 +182,7 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
     chat->model = xstrdup(options->model);
     chat->part = xstrdup(options->part ? options->part : HEALTH);
     chat->price = price;
+    chat->budget = options->budget;
     char labels[CHAT_MODEL_MAX + 64];
     snprintf(labels, sizeof(labels), "model=\"%s\"", chat->model);
     chat->seconds = metrics_histogram("helpdesk_model_seconds", "Time a model's answer takes", labels);
@@ -193,6 +202,9 @@ static void call_leave(struct chat_call *call)
     }
     if (call->http) {
         http_call_cancel(call->http);
+    }
+    if (call->hold) {
+        budget_drop(call->hold);
     }
     loop_timer_free(call->timer);
     LIST_REMOVE(call, link);
@@ -269,17 +281,45 @@ static void count_reply(struct chat *chat, struct chat_reply *reply)
     metric_add(chat->cost, reply->cost_usd);
 }
 
+/* ---- the end of a call ---- */
+
+static void call_end(void *arg)
+{
+    struct chat_call *call = arg;
+    LIST_REMOVE(call, link);
+    call->done(call->arg, &call->reply, call->err.disposition == ERROR_NONE ? NULL : &call->err);
+}
+
+/* What a server refuses costs nothing. What it says without telling what that used, or was about to say, may
+ * have cost anything. */
+static enum budget_outcome outcome_of(
+    const struct chat_call *call, const struct http_call_result *result, const struct error *why)
+{
+    bool refused = result && (result->status < 200 || result->status > 299);
+    bool unasked = why && (strcmp(why->code, "connect_failed") == 0 || strcmp(why->code, "bad_url") == 0);
+    if (refused || unasked) {
+        return BUDGET_RELEASED;
+    }
+    return call->reply.input_tokens + call->reply.output_tokens > 0 ? BUDGET_ANSWERED : BUDGET_LOST;
+}
+
 /* `why`: what the transfer or the credentials' source says, NULL when the server answered. */
-static void call_finish(
-    struct chat_call *call, const struct chat_reply *reply, const struct error *why, struct error *err)
+static void call_finish(struct chat_call *call, const struct error *why, enum budget_outcome outcome)
 {
     struct chat *chat = call->chat;
-    LIST_REMOVE(call, link);
-    judge_server(chat, why, err);
+    judge_server(chat, why, &call->err);
     metric_observe(chat->seconds, (double)(clock_mono_us() - call->started_us) / 1e6);
-    bool ok = err->disposition == ERROR_NONE;
-    count_call(chat, ok ? "ok" : err->code + strlen("model_"));
-    call->done(call->arg, reply, ok ? NULL : err);
+    bool ok = call->err.disposition == ERROR_NONE;
+    count_call(chat, ok ? "ok" : call->err.code + strlen("model_"));
+    const struct budget_spent spent = {.outcome = outcome,
+        .input_tokens = call->reply.input_tokens,
+        .output_tokens = call->reply.output_tokens,
+        .usd = call->reply.cost_usd};
+    if (call->hold) {
+        budget_settle(call->hold, &spent, call_end, call);
+    } else {
+        call_end(call);
+    }
 }
 
 static void call_begin(struct chat_call *call);
@@ -296,6 +336,10 @@ static bool may_repeat(struct chat_call *call, const struct http_call_result *re
         call->renewed = true;
         return true;
     }
+    if (!call->adapted && driver->adapt && driver->adapt(chat->state, result)) {
+        call->adapted = true;
+        return true;
+    }
     if (call->with_schema && driver->knows_no_schema && driver->knows_no_schema(result)) {
         log_warn(
             "the model server knows no schema of an answer: it is left out", LOG_STR("model", chat->model));
@@ -309,23 +353,21 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
 {
     struct chat_call *call = arg;
     struct chat *chat = call->chat;
-    struct chat_reply reply = {.content = "", .model = ""};
-    struct error err = {0};
     call->http = NULL;
     if (result && may_repeat(call, result)) {
         call_begin(call);
         return;
     }
     if (!result) {
-        read_failure(chat, why, &err);
+        read_failure(chat, why, &call->err);
     } else if (result->status < 200 || result->status > 299) {
-        chat->driver->read_refusal(result, &err);
+        chat->driver->read_refusal(result, &call->err);
     } else {
         chat->driver->read_reply(
-            call->request.arena, buf_text(&result->body), result->body.len, &reply, &err);
-        count_reply(chat, &reply);
+            call->request.arena, buf_text(&result->body), result->body.len, &call->reply, &call->err);
+        count_reply(chat, &call->reply);
     }
-    call_finish(call, &reply, why, &err);
+    call_finish(call, why, outcome_of(call, result, why));
 }
 
 /* ---- asking ---- */
@@ -370,21 +412,20 @@ static void call_prepared(void *arg, const void *pass, const struct error *err)
 static void call_unprepared(void *arg)
 {
     struct chat_call *call = arg;
-    const struct chat_reply reply = {.content = "", .model = ""};
-    struct error err = {0};
+    struct error *err = &call->err;
     if (call->wait) {
         call->chat->driver->prepare_cancel(call->chat->state, call->wait);
         call->wait = NULL;
-        error_set(&err, ERROR_RETRY, "model_timeout", "the credentials for the model did not come in time");
+        error_set(err, ERROR_RETRY, "model_timeout", "the credentials for the model did not come in time");
     } else if (call->unprepared->disposition == ERROR_RETRY) {
-        error_set(&err, ERROR_RETRY, "model_unavailable", "the credentials for the model cannot be fetched");
-        err.retry_after_ms = call->unprepared->retry_after_ms;
+        error_set(err, ERROR_RETRY, "model_unavailable", "the credentials for the model cannot be fetched");
+        err->retry_after_ms = call->unprepared->retry_after_ms;
     } else {
-        error_set(&err, ERROR_FATAL, "model_config", "there are no credentials for the model");
+        error_set(err, ERROR_FATAL, "model_config", "there are no credentials for the model");
     }
     loop_timer_free(call->timer);
     call->timer = NULL;
-    call_finish(call, &reply, call->unprepared, &err);
+    call_finish(call, call->unprepared, BUDGET_RELEASED);
 }
 
 static void call_begin(struct chat_call *call)
@@ -394,9 +435,39 @@ static void call_begin(struct chat_call *call)
         call_send(call, NULL);
         return;
     }
+    int64_t left = call->until_ms - clock_mono_ms();
     call->timer = loop_timer_new(chat->loop, call_unprepared, call);
-    loop_timer_arm(call->timer, call->until_ms - clock_mono_ms());
+    loop_timer_arm(call->timer, left > 0 ? left : 0);
     call->wait = chat->driver->prepare(chat->state, call_prepared, call);
+}
+
+static void reserved(void *arg, const struct error *err)
+{
+    struct chat_call *call = arg;
+    if (err) {
+        call->err = *err;
+        call_end(call);
+        return;
+    }
+    call->started_us = clock_mono_us();
+    call_begin(call);
+}
+
+/* A token is a byte at least. */
+static void reserve(struct chat_call *call)
+{
+    struct chat *chat = call->chat;
+    const struct chat_request *request = &call->request;
+    int64_t input = (int64_t)(strlen(request->system) + strlen(request->user) + strlen(request->schema)) +
+                    TEMPLATE_TOKENS;
+    const struct budget_call most = {.tenant = request->tenant,
+        .model = chat->model,
+        .stage = request->stage,
+        .most_input_tokens = input,
+        .most_output_tokens = request->max_output_tokens,
+        .most_usd = price_of(&chat->price, input, request->max_output_tokens),
+        .timeout_ms = request->timeout_ms};
+    call->hold = budget_reserve(chat->budget, &most, reserved, call);
 }
 
 void chat_start(struct chat *chat, const struct chat_request *request, chat_done *done, void *arg)
@@ -406,10 +477,21 @@ void chat_start(struct chat *chat, const struct chat_request *request, chat_done
         .request = *request,
         .done = done,
         .arg = arg,
+        .reply = {.content = "", .model = ""},
         .started_us = clock_mono_us(),
         .until_ms = clock_mono_ms() + request->timeout_ms};
     LIST_INSERT_HEAD(&chat->open, call, link);
-    call_begin(call);
+    if (chat->budget) {
+        reserve(call);
+    } else {
+        call_begin(call);
+    }
+}
+
+bool chat_costs(const struct chat_options *options)
+{
+    struct price price;
+    return find_price(options, &price, NULL) && (price.input > 0 || price.output > 0);
 }
 
 bool chat_check(const struct chat_options *options, struct error *err)

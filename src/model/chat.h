@@ -10,6 +10,7 @@
 struct chat; /* one server, one model */
 
 #define CHAT_REGION_SIZE 64
+struct budget; /* model/budget.h */
 
 struct chat_options {
     const char *provider; /* "openai" (NULL too) or "bedrock" */
@@ -21,6 +22,9 @@ struct chat_options {
     const char *part;              /* condition of base/health.h; NULL: "model" */
     const char *guardrail;         /* Bedrock's, "id:version"; "" and NULL: none */
     char region[CHAT_REGION_SIZE]; /* Bedrock's */
+    int64_t max_output_tokens;     /* of a draft; for those who make requests */
+    struct budget *budget; /* what calls may cost is reserved there first; NULL: nobody counts. Lives longer
+                              than the chat */
 };
 
 /* From settings model.*; texts are borrowed from `conf`. Bedrock's region may come from where the AWS SDKs
@@ -37,10 +41,14 @@ struct chat_request {
     const char *user;
     const char *schema_name;
     const char *schema; /* JSON schema of the answer; left out once the server says that it knows none */
+    const char *tenant; /* who pays */
+    const char *stage;  /* who asks: "generator" */
+    int64_t max_output_tokens; /* above 0; what is longer is cut, and unusable */
     int64_t timeout_ms;
 };
 
 /* `err` NULL: `reply` holds what the model said. Else `reply` tells only what was spent:
+ *   those of budget_done (model/budget.h): nothing was asked; their text says so
  *   ERROR_RETRY  "model_unavailable": the server is away, or says when it has time again, or has failed many
  *                calls in a row; "model_busy", "model_failed", "model_timeout", "model_broken": this call
  *   ERROR_REJECT "model_unusable" (see chat_reply_read), "model_refused": the server does not take the
@@ -55,6 +63,8 @@ typedef void chat_done(void *arg, const struct chat_reply *reply, const struct e
  * helpdesk_model_seconds{model}, helpdesk_model_tokens_total{model,direction},
  * helpdesk_model_cost_usd_total{model}. */
 struct chat *chat_new(struct loop *loop, const struct chat_options *options, struct error *err);
+/* Whether calls cost money. False also when there is no price, which chat_new tells. Reads files. */
+bool chat_costs(const struct chat_options *options);
 /* Whether address and key are right: asks the server, at no cost. Blocks; any thread. False: the errors of
  * chat_new and chat_done. */
 bool chat_check(const struct chat_options *options, struct error *err);

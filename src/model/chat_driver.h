@@ -46,6 +46,9 @@ struct chat_driver {
     void (*read_refusal)(const struct http_call_result *result, struct error *err);
     /* Whether the refusal only means that the answer's schema must be left out; NULL: never. */
     bool (*knows_no_schema)(const struct http_call_result *result);
+    /* Whether the refusal tells how this server wants its requests otherwise, which `state` now remembers:
+     * the request is then put once more. NULL: never. */
+    bool (*adapt)(void *state, const struct http_call_result *result);
 };
 
 extern const struct chat_driver chat_openai;

@@ -1,6 +1,7 @@
 /* OpenAI-compatible servers: https://platform.openai.com/docs/api-reference/chat. */
 #include "model/chat_driver.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 struct openai {
     char *url;
     char *model;
-    char *authorization; /* NULL: without a key */
+    char *authorization;    /* NULL: without a key */
+    bool completion_tokens; /* the bound on what is written goes by its newer name */
 };
 
 static bool openai_check(const struct chat_options *options, struct error *err)
@@ -89,7 +91,8 @@ static void openai_body(void *state, struct buf *out, const struct chat_request 
             "\"schema\":%s}}",
             request->schema_name, request->schema);
     }
-    buf_putc(out, '}');
+    buf_printf(out, ",\"%s\":%" PRId64 "}",
+        openai->completion_tokens ? "max_completion_tokens" : "max_tokens", request->max_output_tokens);
 }
 
 /* ---- what an answer means ---- */
@@ -129,6 +132,20 @@ static bool knows_no_schema(const struct http_call_result *result)
            (strstr(text, "response_format") || strstr(text, "json_schema"));
 }
 
+/* Every server knows max_tokens but OpenAI's for models that think, which want it as max_completion_tokens
+ * and say so. Not the other way round: servers that do not know the newer name ignore it, and write without a
+ * bound. */
+static bool openai_adapt(void *state, const struct http_call_result *result)
+{
+    struct openai *openai = state;
+    const char *text = buf_text(&result->body);
+    bool renamed = (result->status == 400 || result->status == 422) &&
+                   strstr(text, "max_completion_tokens") &&
+                   (strstr(text, "unsupported_parameter") || strstr(text, "nsupported parameter"));
+    openai->completion_tokens = openai->completion_tokens || renamed;
+    return renamed;
+}
+
 static bool openai_ask(const struct chat_options *options, struct error *err)
 {
     char *url = chat_url(options->base_url, PATH_MODELS);
@@ -160,4 +177,5 @@ const struct chat_driver chat_openai = {.name = "openai",
     .headers = openai_headers,
     .read_reply = chat_reply_read,
     .read_refusal = openai_refusal,
-    .knows_no_schema = knows_no_schema};
+    .knows_no_schema = knows_no_schema,
+    .adapt = openai_adapt};

@@ -47,7 +47,8 @@ static bool read_choice(struct arena *arena, const cJSON *choice, struct chat_re
         return unusable(err, "the model refuses to answer");
     }
     if (finish && strcmp(finish, "length") == 0) {
-        return unusable(err, "it was cut off for its length");
+        return unusable(
+            err, "it was cut off for its length, at model.max-output-tokens or what the model can hold");
     }
     if (finish && strcmp(finish, "content_filter") == 0) {
         return unusable(err, "the server's filter stopped it");

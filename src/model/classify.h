@@ -14,6 +14,7 @@ struct chat_options;
 
 struct classify_request {
     struct arena *arena;             /* the result is made in it; lives until `done` */
+    const char *tenant;              /* who pays; borrowed until `done` */
     const struct msg_ticket *ticket; /* borrowed until `done` */
     int64_t deadline_mono_ms;        /* the answer is of no use after that */
 };
@@ -53,9 +54,10 @@ struct classify_chat_options {
 
 /* Asks `local` first, and a language model (model/chat.h) about what it is less sure of than its category's
  * threshold. A call that fails or an answer that is not usable is asked for once more; then, when the time is
- * over, or when the server is away, the local result stands and is degraded. It ends with an error only when
- * `local` does, or with ERROR_RETRY while it is freed. Owns `local` and `taxonomy` from now on, also when it
- * fails. NULL: the errors of chat_new and ask_below_parse. Before loop_free. */
+ * over, when the server is away, or when the tenant's budget is used up or cannot be looked at, the local
+ * result stands and is degraded. It ends with an error only when `local` does, or with ERROR_RETRY while it
+ * is freed. Owns `local` and `taxonomy` from now on, also when it fails. NULL: the errors of chat_new and
+ * ask_below_parse. Before loop_free. */
 struct classify_model *classify_chat_new(struct loop *loop, const struct classify_chat_options *options,
     struct classify_model *local, struct taxonomy *taxonomy, struct error *err);
 

@@ -19,6 +19,7 @@
 #define RESERVE_MS 1500   /* of the deadline: for the commit and the steps that follow */
 #define LEAST_CALL_MS 300 /* a call with less time is not worth its price */
 #define MAX_CALLS 2
+#define OUTPUT_SHARE 4 /* a classification is short: this part of what a draft may take */
 #define LIST_MAX (1024 * 1024)
 #define CUT "the ticket is long: the model read only a part of it"
 
@@ -32,6 +33,7 @@ struct classify_chat {
     const char *schema;
     char *model; /* its name where the server gives none */
     int64_t timeout_ms;
+    int64_t max_output_tokens;
     bool closing;
     struct metric *asked, *confident, *unusable, *fallbacks;
     char prompt_version[PROMPT_VERSION_SIZE];
@@ -121,14 +123,21 @@ static void answered_unusably(struct asking *asking, const char *why)
     ask_again(asking, "the model answered unusably", asking->wrong);
 }
 
+static bool is_outage(const struct error *err)
+{
+    return strcmp(err->code, "model_unavailable") == 0 || strcmp(err->code, "db_unavailable") == 0;
+}
+
 static void on_failure(struct asking *asking, const struct error *err)
 {
     if (err->disposition == ERROR_RETRY && asking->owner->closing) {
         asking->done(asking->arg, NULL, err);
     } else if (err->disposition == ERROR_REJECT && strcmp(err->code, "model_unusable") == 0) {
         answered_unusably(asking, err->text);
-    } else if (err->disposition == ERROR_RETRY && strcmp(err->code, "model_unavailable") != 0) {
+    } else if (err->disposition == ERROR_RETRY && !is_outage(err)) {
         ask_again(asking, "the model did not answer", err->text);
+    } else if (strcmp(err->code, "budget_used_up") == 0) {
+        fall_back(asking, err->text, "");
     } else {
         fall_back(asking, "the model cannot be used", err->text);
     }
@@ -175,6 +184,9 @@ static void ask_model(struct asking *asking)
         .user = user_prompt(asking),
         .schema_name = "classification",
         .schema = owner->schema,
+        .tenant = asking->request.tenant,
+        .stage = "classifier",
+        .max_output_tokens = owner->max_output_tokens,
         .timeout_ms = left < owner->timeout_ms ? left : owner->timeout_ms};
     asking->calls++;
     chat_start(owner->chat, &request, on_reply, asking);
@@ -271,7 +283,8 @@ struct classify_model *classify_chat_new(struct loop *loop, const struct classif
         .below = below,
         .arena = arena_new(0),
         .model = xstrdup(options->chat->model),
-        .timeout_ms = options->timeout_ms};
+        .timeout_ms = options->timeout_ms,
+        .max_output_tokens = options->chat->max_output_tokens / OUTPUT_SHARE};
     owner->asked = counter("helpdesk_classify_asked_total", "Tickets about which a language model was asked");
     owner->confident =
         counter("helpdesk_classify_local_total", "Tickets that the local classifier was sure of");

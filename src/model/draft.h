@@ -17,6 +17,7 @@ struct chat_options;
 /* Everything is borrowed until `done`. */
 struct draft_request {
     struct arena *arena; /* the result is made in it */
+    const char *tenant;  /* who pays */
     const struct msg_ticket *ticket;
     const struct msg_classification *classification; /* or NULL */
     const struct msg_context *context; /* or NULL; what may be quoted: already without what must not be */
@@ -52,10 +53,10 @@ void draft_free(struct draft_model *model);
 struct draft_model *draft_offline_new(void);
 
 /* The model of a provider (model/chat.h), a call at most `timeout_ms` long. An answer that
- * is not usable is asked for once more; then, when the time is over, or when the server takes no call, the
- * offline model drafts and the result is degraded. `strong`: the stronger model, or NULL; what it cannot
- * draft for want of time, or because it takes no calls, the usual one drafts, degraded. NULL: the errors of
- * chat_new. Before loop_free. */
+ * is not usable is asked for once more; then, when the time is over, when the server takes no call, or when
+ * the tenant's budget is used up, the offline model drafts and the result is degraded. `strong`: the stronger
+ * model, or NULL; what it cannot draft for want of time, because it takes no calls, or because the budget
+ * does not reach that far, the usual one drafts, degraded. NULL: the errors of chat_new. Before loop_free. */
 struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options *options,
     const struct chat_options *strong, int64_t timeout_ms, struct error *err);
 

@@ -32,6 +32,7 @@ struct chat_draft {
     struct drafting_model strong;
     struct draft_model *offline;
     int64_t timeout_ms;
+    int64_t max_output_tokens;
     bool closing;
     struct metric *unusable;
     struct metric *fallbacks;
@@ -48,7 +49,7 @@ struct asking {
     bool strong;            /* it is the stronger model that is asked */
     const char *not_strong; /* NULL, or why it is not, although it is wanted */
     bool cut;
-    bool heard;        /* the server has answered, whatever it said */
+    bool heard; /* the server has answered, whatever it said, or is not needed: the budget is used up */
     const char *wrong; /* NULL, or why the first answer was not usable */
     int64_t input_tokens;
     int64_t output_tokens;
@@ -204,12 +205,15 @@ static void on_reply(void *arg, const struct chat_reply *reply, const struct err
         answered_unusably(asking, wrong.text);
     } else if (err->disposition == ERROR_RETRY) {
         try_later(asking, err);
-    } else if (err->disposition == ERROR_FATAL && asking->strong) {
+    } else if (asking->strong &&
+               (err->disposition == ERROR_FATAL || strcmp(err->code, "budget_used_up") == 0)) {
         step_down(asking, err);
     } else if (err->disposition == ERROR_FATAL) {
         fall_back(asking, because_of(asking, "the model cannot be used", err->text));
     } else if (strcmp(err->code, "model_unusable") == 0) {
         answered_unusably(asking, err->text);
+    } else if (strcmp(err->code, "budget_used_up") == 0) {
+        fall_back(asking, arena_strdup(asking->request.arena, err->text));
     } else {
         fall_back(asking, because_of(asking, "the model does not take the request", err->text));
     }
@@ -241,6 +245,9 @@ static void ask_model(struct asking *asking)
         .user = user_prompt(asking),
         .schema_name = "draft",
         .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
+        .tenant = asking->request.tenant,
+        .stage = "generator",
+        .max_output_tokens = drafter->max_output_tokens,
         .timeout_ms = left < drafter->timeout_ms ? left : drafter->timeout_ms};
     chat_start(model_of(asking)->chat, &request, on_reply, asking);
     crash_point("model.asked");
@@ -283,6 +290,7 @@ struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options 
     drafter->strong = (struct drafting_model){stronger, xstrdup(strong ? strong->model : NULL)};
     drafter->offline = draft_offline_new();
     drafter->timeout_ms = timeout_ms;
+    drafter->max_output_tokens = options->max_output_tokens;
     drafter->unusable = metrics_counter(
         "helpdesk_model_unusable_total", "Answers of models that could not be used as a draft", NULL);
     drafter->fallbacks = metrics_counter(

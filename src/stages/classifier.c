@@ -4,15 +4,22 @@
 #include "base/alloc.h"
 #include "model/chat.h"
 #include "model/classify_local.h"
-#include "stages/stage.h"
+#include "stages/spending.h"
 
 struct classifier {
     struct classify_model *model;
+    struct budget *budget; /* or NULL */
     double hint_override;
 };
 
+static bool classifier_spends(const struct conf *conf)
+{
+    return conf_text(conf, CONF_MODEL_CLASSIFY)[0] != '\0' && spending_wanted(conf);
+}
+
 /* The local model; with model.classify behind it the one that is asked when it is not sure. */
-static struct classify_model *open_model(const struct stage_env *env, struct error *err)
+static struct classify_model *open_model(
+    const struct stage_env *env, struct budget **budget, struct error *err)
 {
     const struct conf *conf = env->conf;
     const char *path = conf_text(conf, CONF_CLASSIFIER_TAXONOMY);
@@ -32,6 +39,12 @@ static struct classify_model *open_model(const struct stage_env *env, struct err
     struct chat_options chat = chat_options_of(conf);
     chat.model = conf_text(conf, CONF_MODEL_CLASSIFY);
     chat.setting = conf_name(CONF_MODEL_CLASSIFY);
+    if (!spending_open(env, &chat, NULL, err)) {
+        classify_free(local);
+        taxonomy_free(again);
+        return NULL;
+    }
+    *budget = chat.budget;
     const struct classify_chat_options options = {.chat = &chat,
         .ask_below = conf_text(conf, CONF_CLASSIFIER_ASK_BELOW),
         .timeout_ms = conf_int(conf, CONF_MODEL_TIMEOUT)};
@@ -40,12 +53,15 @@ static struct classify_model *open_model(const struct stage_env *env, struct err
 
 static void *classifier_open(const struct stage_env *env, struct error *err)
 {
-    struct classify_model *model = open_model(env, err);
+    struct budget *budget = NULL;
+    struct classify_model *model = open_model(env, &budget, err);
     if (model == NULL) {
+        budget_free(budget);
         return NULL;
     }
     struct classifier *classifier = xcalloc(1, sizeof *classifier);
     classifier->model = model;
+    classifier->budget = budget;
     classifier->hint_override = conf_number(env->conf, CONF_CLASSIFIER_HINT_OVERRIDE);
     return classifier;
 }
@@ -54,6 +70,7 @@ static void classifier_close(void *state)
 {
     struct classifier *classifier = state;
     classify_free(classifier->model);
+    budget_free(classifier->budget);
     free(classifier);
 }
 
@@ -104,14 +121,17 @@ static void classifier_process(struct ticket_job *job, void *state)
 {
     struct asked *asked = ARENA_NEW(job->arena, struct asked);
     *asked = (struct asked){.job = job, .classifier = state};
-    asked->request = (struct classify_request){
-        .arena = job->arena, .ticket = &job->event->ticket, .deadline_mono_ms = job->deadline_mono_ms};
+    asked->request = (struct classify_request){.arena = job->arena,
+        .tenant = job->event->tenant,
+        .ticket = &job->event->ticket,
+        .deadline_mono_ms = job->deadline_mono_ms};
     struct classifier *classifier = state;
     classify_start(classifier->model, &asked->request, classifier_answered, asked);
 }
 
 const struct ticket_step classifier_step = {.name = "classifier",
     .step = MSG_STEP_CLASSIFY,
+    .spends = classifier_spends,
     .open = classifier_open,
     .close = classifier_close,
     .process = classifier_process};

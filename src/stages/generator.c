@@ -8,12 +8,14 @@
 #include "base/metrics.h"
 #include "model/chat.h"
 #include "model/phrases.h"
+#include "stages/spending.h"
 
 #define MAX_REASONS 6
 #define MAX_STEPS 20
 
 struct generator {
     struct draft_model *model;
+    struct budget *budget; /* or NULL */
     struct guard *guard;
     struct generator_policy policy;
     struct loop *loop; /* NULL: everything runs inside the call */
@@ -40,11 +42,17 @@ void *generator_new(
     return generator;
 }
 
+static bool generator_spends(const struct conf *conf)
+{
+    return spending_wanted(conf);
+}
+
+/* The budget, if any, is behind all models; it is freed after them. */
 static struct draft_model *open_model(
-    const struct stage_env *env, const struct strong_for *rule, struct error *err)
+    const struct stage_env *env, const struct strong_for *rule, struct budget **budget, struct error *err)
 {
     const struct conf *conf = env->conf;
-    const struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
+    struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
     if (rule->any && !(chat_wanted(&strong) && strong.model[0])) {
         error_set(err, ERROR_FATAL, "setting_missing",
             "generator.strong-for needs a stronger model: set model.draft-strong, and the server that has "
@@ -54,8 +62,12 @@ static struct draft_model *open_model(
     if (!chat_wanted(&options)) {
         return draft_offline_new();
     }
-    return draft_chat_new(
-        env->loop, &options, strong.model[0] ? &strong : NULL, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    const struct chat_options *stronger = strong.model[0] ? &strong : NULL;
+    if (!spending_open(env, &options, stronger, err)) {
+        return NULL;
+    }
+    strong.budget = *budget = options.budget;
+    return draft_chat_new(env->loop, &options, stronger, conf_int(conf, CONF_MODEL_TIMEOUT), err);
 }
 
 static void *generator_open(const struct stage_env *env, struct error *err)
@@ -66,17 +78,23 @@ static void *generator_open(const struct stage_env *env, struct error *err)
     if (!strong_for_parse(conf_text(env->conf, CONF_GENERATOR_STRONG_FOR), &policy.strong_for, err)) {
         return NULL;
     }
-    struct draft_model *model = open_model(env, &policy.strong_for, err);
+    struct budget *budget = NULL;
+    struct draft_model *model = open_model(env, &policy.strong_for, &budget, err);
     if (model == NULL) {
+        budget_free(budget);
         return NULL;
     }
-    return generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
+    struct generator *generator =
+        generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
+    generator->budget = budget;
+    return generator;
 }
 
 static void generator_close(void *state)
 {
     struct generator *generator = state;
     draft_free(generator->model);
+    budget_free(generator->budget);
     guard_free(generator->guard);
     free(generator);
 }
@@ -301,6 +319,7 @@ static void clean_done(void *arg)
     struct asked *asked = arg;
     struct ticket_job *job = asked->job;
     asked->request = (struct draft_request){.arena = job->arena,
+        .tenant = job->event->tenant,
         .ticket = asked->question,
         .classification = job->event->classification,
         .context = asked->quotable,
@@ -319,6 +338,7 @@ static void generator_process(struct ticket_job *job, void *state)
 
 const struct ticket_step generator_step = {.name = "generator",
     .step = MSG_STEP_GENERATE,
+    .spends = generator_spends,
     .open = generator_open,
     .close = generator_close,
     .process = generator_process};

@@ -19,13 +19,16 @@
 struct stage_env {
     struct loop *loop;
     const struct conf *conf;
-    struct db *db; /* NULL when the stage's `needs_db` is false */
+    struct db *db;   /* NULL when the stage needs none, or spends and there is none */
+    bool unbudgeted; /* without a database, models that cost money are asked all the same, and nobody counts:
+                        for a person's own trial */
 };
 
 /* A stage as the worker runs it. */
 struct stage {
     const char *name; /* the role: "classifier" */
     bool needs_db;
+    const struct ticket_step *step;    /* or NULL */
     const struct engine_stage *engine; /* what the engine runs */
     const char *const *produces;       /* topics (logical names), NULL-terminated; dead letters apart */
     void *(*open)(
@@ -52,6 +55,8 @@ struct ticket_job {
 struct ticket_step {
     const char *name; /* "classifier" */
     enum msg_step step;
+    /* With these settings it asks models, and wants a database where their cost is kept. NULL: never. */
+    bool (*spends)(const struct conf *conf);
     void *(*open)(const struct stage_env *env, struct error *err);
     void (*close)(void *state);
     void (*process)(

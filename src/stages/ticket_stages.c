@@ -30,12 +30,13 @@ static const struct engine_stage retriever_engine = {.name = "retriever",
 
 static const struct engine_stage generator_engine = {.name = "generator",
     .topics = (const char *const[]){TOPIC_ENRICHED, NULL},
-    .dependencies = (const char *const[]){"model", NULL},
+    .dependencies = (const char *const[]){"model", "db", NULL},
     .process = ticket_stage_process,
     .rejected = ticket_stage_rejected};
 
 /* Where a stage's plan may go on, and the answers, which any stage may give. */
 const struct stage stage_classifier = {.name = "classifier",
+    .step = &classifier_step,
     .engine = &classifier_engine,
     .produces = (const char *const[]){TOPIC_CLASSIFIED, TOPIC_ENRICHED, TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
     .open = open_classifier,
@@ -43,12 +44,14 @@ const struct stage stage_classifier = {.name = "classifier",
 
 const struct stage stage_retriever = {.name = "retriever",
     .needs_db = true,
+    .step = &retriever_step,
     .engine = &retriever_engine,
     .produces = (const char *const[]){TOPIC_ENRICHED, TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
     .open = open_retriever,
     .close = ticket_stage_close};
 
 const struct stage stage_generator = {.name = "generator",
+    .step = &generator_step,
     .engine = &generator_engine,
     .produces = (const char *const[]){TOPIC_ANSWERED, TOPIC_REPLIES, NULL},
     .open = open_generator,

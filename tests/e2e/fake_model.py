@@ -15,6 +15,7 @@ POST /control              Changes what is named, and answers all of it:
     tickets                {ticket_id: [kind, ...]}: the same for the calls about one ticket
     retry_after_s          what "429-retry-after" and "503" name (1)
     response_format        false: refuse requests that have it, as servers that do not know it do
+    max_tokens             false: refuse the bound under that name, as OpenAI's models that think do; only max_completion_tokens goes then
     key, model             what is accepted from now on
     classification         members that replace those of a good classification, e.g. {"category": "billing"}
     seed                   starts the dice again
@@ -23,9 +24,9 @@ POST /control              Changes what is named, and answers all of it:
   lacks members), "foreign" (it cites what was not given), "refusal", "too-long" (400: context_length_exceeded).
 
 POST /release              answers the calls that are held; {released: n}
-GET /journal               [{n, task, ticket_id, started, ended, outcome, status, again}], in order of arrival; times are Unix seconds, `ended` null
+GET /journal               [{n, task, ticket_id, started, ended, outcome, status, again, most}], in order of arrival; times are Unix seconds, `ended` null
                            while a call runs; `outcome` is the kind, "ok", "left" (the client went away before a good answer) or
-                           "bad-request"; `again` says that the client asks a second time; `task` is "draft" or "classify". ?after=N: only later ones.
+                           "bad-request"; `again` says that the client asks a second time, `most` how much may be written; `task` is "draft" or "classify". ?after=N: only later ones.
 DELETE /journal            forgets it, and the problems
 GET /v1/models             what there is, with the right key
 GET /stats                 {calls, outcomes: {outcome: n}, tickets, most_calls_of_a_ticket, in_flight, most_in_flight, input_tokens, output_tokens,
@@ -140,15 +141,27 @@ def check_key(server, headers):
         raise Refused(401, "invalid_api_key", "Incorrect API key provided")
 
 
+def check_bound(server, asked):
+    """How many tokens the answer may have."""
+    names = [name for name in ("max_tokens", "max_completion_tokens") if name in asked]
+    need(len(names) == 1 and type(asked[names[0]]) is int and asked[names[0]] > 0, "the answer has no bound, or two")
+    if server.control["max_tokens"]:
+        need(names == ["max_tokens"], "not every server knows max_completion_tokens, and those that do not write without a bound")
+    elif names == ["max_tokens"]:
+        raise Refused(400, "unsupported_parameter",
+                      "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.")
+    return asked[names[0]]
+
+
 def check_completion(server, headers, body):
-    """What is asked, the data, whether it is the second asking, and the tokens."""
+    """As check_prompts, and how many tokens the answer may have."""
     check_key(server, headers)
     need(headers.get("content-type", "").split(";")[0] == "application/json", "the content type is not application/json")
     try:
         asked = json.loads(body, object_pairs_hook=no_twice)
     except ValueError as error:
         raise Refused(400, "invalid_request_error", f"the body is not JSON: {error}") from None
-    need(set(asked) <= {"model", "messages", "response_format"}, f"unknown members: {sorted(asked)}")
+    need(set(asked) <= {"model", "messages", "response_format", "max_tokens", "max_completion_tokens"}, f"unknown members: {sorted(asked)}")
     if asked.get("model") != server.control["model"]:
         raise Refused(404, "model_not_found", "The model does not exist")
     if "response_format" in asked:
@@ -157,11 +170,12 @@ def check_completion(server, headers, body):
         check_format(asked["response_format"])
     else:
         need(not server.control["response_format"], "response_format is missing")
+    most = check_bound(server, asked)
     messages = asked.get("messages")
     need(isinstance(messages, list) and [m.get("role") for m in messages] == ["system", "user"], "the roles are not system, user")
     need(all(isinstance(m.get("content"), str) and m["content"].strip() for m in messages), "a message is empty")
     schema = asked["response_format"]["json_schema"]["schema"] if "response_format" in asked else None
-    return check_prompts(messages[0]["content"], messages[1]["content"], schema)
+    return check_prompts(messages[0]["content"], messages[1]["content"], schema), most
 
 
 # ---- what is answered ----
@@ -196,13 +210,15 @@ def answer_of(server, task, data, kind):
     return draft
 
 
-def completion(server, task, data, kind, input_tokens):
+def completion(server, task, data, kind, input_tokens, most):
     """The bytes of an answer with status 200."""
     content = json.dumps(answer_of(server, task, data, kind), ensure_ascii=False)
     message = {"role": "assistant", "content": content, "refusal": None}
     finish = "stop"
     if kind == "truncated":
-        message["content"] = content = content[:len(content) // 2]
+        most = min(most, tokens(content) // 2)
+    if tokens(content) > most:
+        message["content"] = content = content.encode()[:4 * most].decode(errors="ignore")
         finish = "length"
     if kind == "refusal":
         message = {"role": "assistant", "content": None, "refusal": "I cannot help with that."}
@@ -227,7 +243,7 @@ class Server:
     kinds = KINDS
 
     def __init__(self, key, model):
-        self.control = {"latency_ms": 0, "faults": {}, "next": [], "tickets": {}, "retry_after_s": 1, "response_format": True, "key": key,
+        self.control = {"latency_ms": 0, "faults": {}, "next": [], "tickets": {}, "retry_after_s": 1, "response_format": True, "max_tokens": True, "key": key,
                         "model": model, "classification": {}, "seed": 1}
         self.dice = random.Random(1)
         self.held = []
@@ -352,7 +368,8 @@ class Connection(asyncio.Protocol):
         return path == "/v1/chat/completions"
 
     def check_call(self, target, headers, body):
-        return check_completion(self.server, headers, body)
+        checked, self.entry["most"] = check_completion(self.server, headers, body)
+        return checked
 
     def refusal(self, error):
         """Status, body and headers."""
@@ -369,14 +386,14 @@ class Connection(asyncio.Protocol):
             return (*problem(429, "insufficient_quota", "You exceeded your current quota"), {})
         if kind == "too-long":
             return (*problem(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"), {})
-        return 200, completion(self.server, task, data, kind, input_tokens), {}
+        return 200, completion(self.server, task, data, kind, input_tokens, self.entry["most"]), {}
 
     # ---- a call ----
 
     def complete(self, method, target, headers, body):
         server = self.server
         self.entry = {"n": len(server.journal) + 1, "ticket_id": None, "started": time.time(), "ended": None, "outcome": "bad-request", "task": None,
-                      "status": None, "again": False}
+                      "status": None, "again": False, "most": None}
         server.journal.append(self.entry)
         server.in_flight += 1
         server.most_in_flight = max(server.most_in_flight, server.in_flight)

@@ -194,6 +194,20 @@ def test_tokens_and_money_of_a_real_call(server):
     assert report["cost_usd_per_month"] == pytest.approx(300 * cost["cost_usd"])
 
 
+def test_an_evaluation_spends_no_more_than_its_own_budget(server):
+    with FakeModel() as model:
+        env = {**model.settings, "HELPDESK_MODEL_PRICES": "test-model-*=2/4", "HELPDESK_BUDGET_USD_PER_DAY": "0"}
+        done = evaluate(server, "--json", "--limit", "30", "--budget", "0.06", env=env)
+        calls = model.stats()["calls"]
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert 5 <= calls < 30 and 0 < report["per_ticket"]["cost_usd"] * 30 <= 0.06
+    assert any("the tenant's budget of the day is used up" in reason for reason in report["reasons"])
+    for value in ("0", "much", "2000000"):
+        done = evaluate(server, "--budget", value)
+        assert done.returncode == 2 and "--budget must be a number above 0, at most 1000000" in done.stderr
+
+
 BUSY = "SELECT 1 FROM pg_stat_activity WHERE datname LIKE 'helpdesk_evaluate%' AND query NOT LIKE '%CREATE%' AND query LIKE "
 
 

@@ -13,6 +13,9 @@ from fake_model import FakeModel
 from harness import PROGRAM, Stack, http, sample_ticket, ticket, wait_until
 
 PRICES = {"HELPDESK_MODEL_PRICES": "test-model-*=3/15"}
+LIMIT = 0.08  # USD; a draft reserves about 0.04 and costs 0.0026
+BUDGETS = {"HELPDESK_BUDGET_USD_PER_DAY": f"100,stream={LIMIT}", "HELPDESK_BUDGET_TOKENS_PER_DAY": "0,thrifty=100"}
+USED_UP = "the tenant's budget of the day is used up: "
 OFFLINE = "offline-extractive/1"
 ONCE_MORE = ("malformed", "truncated", "wrong-schema", "foreign", "refusal")
 
@@ -26,7 +29,7 @@ def model():
 @pytest.fixture(scope="module")
 def asking(folder, postgres, model):
     """A stack on the embedded broker whose generator asks the fake model."""
-    stack = Stack(f"{folder}/model", postgres, settings={**model.settings, **PRICES, "HELPDESK_ENGINE_RETRY_CAP": "1s"})
+    stack = Stack(f"{folder}/model", postgres, settings={**model.settings, **PRICES, **BUDGETS, "HELPDESK_ENGINE_RETRY_CAP": "1s"})
     stack.start()
     stack.load_samples()
     yield stack
@@ -168,6 +171,68 @@ def test_the_key_is_told_to_nobody(asking, calm):
     assert calm.key not in (asking.folder / "helpdesk.log").read_text()
     metrics = http("GET", asking.admin("generator-1") + "/metrics").body.decode()
     assert calm.key not in metrics and "helpdesk_model_calls_total" in metrics
+
+
+def drafted(client, count, tenant):
+    """The generate steps of so many tickets of a tenant, sent all at once."""
+    sent = [ticket(ticket_id=f"{tenant}-{uuid.uuid4()}") for _ in range(count)]
+    for one in sent:
+        client.publish_ticket(one, tenant=tenant)
+    answers = client.answers([one["ticket_id"] for one in sent])
+    return [events[-1]["steps"][-1] for events in answers.values()], [events[-1] for events in answers.values()]
+
+
+def spent(stack, tenant, *args):
+    done = stack.run("cost", "--json", "--tenant", tenant, *args)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def budget_condition(stack):
+    return http("GET", stack.admin("generator-1") + "/health/ready").json["parts"].get("budget", "ok")
+
+
+def test_a_budget_is_used_up_in_mid_stream_and_is_there_again_the_next_day(asking, calm):
+    client = wire.Client(asking)
+    calm.forget()
+    before = asking.metric("generator-1", "helpdesk_budget_used_up_total")
+    steps, events = drafted(client, 30, "stream")
+    paid = [step for step in steps if step["model"] != OFFLINE]
+    assert len(steps) == 30 and 5 <= len(paid) <= 25
+    assert all(step["degraded"] == [] for step in paid)
+    for event in events:
+        step = event["steps"][-1]
+        assert event["generation"]["primary_draft"]["text"]
+        if step["model"] == OFFLINE:
+            assert step["degraded"][-1].startswith(USED_UP) and step["cost_usd"] == 0, step
+            assert event["state"] == "degraded" and not event["generation"]["primary_draft"]["ready"]
+    money = sum(step["cost_usd"] for step in paid)
+    ledger, stats = spent(asking, "stream"), calm.stats()
+    row, = ledger["rows"]
+    assert (row["tenant"], row["model"], row["stage"]) == ("stream", calm.model, "generator")
+    assert row["calls"] == len(paid) == stats["calls"] and row["refused"] == 30 - len(paid) and row["lost"] == 0
+    assert row["cost_usd"] == pytest.approx(money) and money <= LIMIT
+    assert (row["input_tokens"], row["output_tokens"]) == (stats["input_tokens"], stats["output_tokens"])
+    today, = ledger["today"]
+    assert today["limit_usd"] == LIMIT and today["reserved_usd"] == 0 and today["left_usd"] == pytest.approx(LIMIT - money)
+    assert asking.metric("generator-1", "helpdesk_budget_used_up_total") - before == 30 - len(paid)
+    assert "tenant stream" in budget_condition(asking)
+    assert (asking.folder / "helpdesk.log").read_text().count("a tenant's budget of the day is used up") == 1
+    assert generation(asking.ask(question()))["degraded"] == []  # others have theirs
+
+    asking.sql("UPDATE costs SET day = day - 1 WHERE tenant = 'stream'")  # a day later
+    step, = drafted(client, 1, "stream")[0]
+    assert step["model"].startswith(calm.model) and step["degraded"] == []
+    assert budget_condition(asking) == "ok"
+    days = spent(asking, "stream", "--by", "day", "--days", "2")["rows"]
+    assert [day["calls"] for day in days] == [len(paid), 1] and days[0]["cost_usd"] == pytest.approx(money)
+    assert [day["calls"] for day in spent(asking, "stream", "--by", "day", "--days", "1")["rows"]] == [1]
+
+
+def test_tokens_have_a_limit_of_their_own(asking, calm):
+    step, = drafted(wire.Client(asking), 1, "thrifty")[0]
+    assert step["model"] == OFFLINE and "0 of 100 tokens" in step["degraded"][-1]
+    assert spent(asking, "thrifty")["today"][0]["limit_tokens"] == 100
 
 
 def test_a_server_that_is_away_is_waited_for(asking, calm):

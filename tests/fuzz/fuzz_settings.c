@@ -1,5 +1,5 @@
 /* Any bytes as a settings file, as the value of every setting, and as prices of models, in rows and in a
- * file. */
+ * file, and as limits of budgets. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "conf/conf.h"
+#include "model/budget_limits.h"
 #include "model/price.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -43,6 +44,29 @@ static void read_prices(const uint8_t *data, size_t size)
         rows[size] = '\0';
         find_price(rows);
     }
+}
+
+static void read_limits(const uint8_t *data, size_t size)
+{
+    char text[4096];
+    struct budget_limits limits;
+    struct error err = {0};
+    if (size == 0 || size > sizeof(text))
+        return;
+    bool whole = data[0] & 1;
+    memcpy(text, data + 1, size - 1);
+    text[size - 1] = '\0';
+    if (!budget_limits_parse("budget", text, whole, &limits, &err)) {
+        if (!*err.text || limits.of)
+            abort();
+        return;
+    }
+    for (size_t i = 0; i <= limits.count; i++) {
+        double limit = i < limits.count ? budget_limit_of(&limits, limits.of[i].tenant) : limits.all;
+        if (!(limit >= 0 && limit <= BUDGET_LIMIT_MAX))
+            abort();
+    }
+    budget_limits_fini(&limits);
 }
 
 static void load_file(const uint8_t *data, size_t size)
@@ -88,5 +112,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     load_file(data, size);
     set_each(data, size);
     read_prices(data, size);
+    read_limits(data, size);
     return 0;
 }

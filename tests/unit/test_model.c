@@ -88,8 +88,11 @@ static const struct http_route routes[] = {
 static struct draft_model *model_at(struct fixture *f, const char *base_url, int64_t timeout_ms)
 {
     struct error err = {0};
-    const struct chat_options options = {
-        .base_url = base_url, .api_key = "sk-1", .model = "big", .prices = "big=2/10"};
+    const struct chat_options options = {.base_url = base_url,
+        .api_key = "sk-1",
+        .model = "big",
+        .prices = "big=2/10",
+        .max_output_tokens = 500};
     struct draft_model *model = draft_chat_new(f->loop, &options, NULL, timeout_ms, &err);
     if (!model)
         fail_msg("%s", err.text);
@@ -221,6 +224,7 @@ static void asks_by_the_rules(void **state)
     cJSON *asked = json_parse(f->bodies[0], strlen(f->bodies[0]), NULL);
     assert_non_null(asked);
     assert_string_equal(json_str(asked, "model"), "big");
+    assert_true(json_num(asked, "max_tokens", 0) == 500);
     const cJSON *messages = cJSON_GetObjectItem(asked, "messages");
     assert_int_equal(cJSON_GetArraySize(messages), 2);
     assert_string_equal(json_str(cJSON_GetArrayItem(messages, 0), "role"), "system");
