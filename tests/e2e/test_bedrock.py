@@ -205,6 +205,34 @@ def test_expired_credentials_are_fetched_once_again(calm):
     assert "the credentials have expired" in step["degraded"][-1] and len(calm.journal()) == 4
 
 
+# ---- credentials that must be fetched first ----
+
+
+def in_container(server):
+    return {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/credentials"}
+
+
+def test_a_container_s_credentials_sign(calm):
+    calm.control(session="session/+1==")
+    assert draft(calm, in_container(calm))[1]["degraded"] == [] and calm.stats()["credentials_given"] == 1
+
+
+def test_credentials_that_expired_are_got_again(calm):
+    calm.control(session="session/+1==", next=["ExpiredTokenException"])
+    assert draft(calm, in_container(calm))[1]["degraded"] == [] and calm.stats()["credentials_given"] == 2
+
+
+@pytest.mark.parametrize("container, env, says", [
+    ("hangs", {"HELPDESK_MODEL_TIMEOUT": "1s"}, "the credentials for the model did not come in time"),
+    ("refuses", {}, "there are no credentials for the model"),
+    ("gives", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/credentials"}, "the credentials for the model cannot be fetched")])
+def test_credentials_that_do_not_come_hold_up_nothing(calm, container, env, says):
+    calm.control(container=container)
+    made, step = classify(calm, **{**in_container(calm), **env})
+    assert made["category"] and step["model"] != USUAL and says in step["degraded"][0]
+    assert calm.journal() == []
+
+
 def test_a_slow_model_is_left(calm):
     calm.control(next=["hang", "hang"])
     made, step = classify(calm, HELPDESK_MODEL_TIMEOUT="1s")
