@@ -8,7 +8,7 @@ POST /model/{id}/converse  A request that the service would not take, or that br
                            the model must use; without a tool as text, in a fence. A conversation without a message is refused, as by the service.
 
 GET /credentials           What a container's endpoint gives (AWS_CONTAINER_CREDENTIALS_FULL_URI): KEY, its secret and the session; /stats counts
-                           them as credentials_given.
+                           who asks for them as credentials_asked.
 
 /control, /release, /journal and /stats are fake_model.py's, with these controls besides:
     secret, session        the secret key of access key KEY, and the session token that must come with it ("": none)
@@ -202,13 +202,12 @@ class Server(fake_model.Server):
 
     def forget(self):
         super().forget()
-        self.credentials_given = 0
+        self.credentials_asked = 0
 
     def stats(self):
-        return {**super().stats(), "credentials_given": self.credentials_given}
+        return {**super().stats(), "credentials_asked": self.credentials_asked}
 
     def credentials(self):
-        self.credentials_given += 1
         expiration = datetime.datetime.utcnow() + datetime.timedelta(hours=1)
         return {"AccessKeyId": KEY, "SecretAccessKey": self.control["secret"], "Token": self.control["session"], "Expiration": f"{expiration:%FT%TZ}"}
 
@@ -229,7 +228,9 @@ class Connection(fake_model.Connection):
 
     def take_request(self):
         """A container's endpoint that hangs says nothing, whatever comes."""
-        if not (self.server.control["container"] == "hangs" and self.received.startswith(b"GET /credentials ")):
+        asks = self.received.startswith(b"GET /credentials ") and b"\r\n\r\n" in self.received
+        self.server.credentials_asked += asks
+        if not (asks and self.server.control["container"] == "hangs"):
             super().take_request()
 
     def check_call(self, target, headers, body):
