@@ -498,54 +498,6 @@ static void keeps_the_deadline(void **state)
     assert_string_equal(outcome.err.code, "model_timeout");
 }
 
-/* The stronger model is asked first, and waited for as long as there is time; then the usual one. */
-static void has_a_stronger_model(void **state)
-{
-    struct fixture *f = *state;
-    struct error err = {0};
-    struct outcome outcome;
-    struct chat_options usual = {
-        .base_url = f->base_url, .api_key = "sk-1", .model = "big", .prices = "big=2/10,bigger=4/20"};
-    struct chat_options strong = usual;
-    strong.model = "bigger";
-    draft_free(f->model);
-    f->model = draft_chat_new(f->loop, &usual, &strong, PATIENCE_MS, &err);
-    assert_non_null(f->model);
-    static const struct {
-        struct said said[3];
-        int64_t deadline_ms; /* 0: none */
-        size_t asked;        /* how often, the last time */
-        const char *last;    /* the model that was asked then */
-        const char *degraded;
-    } cases[] = {{{{200, GOOD, 0}}, 0, 1, "\"bigger\"", NULL},
-        {{{200, "{}", 0}, {200, GOOD, 0}}, 0, 2, "\"bigger\"", NULL},
-        {{{403, NULL, 0}, {200, GOOD, 0}}, 0, 2, "\"big\"", "could not be asked: the model server says 403"},
-        {{{503, NULL, 9}, {200, GOOD, 0}}, 6000, 2, "\"big\"",
-            "could not be asked: the model server says 503"},
-        {{{403, NULL, 0}, {200, "{}", 0}, {200, GOOD, 0}}, 0, 3, "\"big\"", "could not be asked"}};
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        f->script = cases[i].said;
-        f->script_count = 3;
-        f->asked = 0;
-        start(f, cases[i].deadline_ms ? clock_mono_ms() + cases[i].deadline_ms : INT64_MAX, true, &outcome);
-        run(f);
-        assert_non_null(outcome.result);
-        assert_int_equal(f->asked, cases[i].asked);
-        assert_non_null(strstr(f->bodies[f->asked - 1], cases[i].last));
-        assert_int_equal(outcome.result->degraded_count, cases[i].degraded != NULL);
-        if (cases[i].degraded && !strstr(outcome.result->degraded[0], cases[i].degraded))
-            fail_msg("%s", outcome.result->degraded[0]);
-    }
-    static const struct said away[] = {{503, NULL, 9}};
-    f->script = away;
-    f->script_count = 1;
-    f->asked = 0;
-    start(f, INT64_MAX, true, &outcome);
-    run(f);
-    assert_string_equal(outcome.err.code, "model_unavailable"); /* there is time to wait for it */
-    assert_int_equal(f->asked, 1);
-}
-
 static void does_without_schemas(void **state)
 {
     struct fixture *f = *state;
@@ -620,7 +572,6 @@ int main(void)
         TEST(many_failures_in_a_row_are_an_outage),
         TEST(a_server_that_is_away),
         TEST(keeps_the_deadline),
-        TEST(has_a_stronger_model),
         TEST(does_without_schemas),
         TEST(freed_with_requests_under_way),
         TEST(refuses_settings),
