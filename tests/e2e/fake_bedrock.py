@@ -7,6 +7,9 @@ POST /model/{id}/converse  A request that the service would not take, or that br
                            name for it, and the latter are noted as problems. Else the answer is as fake_model.py's, as the input of the tool that
                            the model must use; without a tool as text, in a fence. A conversation without a message is refused, as by the service.
 
+GET /credentials           What a container's endpoint gives (AWS_CONTAINER_CREDENTIALS_FULL_URI): KEY, its secret and the session; /stats counts
+                           who asks for them as credentials_asked.
+
 /control, /release, /journal and /stats are fake_model.py's, with these controls besides:
     secret, session        the secret key of access key KEY, and the session token that must come with it ("": none)
     bearer                 the API key that is taken in place of a signature
@@ -14,6 +17,7 @@ POST /model/{id}/converse  A request that the service would not take, or that br
     clock_s                how far the service's clock is ahead of this machine's
     models                 ids that are known
     guardrail              [id, version] that must come, or []
+    container              "gives", "hangs" or "refuses": what /credentials does
     tools                  false: refuse requests with a tool that must be used, as models do that know none
   Kinds: "ok", "hang", "hold", "broken", "malformed", "truncated", "wrong-schema", "foreign" as there; "guardrail", "filtered" (the answer's
   stopReason); the name of an exception (ERRORS); "nameless" (503 without any name), "in-body" (the name stands in the body alone).
@@ -193,7 +197,19 @@ class Server(fake_model.Server):
 
     def __init__(self):
         super().__init__(KEY, USUAL)
-        self.control.update(secret=SECRET, session="", bearer="", region=REGION, clock_s=0, models=[USUAL, STRONG], guardrail=[], tools=True)
+        self.control.update(secret=SECRET, session="", bearer="", region=REGION, clock_s=0, models=[USUAL, STRONG], guardrail=[], tools=True,
+                            container="gives")
+
+    def forget(self):
+        super().forget()
+        self.credentials_asked = 0
+
+    def stats(self):
+        return {**super().stats(), "credentials_asked": self.credentials_asked}
+
+    def credentials(self):
+        expiration = datetime.datetime.utcnow() + datetime.timedelta(hours=1)
+        return {"AccessKeyId": KEY, "SecretAccessKey": self.control["secret"], "Token": self.control["session"], "Expiration": f"{expiration:%FT%TZ}"}
 
 
 class Connection(fake_model.Connection):
@@ -202,6 +218,20 @@ class Connection(fake_model.Connection):
     @staticmethod
     def is_call(path):
         return path.startswith("/model/") and path.endswith("/converse")
+
+    def look_after(self, method, path, query, headers, body):
+        if (method, path) != ("GET", "/credentials"):
+            return super().look_after(method, path, query, headers, body)
+        if self.server.control["container"] == "refuses":
+            raise Refused(403, "AccessDenied", "no")
+        return self.server.credentials()
+
+    def take_request(self):
+        """A container's endpoint that hangs says nothing, whatever comes."""
+        asks = self.received.startswith(b"GET /credentials ") and b"\r\n\r\n" in self.received
+        self.server.credentials_asked += asks
+        if not (asks and self.server.control["container"] == "hangs"):
+            super().take_request()
 
     def check_call(self, target, headers, body):
         server = self.server
@@ -252,7 +282,7 @@ class FakeBedrock(fake_model.FakeModel):
     def calm(self):
         """As it was at first, with an empty journal."""
         self.control(faults={}, next=[], tickets={}, latency_ms=0, classification={}, secret=SECRET, session="", bearer="", region=REGION, clock_s=0,
-                     models=[USUAL, STRONG], guardrail=[], tools=True, retry_after_s=1)
+                     models=[USUAL, STRONG], guardrail=[], tools=True, container="gives", retry_after_s=1)
         self.forget()
 
 

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from fake_bedrock import ERRORS, EXCEPTIONS, SECRET, STRONG, USUAL, FakeBedrock
-from harness import PROGRAM, Stack, sample_ticket
+from harness import PROGRAM, Stack, sample_ticket, wait_until
 
 OFFLINE = "offline-extractive/1"
 PRICES = {USUAL: (1.10, 5.50), STRONG: (3.30, 16.50)}  # of deploy/prices.json
@@ -203,6 +203,47 @@ def test_expired_credentials_are_fetched_once_again(calm):
     calm.control(next=["ExpiredTokenException"] * 3)
     _, step = draft(calm)
     assert "the credentials have expired" in step["degraded"][-1] and len(calm.journal()) == 4
+
+
+# ---- credentials that must be fetched first ----
+
+
+def in_container(server):
+    return {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/credentials"}
+
+
+def test_a_container_s_credentials_sign(calm):
+    calm.control(session="session/+1==")
+    assert draft(calm, in_container(calm))[1]["degraded"] == [] and calm.stats()["credentials_asked"] == 1
+
+
+def test_credentials_that_expired_are_got_again(calm):
+    calm.control(session="session/+1==", next=["ExpiredTokenException"])
+    assert draft(calm, in_container(calm))[1]["degraded"] == [] and calm.stats()["credentials_asked"] == 2
+
+
+@pytest.mark.parametrize("container, env, says", [
+    ("hangs", {"HELPDESK_MODEL_TIMEOUT": "1s"}, "the credentials for the model did not come in time"),
+    ("refuses", {}, "there are no credentials for the model"),
+    ("gives", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/credentials"}, "the credentials for the model cannot be fetched")])
+def test_credentials_that_do_not_come_hold_up_nothing(calm, container, env, says):
+    calm.control(container=container)
+    made, step = classify(calm, **{**in_container(calm), **env})
+    assert made["category"] and step["model"] != USUAL and says in step["degraded"][0]
+    assert calm.journal() == []
+
+
+def test_who_stops_waits_for_no_credentials(calm):
+    calm.control(container="hangs")
+    settings = {name: value for name, value in {**calm.settings, **in_container(calm)}.items() if value is not None}
+    with subprocess.Popen([PROGRAM, "try", "generator"], env=settings, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True) as waiting:
+        waiting.stdin.write(json.dumps({"ticket": TICKET}))
+        waiting.stdin.close()
+        wait_until("credentials are asked for", 30, lambda: calm.stats()["credentials_asked"])
+        waiting.terminate()
+        assert waiting.wait(10) == 1
+        assert "model_stopped" in waiting.stderr.read()
 
 
 def test_a_slow_model_is_left(calm):
