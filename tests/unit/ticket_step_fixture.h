@@ -151,9 +151,9 @@ static void fake_process(struct ticket_job *job, void *state)
 }
 
 static const struct ticket_step fakes[MSG_STEP_COUNT] = {
-    {"classifier", MSG_STEP_CLASSIFY, fake_open, fake_close, fake_process},
-    {"retriever", MSG_STEP_RETRIEVE, fake_open, fake_close, fake_process},
-    {"generator", MSG_STEP_GENERATE, fake_open, fake_close, fake_process},
+    {"classifier", MSG_STEP_CLASSIFY, NULL, fake_open, fake_close, fake_process},
+    {"retriever", MSG_STEP_RETRIEVE, NULL, fake_open, fake_close, fake_process},
+    {"generator", MSG_STEP_GENERATE, NULL, fake_open, fake_close, fake_process},
 };
 
 /* ---- the fixture ---- */
