@@ -3,6 +3,7 @@
 #include "model/chat_driver.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,6 @@
 #include "model/converse_reply.h"
 
 #define SERVICE "bedrock"
-/* Of an answer. The service counts them against the account's tokens a minute beforehand, and without a bound
- * all that the model could write. */
 #define GUARDRAIL_MAX 2048
 #define LOWER_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 #define DIGITS "0123456789"
@@ -238,7 +237,8 @@ static void put_tool(struct buf *out, const struct chat_request *request)
 static void bedrock_body(void *state, struct buf *out, const struct chat_request *request, bool with_schema)
 {
     const struct bedrock *bedrock = state;
-    buf_printf(out, "{\"inferenceConfig\":{\"maxTokens\":%" PRId64 "},\"messages\":[", request->max_output_tokens);
+    buf_printf(
+        out, "{\"inferenceConfig\":{\"maxTokens\":%" PRId64 "},\"messages\":[", request->max_output_tokens);
     if (request->user) {
         buf_puts(out, "{\"role\":\"user\",\"content\":");
         put_texts(out, request->user);
