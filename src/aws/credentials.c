@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include "aws/source.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -15,26 +14,21 @@
 
 #define HEALTH_PART "credentials"
 #define FRESH_MS (5 * 60 * 1000) /* less left: new ones are fetched behind the old ones */
-#define LEAST_MS                                                                                             \
-    (30 * 1000) /* less left: a call might not reach the server in time, new ones are waited for */
-#define PAUSE_MS                                                                                             \
-    (30 * 1000) /* after a fetch that brought nothing newer, and that nobody needs to wait for               \
-                 */
+#define LEAST_MS (30 * 1000)     /* less left: a call might come too late, new ones are waited for */
+#define PAUSE_MS (30 * 1000)     /* after a fetch that brought nothing newer, if nobody needs to wait */
 
 struct aws_credentials_wait {
-    LIST_ENTRY(aws_credentials_wait) link;
-    aws_credentials_done *done;
+    struct aws_credentials_wait *next;
+    aws_credentials_done *done; /* NULL: cancelled */
     void *arg;
 };
-
-LIST_HEAD(wait_list, aws_credentials_wait);
 
 struct aws_credentials {
     struct http_calls *calls;
     struct aws_fetch fetch;
     bool fetching; /* from its start until who waits was told */
     struct loop_timer *tell;
-    struct wait_list waits;
+    struct aws_credentials_wait *waits; /* freed when they are told */
 
     bool have;
     struct sigv4_credentials held;
@@ -137,23 +131,22 @@ static void on_tell(void *arg)
 {
     struct aws_credentials *credentials = arg;
     struct error err = credentials->err;
-    struct wait_list told = credentials->waits;
+    struct aws_credentials_wait *told = credentials->waits;
+    credentials->waits = NULL; /* who gets from now on waits for the next fetch */
     aws_fetch_cancel(&credentials->fetch);
     credentials->fetching = false;
-    LIST_INIT(&credentials->waits); /* who gets from now on waits for the next fetch */
-    if (LIST_FIRST(&told)) {
-        LIST_FIRST(&told)->link.le_prev = &LIST_FIRST(&told);
-    }
     if (err.disposition == ERROR_NONE && !good_for(credentials, 0)) {
         error_set(&err, ERROR_RETRY, "aws_credentials_unavailable",
             "the credentials expired while they were waited for");
     }
-    for (struct aws_credentials_wait *wait = LIST_FIRST(&told); wait; wait = LIST_FIRST(&told)) {
-        struct aws_credentials_wait now = *wait;
+    while (told) {
+        struct aws_credentials_wait wait = *told;
         bool good = good_for(credentials, 0);
-        LIST_REMOVE(wait, link);
-        free(wait);
-        now.done(now.arg, good ? &credentials->held : NULL, good ? NULL : &err);
+        free(told);
+        told = wait.next;
+        if (wait.done) {
+            wait.done(wait.arg, good ? &credentials->held : NULL, good ? NULL : &err);
+        }
     }
 }
 
@@ -173,6 +166,10 @@ void aws_credentials_free(struct aws_credentials *credentials)
         return;
     }
     aws_fetch_cancel(&credentials->fetch);
+    for (struct aws_credentials_wait *wait = credentials->waits, *next; wait; wait = next) {
+        next = wait->next;
+        free(wait);
+    }
     loop_timer_free(credentials->tell);
     http_calls_free(credentials->calls);
     forget(credentials);
@@ -191,9 +188,8 @@ struct aws_credentials_wait *aws_credentials_get(
         return NULL;
     }
     struct aws_credentials_wait *wait = xcalloc(1, sizeof(*wait));
-    wait->done = done;
-    wait->arg = arg;
-    LIST_INSERT_HEAD(&credentials->waits, wait, link);
+    *wait = (struct aws_credentials_wait){.next = credentials->waits, .done = done, .arg = arg};
+    credentials->waits = wait;
     if (!credentials->fetching) {
         start_fetch(credentials);
     }
@@ -202,6 +198,5 @@ struct aws_credentials_wait *aws_credentials_get(
 
 void aws_credentials_wait_cancel(struct aws_credentials_wait *wait)
 {
-    LIST_REMOVE(wait, link);
-    free(wait);
+    wait->done = NULL;
 }

@@ -1,8 +1,6 @@
 /* A fetch of credentials: the first place that is configured is asked, and its answer or failure told. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "aws/endpoint.h"
@@ -45,23 +43,18 @@ void aws_fetch_found(struct aws_fetch *fetch, const struct aws_found *found)
 {
     struct error err = {0};
     if (!aws_found_check(found, &err)) {
-        aws_fetch_fail(fetch, fetch->source->server ? AWS_UNAVAILABLE : AWS_MISSING, "%s", err.text);
+        aws_fetch_fail(fetch, fetch->source->server ? AWS_UNAVAILABLE : AWS_MISSING, err.text);
         return;
     }
     fetch->ended(fetch->arg, AWS_OK, found, NULL);
 }
 
-void aws_fetch_fail(struct aws_fetch *fetch, enum aws_outcome outcome, const char *format, ...)
+void aws_fetch_fail(struct aws_fetch *fetch, enum aws_outcome outcome, const char *text)
 {
     static const char *const codes[] = {[AWS_UNAVAILABLE] = "aws_credentials_unavailable",
         [AWS_MISSING] = "aws_credentials_missing",
         [AWS_REFUSED] = "aws_credentials_refused"};
     struct error err;
-    char text[sizeof(err.text)];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
     error_set(&err, outcome == AWS_UNAVAILABLE ? ERROR_RETRY : ERROR_FATAL, codes[outcome], "%s%s%s",
         fetch->source->server ? fetch->source->server : "", fetch->source->server ? ": " : "", text);
     fetch->ended(fetch->arg, outcome, NULL, &err);
@@ -70,8 +63,8 @@ void aws_fetch_fail(struct aws_fetch *fetch, enum aws_outcome outcome, const cha
 void aws_fetch_refused(struct aws_fetch *fetch, int status, const char *code)
 {
     bool passes = status >= 500 || status == 408 || status == 429 || aws_code_passes(code);
-    aws_fetch_fail(
-        fetch, passes ? AWS_UNAVAILABLE : AWS_REFUSED, "it answers %d%s%s", status, code[0] ? " " : "", code);
+    aws_fetch_fail(fetch, passes ? AWS_UNAVAILABLE : AWS_REFUSED,
+        arena_printf(fetch->arena, "it answers %d%s%s", status, code[0] ? " " : "", code));
 }
 
 /* ---- what sources need ---- */
@@ -81,8 +74,7 @@ static void on_call_done(void *arg, const struct http_call_result *result, const
     struct aws_fetch *fetch = arg;
     fetch->call = NULL;
     if (err) {
-        aws_fetch_fail(
-            fetch, strcmp(err->code, "bad_url") == 0 ? AWS_MISSING : AWS_UNAVAILABLE, "%s", err->text);
+        aws_fetch_fail(fetch, strcmp(err->code, "bad_url") == 0 ? AWS_MISSING : AWS_UNAVAILABLE, err->text);
         return;
     }
     fetch->answered(fetch, result->status, buf_text(&result->body), result->body.len);
@@ -124,15 +116,17 @@ const char *aws_fetch_read_file(struct aws_fetch *fetch, const char *variable)
         close(fd);
     }
     if (got < 0) {
-        aws_fetch_fail(
-            fetch, AWS_MISSING, "the file of %s cannot be read: %.200s: %s", variable, path, strerror(why));
+        aws_fetch_fail(fetch, AWS_MISSING,
+            arena_printf(
+                fetch->arena, "the file of %s cannot be read: %.200s: %s", variable, path, strerror(why)));
         return NULL;
     }
     while (len > 0 && strchr(" \t\r\n", text[len - 1])) {
         text[--len] = '\0';
     }
     if (!is_token(text, len)) {
-        aws_fetch_fail(fetch, AWS_MISSING, "the file of %s holds no token: %.200s", variable, path);
+        aws_fetch_fail(fetch, AWS_MISSING,
+            arena_printf(fetch->arena, "the file of %s holds no token: %.200s", variable, path));
         return NULL;
     }
     return text;

@@ -51,8 +51,7 @@ void aws_fetch_cancel(struct aws_fetch *fetch); /* also of one that has ended */
 void aws_fetch_call(struct aws_fetch *fetch, const struct http_call_request *request, int64_t timeout_ms,
     aws_fetch_answered *answered);
 void aws_fetch_found(struct aws_fetch *fetch, const struct aws_found *found);
-void aws_fetch_fail(struct aws_fetch *fetch, enum aws_outcome outcome, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void aws_fetch_fail(struct aws_fetch *fetch, enum aws_outcome outcome, const char *text);
 /* Ends with what `status`, which is not 200, means; `code` is what the server calls it, or "". */
 void aws_fetch_refused(struct aws_fetch *fetch, int status, const char *code);
 /* The text of a small file that the environment names, white space at its end gone; NULL: the fetch ended. */

@@ -87,7 +87,8 @@ static void on_answer(struct aws_fetch *fetch, int status, const char *body, siz
         aws_answer_code_json(body, len, code);
         aws_fetch_refused(fetch, status, code);
     } else if (!aws_answer_json(fetch->arena, body, len, &found, &err)) {
-        aws_fetch_fail(fetch, AWS_UNAVAILABLE, "its answer cannot be used: %s", err.text);
+        aws_fetch_fail(
+            fetch, AWS_UNAVAILABLE, arena_printf(fetch->arena, "its answer cannot be used: %s", err.text));
     } else {
         aws_fetch_found(fetch, &found);
     }
@@ -101,7 +102,7 @@ static bool start(struct aws_fetch *fetch)
         return false;
     }
     if (!url) {
-        aws_fetch_fail(fetch, AWS_MISSING, "%s", err.text);
+        aws_fetch_fail(fetch, AWS_MISSING, err.text);
         return true;
     }
     const char *token = aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");

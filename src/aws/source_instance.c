@@ -37,8 +37,9 @@ static void on_credentials(struct aws_fetch *fetch, int status, const char *body
     }
     if (!aws_answer_json(fetch->arena, body, len, &found, &err)) {
         aws_answer_code_json(body, len, code); /* it says why there are none as 200 */
-        aws_fetch_fail(fetch, AWS_UNAVAILABLE, "its answer cannot be used: %s%s%s", err.text,
-            code[0] ? "; it says " : "", code);
+        aws_fetch_fail(fetch, AWS_UNAVAILABLE,
+            arena_printf(fetch->arena, "its answer cannot be used: %s%s%s", err.text,
+                code[0] ? "; it says " : "", code));
         return;
     }
     aws_fetch_found(fetch, &found);

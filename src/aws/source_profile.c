@@ -11,10 +11,10 @@ static bool refuse(struct aws_fetch *fetch, const struct aws_profile *profile, e
         return false;
     }
     aws_fetch_fail(fetch, AWS_MISSING,
-        "profile %s has %s, which is not supported: give it aws_access_key_id and aws_secret_access_key, or "
-        "use "
-        "web identity, a container's or an instance's role",
-        profile->name, aws_profile_key_name(key));
+        arena_printf(fetch->arena,
+            "profile %s has %s, which is not supported: give it aws_access_key_id and "
+            "aws_secret_access_key, or use web identity, a container's or an instance's role",
+            profile->name, aws_profile_key_name(key)));
     return true;
 }
 
@@ -29,8 +29,9 @@ static bool take(struct aws_fetch *fetch, const struct aws_profile *profile, enu
         return false;
     }
     if (!found.secret_access_key) {
-        aws_fetch_fail(fetch, AWS_MISSING, "profile %s of %.200s has no aws_secret_access_key", profile->name,
-            profile->paths[file]);
+        aws_fetch_fail(fetch, AWS_MISSING,
+            arena_printf(fetch->arena, "profile %s of %.200s has no aws_secret_access_key", profile->name,
+                profile->paths[file]));
         return true;
     }
     aws_fetch_found(fetch, &found);
@@ -42,14 +43,15 @@ static bool start(struct aws_fetch *fetch)
     struct aws_profile profile;
     struct error err = {0};
     if (!aws_profile_read(fetch->arena, &profile, &err)) {
-        aws_fetch_fail(fetch, AWS_MISSING, "%s", err.text);
+        aws_fetch_fail(fetch, AWS_MISSING, err.text);
         return true;
     }
     if (!profile.there && aws_env("AWS_PROFILE")) {
-        aws_fetch_fail(fetch, AWS_MISSING, "the profile %s of AWS_PROFILE is neither in %.120s nor in %.120s",
-            profile.name,
-            profile.paths[AWS_PROFILE_SHARED] ? profile.paths[AWS_PROFILE_SHARED] : "a home folder",
-            profile.paths[AWS_PROFILE_CONFIG] ? profile.paths[AWS_PROFILE_CONFIG] : "a home folder");
+        aws_fetch_fail(fetch, AWS_MISSING,
+            arena_printf(fetch->arena, "the profile %s of AWS_PROFILE is neither in %.120s nor in %.120s",
+                profile.name,
+                profile.paths[AWS_PROFILE_SHARED] ? profile.paths[AWS_PROFILE_SHARED] : "a home folder",
+                profile.paths[AWS_PROFILE_CONFIG] ? profile.paths[AWS_PROFILE_CONFIG] : "a home folder"));
         return true;
     }
     return refuse(fetch, &profile, AWS_PROFILE_ROLE_ARN) ||

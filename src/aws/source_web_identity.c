@@ -18,7 +18,8 @@ static void on_answer(struct aws_fetch *fetch, int status, const char *body, siz
         aws_answer_code_xml(body, len, code);
         aws_fetch_refused(fetch, status, code);
     } else if (!aws_answer_sts(fetch->arena, body, len, &found, &err)) {
-        aws_fetch_fail(fetch, AWS_UNAVAILABLE, "its answer cannot be used: %s", err.text);
+        aws_fetch_fail(
+            fetch, AWS_UNAVAILABLE, arena_printf(fetch->arena, "its answer cannot be used: %s", err.text));
     } else {
         aws_fetch_found(fetch, &found);
     }
@@ -50,7 +51,7 @@ static bool start(struct aws_fetch *fetch)
     }
     aws_region(region, sizeof(region));
     if (!aws_endpoint_find(arena, "STS", "sts", region, &endpoint, &err)) {
-        aws_fetch_fail(fetch, AWS_MISSING, "%s", err.text);
+        aws_fetch_fail(fetch, AWS_MISSING, err.text);
         return true;
     }
     const char *body = arena_printf(arena,

@@ -177,6 +177,12 @@ def test_an_environment_that_cannot_work_is_a_clear_error(aws, tmp_path, env, sa
     assert aws.journal == []
 
 
+def test_no_proxy_sees_what_a_machine_knows_of_itself(aws):
+    env = environment(aws.services(), {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://169.254.1.1", "http_proxy": aws.url})
+    assert migrate_status(env).returncode != 0
+    assert aws.journal == [] and aws.problems == []
+
+
 def test_a_secret_that_is_no_database_is_refused(aws):
     aws.secret = {"username": "u", "password": "hush", "engine": "mysql", "host": "h"}
     assert "engine is not postgres" in migrate_status(environment(aws.services(), aws.env())).stdout
