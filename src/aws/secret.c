@@ -2,6 +2,7 @@
 #include "aws/secret.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "aws/answer.h"
@@ -10,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "http/call.h"
 
 #define SERVICE "secretsmanager"
@@ -68,6 +70,11 @@ static char *region_of(const char *arn)
 
 static void end(struct aws_secret *secret, const char *text, const struct error *err)
 {
+    char labels[64];
+    snprintf(labels, sizeof(labels), "outcome=\"%s\"", err ? err->code : "ok");
+    metric_add(metrics_counter("helpdesk_aws_secret_reads_total",
+                   "Reads of a secret of AWS Secrets Manager, by what came of it", labels),
+        1);
     secret->reading = false;
     secret->done(secret->arg, text, err);
 }

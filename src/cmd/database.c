@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "db/db_login.h"
 
-#define PAUSE_MS 10000 /* between reads of the secret */
+#define PAUSE_MS 3000 /* between reads of the secret */
 
 bool database_named(const struct conf *conf, struct error *err)
 {
@@ -94,8 +94,9 @@ struct db_session *database_session(const struct conf *conf, struct error *err)
 struct database {
     const struct conf *conf;
     struct db *db;
-    struct aws_secret *secret; /* NULL: the password is the settings' */
-    int64_t next_read_ms;      /* monotonic */
+    struct aws_secret *secret;    /* NULL: the password is the settings' */
+    struct loop_timer *try_again; /* after a read that failed */
+    int64_t next_read_ms;         /* monotonic */
 };
 
 static void on_again(void *arg, const char *text, const struct error *err)
@@ -110,18 +111,26 @@ static void on_again(void *arg, const char *text, const struct error *err)
         const struct error *said = text != NULL ? &why : err;
         log_warn("the database's secret was not read again", LOG_STR("code", said->code),
             LOG_STR("error", said->text));
+        loop_timer_arm(database->try_again, PAUSE_MS);
     }
     database_url_free(url);
 }
 
-static void on_refused(void *arg)
+static void read_again(void *arg)
 {
     struct database *database = arg;
-    if (aws_secret_reading(database->secret) || clock_mono_ms() < database->next_read_ms) {
-        return;
+    if (!aws_secret_reading(database->secret)) {
+        database->next_read_ms = clock_mono_ms() + PAUSE_MS;
+        aws_secret_read(database->secret, on_again, database);
     }
-    database->next_read_ms = clock_mono_ms() + PAUSE_MS;
-    aws_secret_read(database->secret, on_again, database);
+}
+
+static void on_refused(void *arg)
+{
+    const struct database *database = arg;
+    if (clock_mono_ms() >= database->next_read_ms) {
+        read_again(arg);
+    }
 }
 
 struct database *database_open(
@@ -134,7 +143,10 @@ struct database *database_open(
     }
     struct database *database = xcalloc(1, sizeof(*database));
     database->conf = conf;
-    database->secret = arn[0] != '\0' ? aws_secret_new(loop, arn, NULL) : NULL;
+    if (arn[0] != '\0') {
+        database->secret = aws_secret_new(loop, arn, NULL); /* a good name: it was read by it */
+        database->try_again = loop_timer_new(loop, read_again, database);
+    }
     const struct db_options options = {
         .url = url,
         .connections = (int)conf_int(conf, CONF_DATABASE_POOL),
@@ -156,6 +168,7 @@ void database_close(struct database *database)
 {
     if (database != NULL) {
         db_free(database->db);
+        loop_timer_free(database->try_again);
         aws_secret_free(database->secret);
         free(database);
     }

@@ -17,8 +17,9 @@ void database_url_free(char *url); /* its bytes are wiped; NULL is fine */
 /* For commands. NULL with `err`; blocks. */
 struct db_session *database_session(const struct conf *conf, struct error *err);
 
-/* A pool; when a password is turned down, the secret is read again (at most every 10 s), so that a rotation
- * needs no restart. `conf` is borrowed. NULL with `err`; blocks while the secret is read. */
+/* A pool; when a password is turned down, the secret is read again (at most every 3 s, and until that
+ * succeeds), so that a rotation needs no restart. `conf` is borrowed. NULL with `err`; blocks while the
+ * secret is read. */
 struct database;
 struct database *database_open(
     struct loop *loop, const struct conf *conf, int64_t query_timeout_ms, struct error *err);

@@ -89,12 +89,9 @@ def profiles(folder, aws, config=True):
 
 # What the environment has, and whose keys count.
 PRECEDENCE = [
-    (("env",), "env"),
     (("env", "web", "profiles", "container", "instance"), "env"),
     (("env", "profile=both"), "env"),
-    (("web",), "web"),
     (("web", "profiles", "container", "instance"), "web"),
-    (("profiles",), "shared"),
     (("profiles", "container", "instance"), "shared"),
     (("profile=both", "container", "instance"), "shared"),
     (("profile=settled", "container", "instance"), "config"),
@@ -231,13 +228,16 @@ def test_a_new_password_needs_no_restart(aws, rotating, tmp_path):
     with open(tmp_path / "log", "wb") as log:
         role = subprocess.Popen([PROGRAM, "gateway"], env=env, stdout=log, stderr=log)
 
-    def connections():
+    def metric(name):
         file = tmp_path / "g.admin"
         if not file.exists():
             return 0
         text = http("GET", f"http://{file.read_text().strip()}/metrics").body.decode()
-        found = re.search(r"^helpdesk_db_connections (\d+)", text, re.M)
+        found = re.search(f"^{re.escape(name)} (\\d+)", text, re.M)
         return int(found[1]) if found else 0
+
+    def connections():
+        return metric("helpdesk_db_connections")
 
     try:
         wait_until("connected with the first password", 20, lambda: connections() > 0)
@@ -246,10 +246,14 @@ def test_a_new_password_needs_no_restart(aws, rotating, tmp_path):
         assert aws.keys["container"].id == aws.journal[-1][1]
         rotating.execute("ALTER ROLE rotating PASSWORD 'hush-2'")
         aws.secret["password"] = "hush-2"
+        aws.faults = {"secret": 500}
         rotating.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotating'")
+        wait_until("Secrets Manager fails", 20, lambda: metric('helpdesk_aws_secret_reads_total{outcome="aws_secret_unavailable"}') == 1)
+        aws.faults = {}
         wait_until("the secret is read again", 20, lambda: b"secret was read again" in (tmp_path / "log").read_bytes())
         wait_until("connected with the second password", 20, lambda: connections() > 0)
-        assert len([1 for service, _ in aws.journal if service == "secret"]) == 2
+        assert len([1 for service, _ in aws.journal if service == "secret"]) == 3
+        assert metric('helpdesk_aws_secret_reads_total{outcome="ok"}') == 2
     finally:
         role.send_signal(signal.SIGTERM)
         code = role.wait(30)
