@@ -66,6 +66,33 @@ static void sts_answers_are_read(void **state)
     }
 }
 
+static void secrets_are_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *text, *wrong;
+    } cases[] = {
+        {"{\"Name\":\"n\",\"SecretString\":\"{\\\"a\\\":1}\"}", "{\"a\":1}", NULL},
+        {"{\"SecretBinary\":\"aHVzaA==\"}", NULL, "SecretString is missing"},
+        {"{\"SecretString\":{\"password\":\"hush\"}}", NULL, "SecretString is not a string"},
+        {"{\"SecretString\":\"hush", NULL, "not JSON"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena *arena = arena_new(0);
+        const char *text = NULL;
+        struct error err = {0};
+        bool ok = aws_answer_secret(arena, cases[i].body, strlen(cases[i].body), &text, &err);
+        assert_int_equal(ok, cases[i].text != NULL);
+        if (ok) {
+            assert_string_equal(text, cases[i].text);
+        } else {
+            assert_non_null(strstr(err.text, cases[i].wrong));
+            assert_null(strstr(err.text, "hush"));
+        }
+        arena_free(arena);
+    }
+}
+
 static void errors_are_called_by_their_code_alone(void **state)
 {
     (void)state;
@@ -255,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sts_answers_are_read),
+        cmocka_unit_test(secrets_are_texts),
         cmocka_unit_test(errors_are_called_by_their_code_alone),
         cmocka_unit_test(endpoints_are_the_regions_or_named),
         cmocka_unit_test(a_secret_is_named_by_its_arn),
