@@ -5,6 +5,7 @@
 #include "bus/registry.h"
 #include "bus/topics.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "db/db.h"
 #include "db/migrate.h"
 #include "model/budget.h"
@@ -19,11 +20,7 @@ static bool report_line(const char *what, bool ok, const char *detail)
 static bool check_database(const struct conf *conf)
 {
     struct error err = {0};
-    const char *url = conf_text(conf, CONF_DATABASE_URL);
-    if (url[0] == '\0') {
-        return report_line("database", false, "database.url is not set (DATABASE_URL works too)");
-    }
-    struct db_session *session = db_session_open(url, &err);
+    struct db_session *session = database_session(conf, &err);
     if (session == NULL) {
         return report_line("database", false, err.text);
     }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "cmd/evaluate.h"
 
 #define NAME "evaluate"
@@ -151,10 +152,8 @@ static int load_settings(struct evaluate *evaluate)
                                          conf_set(evaluate->current, budget, evaluate->budget, &err)))) {
         return cmd_fail(2, NAME, "%s", err.text);
     }
-    if (conf_text(evaluate->current, CONF_DATABASE_URL)[0] == '\0') {
-        return cmd_fail(2, NAME,
-            "database.url is not set (DATABASE_URL works too): a server is needed for a "
-            "database that is gone afterwards");
+    if (!database_named(evaluate->current, &err)) {
+        return cmd_fail(2, NAME, "%s: a server is needed for a database that is gone afterwards", err.text);
     }
     const char *level =
         conf_is_set(evaluate->conf, CONF_LOG_LEVEL) ? conf_text(evaluate->conf, CONF_LOG_LEVEL) : "error";
@@ -233,7 +232,10 @@ static int run(struct evaluate *evaluate, const struct options *options)
         return cmd_fail(1, NAME, "%s", err.text);
     }
     tell_notes(evaluate);
-    const char *server = conf_text(evaluate->current, CONF_DATABASE_URL);
+    char *server = database_url(evaluate->current, &err);
+    if (server == NULL) {
+        return cmd_fail(1, NAME, "%s", err.text);
+    }
     evaluate_hold_signals(true);
     struct evaluate_db *db = evaluate_db_make(server, evaluate->arena, &err);
     bool ok = db != NULL && evaluate_run(evaluate, evaluate_db_url(db), &err);
@@ -243,6 +245,7 @@ static int run(struct evaluate *evaluate, const struct options *options)
         code = cmd_fail(1, NAME, "%s", left.text);
     }
     evaluate_hold_signals(false);
+    database_url_free(server);
     return ok && tell(evaluate, options) != 0 ? 1 : code;
 }
 

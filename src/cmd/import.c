@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "cmd/import_kind.h"
 #include "db/db_table.h"
 #include "stages/resolution.h"
@@ -236,7 +237,7 @@ static int import_into(const struct conf *conf, const struct import_kind *kind, 
         return cmd_fail(1, NAME, "%s", err.text);
     }
     int code;
-    import.session = db_session_open(conf_text(conf, CONF_DATABASE_URL), &err);
+    import.session = database_session(conf, &err);
     if (import.session == NULL) {
         code = cmd_fail(err.disposition == ERROR_FATAL ? 2 : 1, NAME, "%s", err.text);
     } else {

@@ -3,6 +3,7 @@
 
 #include "base/parse.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "db/migrate.h"
 
 #define NAME "migrate"
@@ -52,7 +53,7 @@ int cmd_migrate(int argc, char **argv)
     }
     struct error err;
     int code = 1;
-    struct db_session *session = db_session_open(conf_text(conf, CONF_DATABASE_URL), &err);
+    struct db_session *session = database_session(conf, &err);
     if (session != NULL) {
         code = work(session, argv[1], (int)steps);
         db_session_close(session);

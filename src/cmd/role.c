@@ -54,16 +54,11 @@ int role_open(struct role *role, const char *name, int argc)
 
 bool role_open_db(struct role *role, struct error *err)
 {
-    struct db_options options = {
-        .url = conf_text(role->conf, CONF_DATABASE_URL),
-        .connections = (int)conf_int(role->conf, CONF_DATABASE_POOL),
-        .query_timeout_ms = DB_QUERY_TIMEOUT_MS,
-    };
-    if (options.url[0] == '\0') {
-        return error_set(
-            err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
+    role->database = database_open(role->loop, role->conf, DB_QUERY_TIMEOUT_MS, err);
+    if (role->database == NULL) {
+        return false;
     }
-    role->db = db_new(role->loop, &options);
+    role->db = database_pool(role->database);
     return true;
 }
 
@@ -105,9 +100,7 @@ void role_close(struct role *role)
     if (role->admin != NULL) {
         http_server_free(role->admin);
     }
-    if (role->db != NULL) {
-        db_free(role->db);
-    }
+    database_close(role->database);
     if (role->loop != NULL) {
         loop_free(role->loop);
     }

@@ -3,6 +3,7 @@
 #ifndef HELPDESK_CMD_ROLE_H
 #define HELPDESK_CMD_ROLE_H
 
+#include "cmd/database.h"
 #include "conf/conf.h"
 #include "db/db.h"
 #include "http/admin.h"
@@ -13,14 +14,15 @@ struct role {
     struct conf *conf;
     struct loop *loop;
     struct http_server *admin;
-    struct db *db; /* NULL unless role_open_db */
-    bool registry; /* role_open_registry succeeded */
+    struct database *database; /* NULL unless role_open_db */
+    struct db *db;             /* its pool */
+    bool registry;             /* role_open_registry succeeded */
 };
 
 /* Loads the settings, sets up log and loop and the admin listener. 0, or the code to exit with (already
  * explained). */
 int role_open(struct role *role, const char *name, int argc);
-/* Connects to database.url; an error when that is not set. */
+/* Connects to the database of the settings; an error when they name none, or its secret cannot be read. */
 bool role_open_db(struct role *role, struct error *err);
 /* Opens the schema registry of the settings, for a role that produces to `topics` (logical names,
  * NULL-terminated). */

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "cmd/import_file.h"
 #include "db/db.h"
 #include "model/taxonomy.h"
@@ -157,7 +158,7 @@ static int read_batch(struct train *train, struct db_session *session, const cha
 
 static bool read_feedback(struct train *train, const struct conf *conf, struct error *err)
 {
-    struct db_session *session = db_session_open(conf_text(conf, CONF_DATABASE_URL), err);
+    struct db_session *session = database_session(conf, err);
     if (session == NULL) {
         return false;
     }

@@ -18,6 +18,7 @@
 #include "bus/topics.h"
 #include "cmd/child.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "db/migrate.h"
 #include "http/client.h"
 #include "loop/loop.h"
@@ -109,7 +110,10 @@ static bool up_wait_for(const struct up *up, const char *what,
 
 static bool up_migrate(const struct up *up, struct error *err)
 {
-    return migrate_to_newest(conf_text(up->conf, CONF_DATABASE_URL), err);
+    char *url = database_url(up->conf, err);
+    bool ok = url != NULL && migrate_to_newest(url, err);
+    database_url_free(url);
+    return ok;
 }
 
 static bool up_topics(const struct up *up, struct error *err)
@@ -126,7 +130,7 @@ static bool up_topics(const struct up *up, struct error *err)
 static void up_fail_unfinished(const struct up *up)
 {
     struct error err = {0};
-    struct db_session *session = db_session_open(conf_text(up->conf, CONF_DATABASE_URL), &err);
+    struct db_session *session = database_session(up->conf, &err);
     const struct db_query query = {.sql = "SELECT fail_unfinished_runs()"};
     struct db_result *result = session != NULL ? db_session_query(session, &query, &err) : NULL;
     if (result == NULL) {
@@ -173,9 +177,8 @@ static bool up_start_broker(struct up *up, struct error *err)
 
 static bool up_prepare(struct up *up, struct error *err)
 {
-    if (conf_text(up->conf, CONF_DATABASE_URL)[0] == '\0') {
-        return error_set(
-            err, ERROR_FATAL, "setting_missing", "database.url is not set (DATABASE_URL works too)");
+    if (!database_named(up->conf, err)) {
+        return false;
     }
     snprintf(up->brokers, sizeof up->brokers, "%s", conf_text(up->conf, CONF_KAFKA_BROKERS));
     up->embedded = up->brokers[0] == '\0';

@@ -1,4 +1,4 @@
-/* Reading a settings file. Used inside conf only. */
+/* Reading a file of [section] and key = value: settings, and the profiles that the AWS SDKs share. */
 #ifndef HELPDESK_CONF_FILE_H
 #define HELPDESK_CONF_FILE_H
 

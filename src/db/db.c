@@ -18,7 +18,7 @@
 
 struct db {
     struct loop *loop;
-    char *url;
+    struct db_server server;
     int64_t timeout_ms;
     struct db_conn *conns;
     int conn_count;
@@ -245,16 +245,23 @@ void db_query(struct db *db, const struct db_query *query, db_done *done, void *
 void db_listen(struct db *db, const char *channel, void (*fn)(void *arg, const char *payload), void *arg)
 {
     if (db->listen == NULL) {
-        db->listen = db_listen_new(db->loop, db->url);
+        db->listen = db_listen_new(db->loop, &db->server);
     }
     db_listen_add(db->listen, channel, fn, arg);
+}
+
+void db_set_url(struct db *db, const char *url)
+{
+    free(db->server.url);
+    db->server.url = xstrdup(url);
 }
 
 struct db *db_new(struct loop *loop, const struct db_options *options)
 {
     struct db *db = xcalloc(1, sizeof(*db));
     db->loop = loop;
-    db->url = xstrdup(options->url);
+    db->server = (struct db_server){
+        .url = xstrdup(options->url), .refused = options->refused, .arg = options->refused_arg};
     db->timeout_ms = options->query_timeout_ms;
     db->tick = loop_timer_new(loop, on_tick, db);
     db->refuse = loop_timer_new(loop, on_refuse, db);
@@ -267,7 +274,7 @@ struct db *db_new(struct loop *loop, const struct db_options *options)
     db->conn_count = options->connections;
     db->conns = xcalloc((size_t)options->connections, sizeof(*db->conns));
     for (int i = 0; i < db->conn_count; i++) {
-        db_conn_init(&db->conns[i], db, loop, db->url, db->timeout_ms);
+        db_conn_init(&db->conns[i], db, loop, &db->server, db->timeout_ms);
     }
     return db;
 }
@@ -292,6 +299,6 @@ void db_free(struct db *db)
     loop_timer_free(db->tick);
     loop_timer_free(db->refuse);
     free(db->conns);
-    free(db->url);
+    free(db->server.url);
     free(db);
 }

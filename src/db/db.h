@@ -15,6 +15,10 @@ struct db_options {
     const char *url; /* libpq connection string or URI */
     int connections;
     int64_t query_timeout_ms; /* statement_timeout, and how long a query may wait for a connection */
+    /* A login with a password was turned down, perhaps because there is a newer one: db_set_url may follow,
+     * now or later. NULL: nothing can be done. Loop thread; must not free the pool. */
+    void (*refused)(void *arg);
+    void *refused_arg;
 };
 
 /* Connects in the background and again after every loss, with backoff; sets health part "database". */
@@ -23,6 +27,8 @@ struct db *db_new(struct loop *loop, const struct db_options *options);
  * callback. */
 void db_free(struct db *db);
 bool db_up(const struct db *db);
+/* Connects to `url` from now on; connections that are up stay. */
+void db_set_url(struct db *db, const char *url);
 
 /* Exactly one of `result` and `err` is not NULL. Loop thread. */
 typedef void db_done(void *arg, const struct db_result *result, const struct error *err);

@@ -142,11 +142,12 @@ bool db_conn_usable(const struct db_conn *conn)
     return conn->link.state == DB_LINK_UP && !conn->link.lost_soon && !conn->stale;
 }
 
-void db_conn_init(struct db_conn *conn, struct db *db, struct loop *loop, const char *url, int64_t timeout_ms)
+void db_conn_init(struct db_conn *conn, struct db *db, struct loop *loop, const struct db_server *server,
+    int64_t timeout_ms)
 {
     static const struct db_link_events events = {.up = on_up, .input = on_input, .down = on_down};
     *conn = (struct db_conn){.db = db};
-    db_link_init(&conn->link, loop, url, timeout_ms, &events, conn);
+    db_link_init(&conn->link, loop, server, timeout_ms, &events, conn);
 }
 
 void db_conn_fini(struct db_conn *conn, const struct error *why)

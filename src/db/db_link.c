@@ -66,6 +66,18 @@ static void lose_with_message(struct db_link *link)
     lose(link, &why);
 }
 
+/* What libpq tells of a login that failed is a text in the server's language: that a password was asked for
+ * is all there is to see. */
+static void lose_while_connecting(struct db_link *link)
+{
+    const struct db_server *server = link->server;
+    bool refused = PQconnectionUsedPassword(link->conn);
+    lose_with_message(link);
+    if (refused && server->refused != NULL) {
+        server->refused(server->arg);
+    }
+}
+
 /* Times are exchanged as ISO 8601 in UTC, whatever the role or the database is set to. Statements are few,
  * used for ever and looked up by keys: one plan each, where the server would else make one for each execution
  * of those whose arrays it takes to be shorter than the average. */
@@ -99,7 +111,7 @@ static void go_on_connecting(struct db_link *link)
         }
         break;
     default:
-        lose_with_message(link);
+        lose_while_connecting(link);
         break;
     }
 }
@@ -169,7 +181,7 @@ static void on_timer(void *arg)
         lose(link, &why);
         return;
     }
-    link->conn = db_connect(link->url, false);
+    link->conn = db_connect(link->server->url, false);
     if (link->conn == NULL || PQstatus(link->conn) == CONNECTION_BAD) {
         lose_with_message(link);
         return;
@@ -179,11 +191,14 @@ static void on_timer(void *arg)
     watch(link, EV_WRITE); /* as PQconnectPoll's manual says: start as if it had asked for writing */
 }
 
-void db_link_init(struct db_link *link, struct loop *loop, const char *url, int64_t statement_timeout_ms,
-    const struct db_link_events *events, void *arg)
+void db_link_init(struct db_link *link, struct loop *loop, const struct db_server *server,
+    int64_t statement_timeout_ms, const struct db_link_events *events, void *arg)
 {
-    *link = (struct db_link){
-        .loop = loop, .url = url, .statement_timeout_ms = statement_timeout_ms, .events = events, .arg = arg};
+    *link = (struct db_link){.loop = loop,
+        .server = server,
+        .statement_timeout_ms = statement_timeout_ms,
+        .events = events,
+        .arg = arg};
     link->timer = loop_timer_new(loop, on_timer, link);
     loop_timer_arm(link->timer, 0);
 }

@@ -15,6 +15,15 @@ enum db_link_state {
     DB_LINK_UP,
 };
 
+/* Where links connect to; of all links of a pool. */
+struct db_server {
+    char *url; /* the next attempt takes what is there then */
+    /* A login with a password was turned down; NULL: nobody wants to know. Loop thread, not inside a db call.
+     */
+    void (*refused)(void *arg);
+    void *arg;
+};
+
 struct db_link;
 
 /* All on the loop thread, never inside a db_link call. */
@@ -29,7 +38,7 @@ struct db_link {
     PGconn *conn; /* NULL when down */
     enum db_link_state state;
     struct loop *loop;
-    const char *url; /* borrowed */
+    const struct db_server *server; /* borrowed */
     int64_t statement_timeout_ms;
     const struct db_link_events *events;
     void *arg;
@@ -40,8 +49,8 @@ struct db_link {
     bool lost_soon;    /* db_link_lose was called */
 };
 
-void db_link_init(struct db_link *link, struct loop *loop, const char *url, int64_t statement_timeout_ms,
-    const struct db_link_events *events, void *arg);
+void db_link_init(struct db_link *link, struct loop *loop, const struct db_server *server,
+    int64_t statement_timeout_ms, const struct db_link_events *events, void *arg);
 void db_link_fini(struct db_link *link); /* without `down` */
 
 /* Sends what libpq holds; waits for a writable socket when it must. */

@@ -101,11 +101,11 @@ static void on_down(struct db_link *link, const struct error *why, void *arg)
     }
 }
 
-struct db_listen *db_listen_new(struct loop *loop, const char *url)
+struct db_listen *db_listen_new(struct loop *loop, const struct db_server *server)
 {
     static const struct db_link_events events = {.up = on_up, .input = on_input, .down = on_down};
     struct db_listen *listen = xcalloc(1, sizeof(*listen));
-    db_link_init(&listen->link, loop, url, 0, &events, listen);
+    db_link_init(&listen->link, loop, server, 0, &events, listen);
     return listen;
 }
 

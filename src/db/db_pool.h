@@ -41,8 +41,8 @@ struct db_conn {
     bool stale;          /* a prepared statement broke: connect anew when idle */
 };
 
-void db_conn_init(
-    struct db_conn *conn, struct db *db, struct loop *loop, const char *url, int64_t timeout_ms);
+void db_conn_init(struct db_conn *conn, struct db *db, struct loop *loop, const struct db_server *server,
+    int64_t timeout_ms);
 void db_conn_fini(struct db_conn *conn, const struct error *why); /* what was sent completes with `why` */
 bool db_conn_usable(const struct db_conn *conn);
 void db_conn_send(struct db_conn *conn, struct db_pending *query); /* takes the query */
@@ -58,7 +58,7 @@ void db_connections_changed(
 
 /* db_listen.c */
 struct db_listen;
-struct db_listen *db_listen_new(struct loop *loop, const char *url);
+struct db_listen *db_listen_new(struct loop *loop, const struct db_server *server);
 void db_listen_free(struct db_listen *listen); /* NULL is fine */
 void db_listen_add(
     struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);

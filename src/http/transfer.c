@@ -10,7 +10,9 @@
 #define NO_PROXY_MAX (16 * 1024)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct buf no_proxy; /* what the environment exempts from its proxy, and this machine itself */
+/* What the environment exempts from its proxy, this machine itself, and the addresses that clouds give to
+ * what a machine may know of itself: no proxy may see its credentials. */
+static struct buf no_proxy;
 
 static void start_curl(void)
 {
@@ -26,7 +28,7 @@ static void start_curl(void)
         buf_puts(&no_proxy, listed);
         return;
     }
-    buf_puts(&no_proxy, "localhost,127.0.0.1,::1");
+    buf_puts(&no_proxy, "localhost,127.0.0.1,::1,169.254.0.0/16,fd00:ec2::/32");
     if (listed && *listed) {
         buf_printf(&no_proxy, ",%s", listed);
     }

@@ -1,0 +1,224 @@
+/* GetSecretValue: credentials, a signed call, the text in its answer. */
+#include "aws/secret.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "aws/answer.h"
+#include "aws/credentials.h"
+#include "aws/endpoint.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "http/call.h"
+
+#define SERVICE "secretsmanager"
+#define TIMEOUT_MS 10000
+#define ARN_MAX 2048
+#define BODY_MAX ((size_t)512 * 1024) /* 64 KiB of secret, escaped, and its versions' names */
+#define CONTENT_TYPE "application/x-amz-json-1.1"
+#define TARGET "secretsmanager.GetSecretValue"
+
+struct aws_secret {
+    char *arn;
+    char *region;
+    struct aws_credentials *credentials;
+    struct http_calls *calls;
+    struct aws_credentials_wait *wait;
+    struct http_call *call;
+    bool reading;
+    aws_secret_done *done;
+    void *arg;
+};
+
+/* ---- the name ---- */
+
+/* Its region, heap; NULL when it is not a secret's. */
+static char *region_of(const char *arn)
+{
+    size_t len = strlen(arn);
+    const char *parts[6] = {arn};
+    for (size_t i = 1; i < 6; i++) {
+        const char *colon = strchr(parts[i - 1], ':');
+        if (!colon) {
+            return NULL;
+        }
+        parts[i] = colon + 1;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (arn[i] <= ' ' || arn[i] > '~') {
+            return NULL;
+        }
+    }
+    bool ours = len <= ARN_MAX && strncmp(arn, "arn:aws", 7) == 0 &&
+                strncmp(parts[2], SERVICE ":", sizeof(SERVICE)) == 0 &&
+                strncmp(parts[5], "secret:", 7) == 0 && parts[5][7];
+    char *region = ours ? xstrdup(parts[3]) : NULL;
+    if (region) {
+        region[parts[4] - parts[3] - 1] = '\0';
+    }
+    if (region && !aws_region_valid(region)) {
+        free(region);
+        region = NULL;
+    }
+    return region;
+}
+
+/* ---- a read ---- */
+
+static void end(struct aws_secret *secret, const char *text, const struct error *err)
+{
+    char labels[64];
+    snprintf(labels, sizeof(labels), "outcome=\"%s\"", err ? err->code : "ok");
+    metric_add(metrics_counter("helpdesk_aws_secret_reads_total",
+                   "Reads of a secret of AWS Secrets Manager, by what came of it", labels),
+        1);
+    secret->reading = false;
+    secret->done(secret->arg, text, err);
+}
+
+static void on_answer(struct aws_secret *secret, struct arena *arena, const struct http_call_result *result)
+{
+    const char *body = buf_text(&result->body), *text = NULL;
+    char code[AWS_CODE_SIZE];
+    struct error why = {0}, err;
+    if (result->status != 200) {
+        aws_answer_code_json(body, result->body.len, code);
+        bool passes = result->status >= 500 || result->status == 429 || aws_code_passes(code);
+        error_set(&err, passes ? ERROR_RETRY : ERROR_FATAL,
+            passes ? "aws_secret_unavailable" : "aws_secret_refused",
+            "Secrets Manager answers %d%s%s for %.200s", result->status, code[0] ? " " : "", code,
+            secret->arn);
+    } else if (!aws_answer_secret(arena, body, result->body.len, &text, &why)) {
+        error_set(&err, ERROR_RETRY, "aws_secret_unavailable",
+            "the answer of Secrets Manager cannot be used: %s", why.text);
+    }
+    end(secret, text, text ? NULL : &err);
+}
+
+static void on_called(void *arg, const struct http_call_result *result, const struct error *err)
+{
+    struct aws_secret *secret = arg;
+    secret->call = NULL;
+    if (!result) {
+        struct error why;
+        bool away = err->disposition == ERROR_RETRY;
+        error_set(&why, away ? ERROR_RETRY : ERROR_FATAL, away ? "aws_secret_unavailable" : err->code,
+            "Secrets Manager: %s", err->text);
+        end(secret, NULL, &why);
+        return;
+    }
+    struct arena *arena = arena_new(0);
+    on_answer(secret, arena, result);
+    arena_free(arena);
+}
+
+static void send_signed(struct aws_secret *secret, struct arena *arena,
+    const struct sigv4_credentials *credentials, const struct aws_endpoint *endpoint)
+{
+    struct buf body;
+    char hash[SIGV4_HEX_SIZE];
+    buf_init(&body, 2 * ARN_MAX);
+    buf_puts(&body, "{\"SecretId\":");
+    json_put_string(&body, secret->arn);
+    buf_putc(&body, '}');
+    sigv4_hash(buf_text(&body), body.len, hash);
+    const struct sigv4_header signed_headers[] = {
+        {"Host", endpoint->host}, {"Content-Type", CONTENT_TYPE}, {"X-Amz-Target", TARGET}};
+    const struct sigv4_request request = {.method = "POST",
+        .path = endpoint->path,
+        .query = "",
+        .headers = signed_headers,
+        .header_count = 3,
+        .payload_hash = hash,
+        .region = secret->region,
+        .service = SERVICE,
+        .wall_ms = clock_wall_ms()};
+    struct sigv4_signature signature;
+    bool ok = sigv4_sign(arena, credentials, &request, &signature);
+    assert(ok); /* three headers and no query */
+    (void)ok;
+    const char *const headers[] = {arena_printf(arena, "Host: %s", endpoint->host),
+        "Content-Type: " CONTENT_TYPE, "X-Amz-Target: " TARGET, signature.date, signature.authorization,
+        signature.security_token, NULL};
+    const struct http_call_request call = {.method = "POST",
+        .url = endpoint->url,
+        .headers = headers,
+        .body = buf_text(&body),
+        .body_len = body.len,
+        .timeout_ms = TIMEOUT_MS,
+        .max_body = BODY_MAX};
+    secret->call = http_call_start(secret->calls, &call, on_called, secret);
+    buf_fini(&body);
+}
+
+static void on_credentials(void *arg, const struct sigv4_credentials *credentials, const struct error *err)
+{
+    struct aws_secret *secret = arg;
+    struct aws_endpoint endpoint;
+    struct error why = {0};
+    secret->wait = NULL;
+    if (!credentials) {
+        end(secret, NULL, err);
+        return;
+    }
+    struct arena *arena = arena_new(0);
+    if (aws_endpoint_find(arena, "SECRETS_MANAGER", SERVICE, secret->region, &endpoint, &why)) {
+        send_signed(secret, arena, credentials, &endpoint);
+    } else {
+        end(secret, NULL, &why);
+    }
+    arena_free(arena);
+}
+
+/* ---- for callers ---- */
+
+struct aws_secret *aws_secret_new(struct loop *loop, const char *arn, struct error *err)
+{
+    char *region = region_of(arn);
+    if (!region) {
+        error_set(err, ERROR_FATAL, "aws_secret_arn",
+            "the secret is not named like arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME: %.200s", arn);
+        return NULL;
+    }
+    struct aws_secret *secret = xcalloc(1, sizeof(*secret));
+    secret->arn = xstrdup(arn);
+    secret->region = region;
+    secret->credentials = aws_credentials_new(loop);
+    secret->calls = http_calls_new(loop);
+    return secret;
+}
+
+void aws_secret_free(struct aws_secret *secret)
+{
+    if (!secret) {
+        return;
+    }
+    if (secret->wait) {
+        aws_credentials_wait_cancel(secret->wait);
+    }
+    if (secret->call) {
+        http_call_cancel(secret->call);
+    }
+    aws_credentials_free(secret->credentials);
+    http_calls_free(secret->calls);
+    free(secret->arn);
+    free(secret->region);
+    free(secret);
+}
+
+void aws_secret_read(struct aws_secret *secret, aws_secret_done *done, void *arg)
+{
+    assert(!secret->reading);
+    secret->reading = true;
+    secret->done = done;
+    secret->arg = arg;
+    secret->wait = aws_credentials_get(secret->credentials, on_credentials, secret);
+}
+
+bool aws_secret_reading(const struct aws_secret *secret)
+{
+    return secret->reading;
+}
