@@ -42,5 +42,12 @@ bool chat_is_visible(const char *text, size_t max);
 bool chat_is_address(const char *url);
 /* `base_url` without its last '/', and `path`; the caller frees. */
 char *chat_url(const char *base_url, const char *path);
+/* What a call that brought no answer says (`why`, of http/call.h), by the rules of chat_done. */
+void chat_read_failure(const char *address_setting, const struct error *why, struct error *err);
+
+/* Of OpenAI-compatible servers, whatever is asked of them: what a status other than 2xx says, by the rules of
+ * chat_done; and the header of a key, NULL without one, which the caller frees. */
+void chat_openai_refusal(const struct http_call_result *result, struct error *err);
+char *chat_openai_authorization(const char *api_key);
 
 #endif

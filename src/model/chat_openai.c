@@ -41,16 +41,15 @@ static bool openai_check(const struct chat_options *options, struct error *err)
     return true;
 }
 
-/* NULL: without a key. */
-static char *authorization_of(const struct chat_options *options)
+char *chat_openai_authorization(const char *api_key)
 {
     static const char bearer[] = "Authorization: Bearer ";
-    if (!options->api_key[0]) {
+    if (!api_key[0]) {
         return NULL;
     }
-    size_t size = sizeof(bearer) + strlen(options->api_key);
+    size_t size = sizeof(bearer) + strlen(api_key);
     char *made = xmalloc(size);
-    snprintf(made, size, "%s%s", bearer, options->api_key);
+    snprintf(made, size, "%s%s", bearer, api_key);
     return made;
 }
 
@@ -59,7 +58,7 @@ static void *openai_open(const struct chat_options *options)
     struct openai *openai = xcalloc(1, sizeof(*openai));
     openai->url = chat_url(options->base_url, PATH_COMPLETIONS);
     openai->model = xstrdup(options->model);
-    openai->authorization = authorization_of(options);
+    openai->authorization = chat_openai_authorization(options->api_key);
     return openai;
 }
 
@@ -115,8 +114,7 @@ static void openai_body(void *state, struct buf *out, const struct chat_request 
 
 /* ---- what an answer means ---- */
 
-/* What a status other than 2xx says. */
-static void openai_refusal(const struct http_call_result *result, struct error *err)
+void chat_openai_refusal(const struct http_call_result *result, struct error *err)
 {
     int status = result->status;
     int64_t retry_after_ms = result->retry_after_ms;
@@ -153,7 +151,7 @@ static bool knows_no_schema(const struct http_call_result *result)
 static bool openai_ask(const struct chat_options *options, struct error *err)
 {
     char *url = chat_url(options->base_url, PATH_MODELS);
-    char *authorization = authorization_of(options);
+    char *authorization = chat_openai_authorization(options->api_key);
     const char *const headers[] = {"Accept: application/json", authorization, NULL};
     const struct http_fetch_request request = {
         .method = "GET", .url = url, .headers = headers, .timeout_ms = CHAT_CHECK_TIMEOUT_MS};
@@ -161,7 +159,7 @@ static bool openai_ask(const struct chat_options *options, struct error *err)
     bool ok = http_fetch(&request, &result, err);
     if (ok && result.status != 200) {
         const struct http_call_result refused = {.status = result.status, .body = result.body};
-        openai_refusal(&refused, err);
+        chat_openai_refusal(&refused, err);
         ok = false;
     }
     http_fetch_result_fini(&result);
@@ -179,5 +177,5 @@ const struct chat_driver chat_openai = {.address_setting = "model.base-url",
     .put_body = openai_body,
     .headers = openai_headers,
     .read_reply = chat_reply_read,
-    .read_refusal = openai_refusal,
+    .read_refusal = chat_openai_refusal,
     .knows_no_schema = knows_no_schema};
