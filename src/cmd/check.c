@@ -10,6 +10,7 @@
 #include "db/migrate.h"
 #include "model/budget.h"
 #include "model/chat.h"
+#include "model/embed.h"
 
 static bool report_line(const char *what, bool ok, const char *detail)
 {
@@ -96,6 +97,19 @@ static bool check_model(const struct conf *conf)
     return (strong.model[0] == '\0' || check_chat("stronger", &strong)) && ok;
 }
 
+/* One word, which costs next to nothing. */
+static bool check_embedding(const struct conf *conf)
+{
+    const struct chat_options options = embed_options_of(conf);
+    struct error err = {0};
+    char report[EMBED_REPORT_SIZE];
+    if (options.model[0] == '\0') {
+        return true;
+    }
+    bool ok = embed_check(&options, report, &err);
+    return report_line("embedding", ok, ok ? report : err.text);
+}
+
 int cmd_check(int argc, char **argv)
 {
     (void)argv;
@@ -111,6 +125,7 @@ int cmd_check(int argc, char **argv)
     bool broker = check_broker(conf);
     bool registry = check_registry(conf);
     bool model = check_model(conf);
+    bool embedding = check_embedding(conf);
     conf_free(conf);
-    return database && broker && registry && model ? 0 : 1;
+    return database && broker && registry && model && embedding ? 0 : 1;
 }

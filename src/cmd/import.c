@@ -27,6 +27,7 @@ struct import {
     const struct import_kind *kind;
     const char *path;
     const char *tenant;
+    struct voices *voices;
     struct db_session *session;
     struct import_file *file;
     size_t columns;
@@ -91,7 +92,7 @@ static bool make_resolution(
         .category = import_kind_cell(kind, row->cells, "category"),
         .locale = import_kind_cell(kind, row->cells, "locale")};
     (void)clock_parse(import_kind_cell(kind, row->cells, "accepted_at"), &resolution->accepted_at);
-    return resolution_clean(arena, resolution);
+    return resolution_clean(arena, import->voices, resolution);
 }
 
 static bool store_resolutions(
@@ -232,8 +233,13 @@ static int import_into(const struct conf *conf, const struct import_kind *kind, 
         .path = path,
         .tenant = conf_text(conf, CONF_TENANT),
         .columns = import_kind_columns(kind)};
+    import.voices = voices_load(conf_text(conf, CONF_GENERATOR_VOICES), &err);
+    if (import.voices == NULL) {
+        return cmd_fail(2, NAME, "%s", err.text);
+    }
     import.file = import_file_open(path, &err);
     if (import.file == NULL) {
+        voices_free(import.voices);
         return cmd_fail(1, NAME, "%s", err.text);
     }
     int code;
@@ -248,6 +254,7 @@ static int import_into(const struct conf *conf, const struct import_kind *kind, 
     }
     db_session_close(import.session);
     import_file_close(import.file);
+    voices_free(import.voices);
     return code;
 }
 

@@ -243,6 +243,21 @@ static enum finding judge_in_scratch(
     return finding;
 }
 
+bool guard_name_fits(const struct guard *guard, const char *name)
+{
+    struct arena *scratch = arena_new(SCRATCH_MAX);
+    struct span_list found = {.arena = scratch};
+    size_t personal;
+    injection_find(guard->injection, name, &found);
+    promise_find(guard->promise, name, &found);
+    tone_find_unsafe(guard->tone, name, &found);
+    tone_find_off_brand(guard->tone, name, &found);
+    (void)pii_find(scratch, name, &personal);
+    bool fits = found.count + personal == 0;
+    arena_free(scratch);
+    return fits;
+}
+
 /* The text with only the sentences that pass, its lines kept. Counts the injections. */
 static char *clean_text(const struct guard *guard, struct arena *arena, const char *text,
     judge_sentence *judge, size_t *injections)

@@ -34,6 +34,9 @@ bool guard_triggered(const struct msg_draft *draft);
 /* Whether the draft's own text holds personal data. */
 bool guard_found_pii(const struct msg_draft *draft);
 
+/* Whether a customer's name may stand in a greeting: no rule finds anything in it. */
+bool guard_name_fits(const struct guard *guard, const char *name);
+
 /* The context without sentences that give orders to a model, promise, or could harm: what may be quoted.
  * `injections` counts the first kind. `context` is not changed; NULL gives NULL. */
 struct msg_context *guard_quotable(

@@ -149,15 +149,15 @@ char *chat_url(const char *base_url, const char *path)
     return made;
 }
 
-char *chat_authorization(const struct chat_options *options)
+char *chat_authorization(const char *api_key)
 {
     static const char bearer[] = "Authorization: Bearer ";
-    if (!options->api_key[0]) {
+    if (!api_key[0]) {
         return NULL;
     }
-    size_t size = sizeof(bearer) + strlen(options->api_key);
+    size_t size = sizeof(bearer) + strlen(api_key);
     char *made = xmalloc(size);
-    snprintf(made, size, "%s%s", bearer, options->api_key);
+    snprintf(made, size, "%s%s", bearer, api_key);
     return made;
 }
 
@@ -239,19 +239,18 @@ static void count_call(struct chat *chat, const char *outcome)
     metric_add(metrics_counter("helpdesk_model_calls_total", "Calls of models by outcome", labels), 1);
 }
 
-/* What a call that brought no answer says. */
-static void read_failure(const struct chat *chat, const struct error *why, struct error *err)
+void chat_read_failure(const char *address_setting, const struct error *why, struct error *err)
 {
     if (strcmp(why->code, "connect_failed") == 0) {
         error_set(err, ERROR_RETRY, "model_unavailable", "the model server cannot be reached");
     } else if (strcmp(why->code, "timeout") == 0) {
         error_set(err, ERROR_RETRY, "model_timeout", "the model did not answer in time");
     } else if (strcmp(why->code, "too_large") == 0) {
-        error_set(err, ERROR_REJECT, "model_unusable", "it is larger than %d bytes", CHAT_MAX_ANSWER);
+        error_set(err, ERROR_REJECT, "model_unusable", "the server's answer is too large");
     } else if (why->disposition == ERROR_RETRY) {
         error_set(err, ERROR_RETRY, "model_broken", "the model server broke off its answer");
     } else {
-        error_set(err, ERROR_FATAL, "model_config", "%s: %s", chat->driver->address_setting, why->text);
+        error_set(err, ERROR_FATAL, "model_config", "%s: %s", address_setting, why->text);
     }
 }
 
@@ -359,7 +358,7 @@ static void call_ended(void *arg, const struct http_call_result *result, const s
         return;
     }
     if (!result) {
-        read_failure(chat, why, &call->err);
+        chat_read_failure(chat->driver->address_setting, why, &call->err);
     } else if (result->status < 200 || result->status > 299) {
         chat->driver->read_refusal(result, &call->err);
     } else {

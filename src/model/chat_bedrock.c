@@ -102,7 +102,7 @@ static void *bedrock_open(struct loop *loop, const struct chat_options *options)
     bedrock->host = xmalloc(host_size);
     snprintf(bedrock->host, host_size, "%s", host);
     bedrock->region = xstrdup(options->region);
-    bedrock->authorization = chat_authorization(options);
+    bedrock->authorization = chat_authorization(options->api_key);
     bedrock->credentials = bedrock->authorization ? NULL : aws_credentials_new(loop);
     if (options->guardrail && options->guardrail[0]) {
         bedrock->guardrail = xstrdup(options->guardrail);
@@ -368,7 +368,8 @@ static void ask_answered(void *arg, const struct chat_reply *reply, const struct
 
 static void ask_service(struct asking *asking)
 {
-    const struct chat_request empty = {.arena = asking->arena, .timeout_ms = CHAT_CHECK_TIMEOUT_MS};
+    const struct chat_request empty = {
+        .arena = asking->arena, .max_output_tokens = 1, .timeout_ms = CHAT_CHECK_TIMEOUT_MS};
     chat_start(asking->chat, &empty, ask_answered, asking);
 }
 

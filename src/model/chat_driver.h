@@ -63,7 +63,12 @@ bool chat_check_texts(const struct chat_options *options, const char *key_settin
 bool chat_is_address(const char *url);
 /* `base_url` without its last '/', and `path`; the caller frees. */
 char *chat_url(const char *base_url, const char *path);
-/* The header line with the key as a bearer token; NULL without a key. The caller frees. */
-char *chat_authorization(const struct chat_options *options);
+/* The header line with a key as a bearer token; NULL without a key. The caller frees. */
+char *chat_authorization(const char *api_key);
+/* What a call that brought no answer says (`why`, of http/call.h), by the rules of chat_done. */
+void chat_read_failure(const char *address_setting, const struct error *why, struct error *err);
+/* What a status other than 2xx says of an OpenAI-compatible server, whatever was asked, by the rules of
+ * chat_done. */
+void chat_openai_refusal(const struct http_call_result *result, struct error *err);
 
 #endif

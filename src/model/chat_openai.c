@@ -39,7 +39,7 @@ static void *openai_open(struct loop *loop, const struct chat_options *options)
     struct openai *openai = xcalloc(1, sizeof(*openai));
     openai->url = chat_url(options->base_url, PATH_COMPLETIONS);
     openai->model = xstrdup(options->model);
-    openai->authorization = chat_authorization(options);
+    openai->authorization = chat_authorization(options->api_key);
     return openai;
 }
 
@@ -97,8 +97,7 @@ static void openai_body(void *state, struct buf *out, const struct chat_request 
 
 /* ---- what an answer means ---- */
 
-/* What a status other than 2xx says. */
-static void openai_refusal(const struct http_call_result *result, struct error *err)
+void chat_openai_refusal(const struct http_call_result *result, struct error *err)
 {
     int status = result->status;
     int64_t retry_after_ms = result->retry_after_ms;
@@ -149,7 +148,7 @@ static bool openai_adapt(void *state, const struct http_call_result *result)
 static bool openai_ask(const struct chat_options *options, struct error *err)
 {
     char *url = chat_url(options->base_url, PATH_MODELS);
-    char *authorization = chat_authorization(options);
+    char *authorization = chat_authorization(options->api_key);
     const char *const headers[] = {"Accept: application/json", authorization, NULL};
     const struct http_fetch_request request = {
         .method = "GET", .url = url, .headers = headers, .timeout_ms = CHAT_CHECK_TIMEOUT_MS};
@@ -157,7 +156,7 @@ static bool openai_ask(const struct chat_options *options, struct error *err)
     bool ok = http_fetch(&request, &result, err);
     if (ok && result.status != 200) {
         const struct http_call_result refused = {.status = result.status, .body = result.body};
-        openai_refusal(&refused, err);
+        chat_openai_refusal(&refused, err);
         ok = false;
     }
     http_fetch_result_fini(&result);
@@ -176,6 +175,6 @@ const struct chat_driver chat_openai = {.name = "openai",
     .put_body = openai_body,
     .headers = openai_headers,
     .read_reply = chat_reply_read,
-    .read_refusal = openai_refusal,
+    .read_refusal = chat_openai_refusal,
     .knows_no_schema = knows_no_schema,
     .adapt = openai_adapt};

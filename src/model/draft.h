@@ -21,15 +21,19 @@ struct draft_request {
     const struct msg_ticket *ticket;
     const struct msg_classification *classification; /* or NULL */
     const struct msg_context *context; /* or NULL; what may be quoted: already without what must not be */
-    bool strong;                       /* the stronger model is to draft */
+    const char *tone;         /* how the draft should sound, in the operator's words; NULL: nobody said */
+    bool strong;              /* the stronger model is to draft */
     double escalate_below;    /* under this confidence of the context the alternative asks for a person */
     int64_t deadline_mono_ms; /* the answer is of no use after that */
 };
 
 struct draft_result {
     /* Texts, citations and confidence of the drafts, and next steps for the agent. Flags and `ready` are the
-     * guard's. A sentence taken from a source ends with its marker: [1] is the first of `citations`. */
+     * guard's. A sentence taken from a source ends with its marker: [1] is the first of `citations`. No text
+     * has a greeting or a signature: who asks puts them around it, so that it is the same for every customer.
+     */
     struct msg_generation generation;
+    const char *language;  /* BCP 47, of the drafts' own words; NULL: the ticket's */
     bool escalated;        /* the primary draft hands the ticket to a person */
     bool unanswered;       /* the offline model stood in for one that was not asked or did not answer */
     const char **degraded; /* why it is less than it could be */

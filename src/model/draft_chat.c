@@ -13,6 +13,7 @@
 #include "model/chat.h"
 #include "model/draft_answer.h"
 #include "model/draft_data.h"
+#include "model/phrases.h"
 #include "model/prompt.h"
 
 #define RESERVE_MS 1500   /* of the deadline: for the guard, the commit and the way back */
@@ -20,6 +21,7 @@
 #define NEXT_ATTEMPT_MS                                                                                      \
     1500 /* beyond the reserve, for another attempt: the engine brings one back that late */
 #define CUT "the ticket is long: the model read only a part of it"
+#define TONE "friendly" /* unless somebody said another */
 #define ONE_MODEL "the stronger model was asked for, this installation has one model"
 
 struct drafting_model {
@@ -36,7 +38,6 @@ struct chat_draft {
     bool closing;
     struct metric *unusable;
     struct metric *fallbacks;
-    char prompt_version[PROMPT_VERSION_SIZE];
 };
 
 /* One request under way; in its arena, so it goes with the job. */
@@ -119,6 +120,20 @@ static const struct drafting_model *model_of(const struct asking *asking)
     return asking->strong ? &asking->drafter->strong : &asking->drafter->usual;
 }
 
+static const char *tone_of(const struct asking *asking)
+{
+    return asking->request.tone ? asking->request.tone : TONE;
+}
+
+/* The tone is a part of the prompt. */
+static const char *version_of(const struct asking *asking)
+{
+    struct arena *arena = asking->request.arena;
+    char *version = arena_alloc(arena, PROMPT_VERSION_SIZE);
+    prompt_version("draft", arena_printf(arena, "%s\n%s", prompt_draft, tone_of(asking)), version);
+    return version;
+}
+
 static void deliver(struct asking *asking, const struct draft_answer *answer, const struct chat_reply *reply)
 {
     struct arena *arena = asking->request.arena;
@@ -127,7 +142,7 @@ static void deliver(struct asking *asking, const struct draft_answer *answer, co
     const struct draft_result *offline = ask_offline(asking);
     struct draft_result *result = ARENA_NEW(arena, struct draft_result);
     result->generation = (struct msg_generation){
-        .primary_draft = {.text = answer->text,
+        .primary_draft = {.text = phrases_unframe(arena, answer->text),
             .citations = answer->citations,
             .citations_count = answer->citation_count,
             .confidence = answer->confidence < grounds ? answer->confidence : grounds},
@@ -136,7 +151,7 @@ static void deliver(struct asking *asking, const struct draft_answer *answer, co
         .suggested_next_steps_count = answer->step_count};
     result->escalated = answer->needs_person;
     result->model = reply->model[0] ? reply->model : model_of(asking)->name;
-    result->prompt_version = asking->drafter->prompt_version;
+    result->prompt_version = version_of(asking);
     if (asking->cut) {
         add_degraded(asking, result, CUT);
     }
@@ -240,8 +255,9 @@ static void ask_model(struct asking *asking)
                                         : "no time left for the model");
         return;
     }
+    const struct prompt_slot tone = {"tone", tone_of(asking)};
     const struct chat_request request = {.arena = arena,
-        .system = prompt_render(arena, prompt_draft, "system", NULL, 0),
+        .system = prompt_render(arena, prompt_draft, "system", &tone, 1),
         .user = user_prompt(asking),
         .schema_name = "draft",
         .schema = prompt_render(arena, prompt_draft, "schema", NULL, 0),
@@ -295,6 +311,5 @@ struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options 
         "helpdesk_model_unusable_total", "Answers of models that could not be used as a draft", NULL);
     drafter->fallbacks = metrics_counter(
         "helpdesk_model_fallbacks_total", "Drafts by the offline model in place of the model's", NULL);
-    prompt_version("draft", prompt_draft, drafter->prompt_version);
     return draft_model_new(&driver, drafter);
 }

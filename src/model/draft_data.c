@@ -82,8 +82,7 @@ static void put_rest(struct writer *w, const struct draft_request *request)
     }
     if (request->context && request->context->customer) {
         const struct msg_customer_context *customer = request->context->customer;
-        put_member(w, ",\"customer\":{", "name", customer->name, SHORT_MAX);
-        put_member(w, ",", "tier", msg_tier_name(customer->tier), SHORT_MAX);
+        put_member(w, ",\"customer\":{", "tier", msg_tier_name(customer->tier), SHORT_MAX);
         buf_putc(&w->out, '}');
     }
     const char *locale = request->ticket->locale ? request->ticket->locale : "en";

@@ -1,4 +1,4 @@
-/* The drafting model that needs nothing installed: a courteous frame around sentences quoted from the
+/* The drafting model that needs nothing installed: courteous words around sentences quoted from the
  * context, each with its source. What the context does not say, it does not say. */
 #include "model/draft_driver.h"
 
@@ -227,29 +227,10 @@ static void put_quote(struct text *text, const struct quote *quote, size_t first
     buf_puts(&text->buf, "\n");
 }
 
-/* A name is only a name: letters, blanks, hyphens, apostrophes, full stops. */
-static const char *greeting_name(const struct msg_context *context)
-{
-    if (context == NULL || context->customer == NULL) {
-        return NULL;
-    }
-    const char *name = context->customer->name;
-    size_t len = strlen(name);
-    for (const unsigned char *p = (const unsigned char *)name; *p != 0; p++) {
-        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p >= 0x80;
-        if (!letter && strchr(" -'.", *p) == NULL) {
-            return NULL;
-        }
-    }
-    return len > 0 && len <= 80 && !utf8_blank(name) ? name : NULL;
-}
-
 static void put_opening(const struct drafting *d, struct text *text)
 {
     const struct msg_classification *classification = d->request->classification;
-    const char *name = greeting_name(d->request->context);
-    buf_printf(&text->buf, "%s%s%s,\n\n%s", d->phrases->hello, name != NULL ? " " : "",
-        name != NULL ? name : "", d->phrases->thanks);
+    buf_puts(&text->buf, d->phrases->thanks);
     if (classification != NULL && classification->sentiment == MSG_SENTIMENT_NEGATIVE) {
         buf_printf(&text->buf, " %s", d->phrases->sorry);
     }
@@ -272,7 +253,6 @@ static void put_order(const struct drafting *d, struct text *text)
 static void finish_draft(
     const struct drafting *d, struct text *text, double confidence, struct msg_draft *out)
 {
-    buf_printf(&text->buf, "\n%s\n", d->phrases->sign_off);
     const char **citations = arena_array(d->arena, text->cited_count, sizeof *citations);
     for (size_t i = 0; i < text->cited_count; i++) {
         citations[i] = arena_strdup(d->arena, text->cited[i]);
@@ -403,7 +383,7 @@ static void offline_start(void *state, const struct draft_request *request, draf
     struct drafting d = {
         .request = &quotable, .arena = arena, .phrases = phrases_for(request->ticket->locale)};
     if (!language_same(d.phrases->language, request->ticket->locale)) {
-        add_degraded(&d, arena_printf(arena, "no %s wording: the frame of the draft is in English",
+        add_degraded(&d, arena_printf(arena, "no %s wording: the draft is in English",
                              language_name(request->ticket->locale)));
     }
     if (request->strong) {
@@ -429,6 +409,7 @@ static void offline_start(void *state, const struct draft_request *request, draf
     suggest_steps(&d, answered, low);
     generation->suggested_next_steps = copy_list(arena, d.steps, d.step_count);
     generation->suggested_next_steps_count = d.step_count;
+    result->language = d.phrases->language;
     result->escalated = !answered;
     result->degraded = copy_list(arena, d.degraded, d.degraded_count);
     result->degraded_count = d.degraded_count;

@@ -19,7 +19,6 @@
 static const struct phrases all[] = {
     {
         .language = "en",
-        .hello = "Hello",
         .thanks = "Thank you for your message.",
         .sorry = "I am sorry for the trouble you have had.",
         .from_base = "Here is what our help pages say about your question:",
@@ -34,11 +33,9 @@ static const struct phrases all[] = {
         .ask = "I am handing your message to a colleague. To help them, please reply with what you did, what "
                "you expected, "
                "what happened instead, and any order number or error message you have.",
-        .sign_off = "Kind regards\nYour support team",
     },
     {
         .language = "de",
-        .hello = "Guten Tag",
         .thanks = "vielen Dank für Ihre Nachricht.",
         .sorry = "Die Unannehmlichkeiten tun mir leid.",
         .from_base = "Das steht in unseren Hilfeseiten zu Ihrer Frage:",
@@ -55,9 +52,28 @@ static const struct phrases all[] = {
                "uns bitte, was Sie "
                "getan und erwartet haben, was stattdessen passiert ist, und eine Bestellnummer oder "
                "Fehlermeldung, falls Sie eine haben.",
-        .sign_off = "Mit freundlichen Grüßen\nIhr Support-Team",
     },
 };
+
+static const struct phrases_frame frames[] = {
+    {"en", "Hello {name},", "Hello,", "Kind regards\nYour support team"},
+    {"de", "Guten Tag {name},", "Guten Tag,", "Mit freundlichen Grüßen\nIhr Support-Team"},
+    {"fr", "Bonjour {name},", "Bonjour,", "Cordialement\nVotre équipe d'assistance"},
+    {"es", "Hola {name},", "Hola,", "Un cordial saludo\nSu equipo de soporte"},
+    {"it", "Buongiorno {name},", "Buongiorno,", "Cordiali saluti\nIl team di assistenza"},
+    {"nl", "Hallo {name},", "Hallo,", "Met vriendelijke groet\nUw supportteam"},
+    {"pt", "Olá {name},", "Olá,", "Atenciosamente\nSuporte ao cliente"},
+};
+
+const struct phrases_frame *phrases_frame_for(const char *locale)
+{
+    for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+        if (language_same(locale, frames[i].language)) {
+            return &frames[i];
+        }
+    }
+    return NULL;
+}
 
 const struct phrases *phrases_for(const char *locale)
 {
@@ -202,7 +218,8 @@ static size_t greeting_length(const struct line *line)
 {
     static const char *const greetings[] = {"hello", "hi", "hey", "dear", "good day", "good morning",
         "good afternoon", "good evening", "guten tag", "guten morgen", "guten abend", "hallo", "moin",
-        "servus", "gruss gott", "liebe", "lieber", "sehr geehrte", "sehr geehrter", NULL};
+        "servus", "gruss gott", "liebe", "lieber", "sehr geehrte", "sehr geehrter", "bonjour", "hola",
+        "buongiorno", "ola", NULL};
     if (starts_with_any(line, greetings) == 0) {
         return 0;
     }
@@ -225,7 +242,9 @@ static bool is_closing(const struct line *line)
         "mit freundlichen grussen", "mit freundlichen gruessen", "mit freundlichem gruss",
         "mit besten grussen", "mit besten gruessen", "freundliche grusse", "freundliche gruesse",
         "viele grusse", "viele gruesse", "beste grusse", "beste gruesse", "liebe grusse", "liebe gruesse",
-        "herzliche grusse", "herzliche gruesse", "schone grusse", "gruss", "grusse", "gruesse", "mfg", NULL};
+        "herzliche grusse", "herzliche gruesse", "schone grusse", "gruss", "grusse", "gruesse", "mfg",
+        "cordialement", "un cordial saludo", "cordiali saluti", "met vriendelijke groet", "atenciosamente",
+        NULL};
     size_t words = starts_with_any(line, closings);
     return strcmp(line->text, "--") == 0 || (words > 0 && line->word_count <= words + CLOSING_WORDS);
 }
@@ -262,7 +281,7 @@ static char *join_lines(struct arena *arena, const struct line *lines, size_t co
     size_t len = 0;
     for (size_t i = 0; i < count; i++) {
         bool empty = lines[i].len == 0;
-        if (is_order(&lines[i]) || (empty && (len < 2 || out[len - 2] == '\n'))) {
+        if (empty && (len < 2 || out[len - 2] == '\n')) {
             continue;
         }
         memcpy(out + len, lines[i].text, lines[i].len);
@@ -276,29 +295,54 @@ static char *join_lines(struct arena *arena, const struct line *lines, size_t co
     return out;
 }
 
-char *phrases_body(struct arena *arena, const char *text)
+/* Takes greeting, closing and signature off: `*count` lines are left from the one that is returned. */
+static struct line *cut_frame(struct line *lines, size_t *count)
 {
-    struct arena *scratch = arena_new(0);
-    char *copy = phrases_unmark(scratch, text);
-    size_t size = strlen(copy) + 2, count, first = 0;
-    cut_fixed_sentences(copy);
-    struct line *lines = split_lines(scratch, copy, &count);
-    while (first < count && lines[first].len == 0) {
+    size_t first = 0;
+    while (first < *count && lines[first].len == 0) {
         first++;
     }
-    if (first < count) {
+    if (first < *count) {
         struct line *line = &lines[first];
         size_t greeting = greeting_length(line);
         greeting += strspn(line->text + greeting, " \t");
         line->text += greeting;
         line->len -= greeting;
     }
-    for (size_t i = first; i < count; i++) {
-        if (is_closing(&lines[i]) && is_signature(lines + i + 1, count - i - 1)) {
-            count = i;
+    for (size_t i = first; i < *count; i++) {
+        if (is_closing(&lines[i]) && is_signature(lines + i + 1, *count - i - 1)) {
+            *count = i;
         }
     }
-    char *body = join_lines(arena, lines + first, count - first, size);
+    *count -= first;
+    return lines + first;
+}
+
+char *phrases_unframe(struct arena *arena, const char *text)
+{
+    struct arena *scratch = arena_new(0);
+    size_t count;
+    struct line *lines = split_lines(scratch, text, &count);
+    lines = cut_frame(lines, &count);
+    char *body = join_lines(arena, lines, count, strlen(text) + 2);
+    arena_free(scratch);
+    return body;
+}
+
+char *phrases_body(struct arena *arena, const char *text)
+{
+    struct arena *scratch = arena_new(0);
+    char *copy = phrases_unmark(scratch, text);
+    size_t size = strlen(copy) + 2, count, kept = 0;
+    cut_fixed_sentences(copy);
+    struct line *lines = split_lines(scratch, copy, &count);
+    lines = cut_frame(lines, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_order(&lines[i])) {
+            lines[kept++] = lines[i];
+        }
+    }
+    char *body = join_lines(arena, lines, kept, size);
     arena_free(scratch);
     return body;
 }

@@ -1,5 +1,5 @@
-/* The fixed sentences of a drafted answer, in the languages we write: a courteous frame around what is
- * quoted. */
+/* The fixed sentences of a drafted answer, in the languages we write: courteous words around what is quoted,
+ * and the greeting and the signature around any draft. */
 #ifndef HELPDESK_MODEL_PHRASES_H
 #define HELPDESK_MODEL_PHRASES_H
 
@@ -7,7 +7,6 @@
 
 struct phrases {
     const char *language;  /* "en" */
-    const char *hello;     /* without a name, no comma */
     const char *thanks;    /* for the message */
     const char *sorry;     /* to somebody upset */
     const char *from_base; /* before quoted help pages */
@@ -17,8 +16,19 @@ struct phrases {
     const char *handover;  /* no answer was found: a person takes over */
     const char *rest;      /* nothing else is to be done for now */
     const char *ask;       /* details that help the person who takes over */
-    const char *sign_off;
 };
+
+/* What stands around an answer. */
+struct phrases_frame {
+    const char *language;
+    const char *greeting; /* with {name} where the customer's stands */
+    const char *greeting_without_name;
+    const char *signature;
+};
+
+/* Of the language of BCP 47 tag `locale`; NULL when we have none. There is one for English, and for every
+ * language of struct phrases. */
+const struct phrases_frame *phrases_frame_for(const char *locale);
 
 /* Of the language of BCP 47 tag `locale`, or English. Never NULL. */
 const struct phrases *phrases_for(const char *locale);
@@ -26,6 +36,10 @@ const struct phrases *phrases_for(const char *locale);
 /* `text` without marks of citations ("[1]" after a blank or a stop; in "items[0]" it is no mark); in the
  * arena. */
 char *phrases_unmark(struct arena *arena, const char *text);
+
+/* `text` without a greeting at its start, and a closing and a signature at its end, of any of our languages;
+ * in the arena. For what a model wrote that was told to leave them out. */
+char *phrases_unframe(struct arena *arena, const char *text);
 
 /* What an answer says of the matter, in the arena: without marks, our fixed sentences, what our drafts tell
  * of one customer's order, a greeting at its start, a closing and a signature at its end. Of a draft of ours

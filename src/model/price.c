@@ -4,9 +4,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/json.h"
 
 #define FILE_MAX (1024 * 1024)
@@ -88,21 +88,11 @@ static bool search_list(struct search *search, const char *text, size_t len, str
 
 static bool search_file(struct search *search, const char *path, struct error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        return error_set(err, ERROR_FATAL, "setting_invalid", ROW ": %.100s: %s", path, strerror(errno));
-    }
     struct buf text;
-    char chunk[4096];
-    size_t got;
     buf_init(&text, FILE_MAX);
-    while ((got = fread(chunk, 1, sizeof(chunk), file)) > 0) {
-        buf_append(&text, chunk, got);
-    }
-    bool read = !ferror(file) && !text.failed;
-    (void)fclose(file);
-    bool ok = read ? search_list(search, buf_text(&text), text.len, err)
-                   : error_set(err, ERROR_FATAL, "setting_invalid", ROW ": %.100s cannot be read", path);
+    const char *why = file_read(path, &text);
+    bool ok = why ? error_set(err, ERROR_FATAL, "setting_invalid", ROW ": %.100s: %s", path, why)
+                  : search_list(search, buf_text(&text), text.len, err);
     buf_fini(&text);
     return ok;
 }

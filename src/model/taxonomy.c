@@ -1,11 +1,11 @@
 /* Reads and checks the taxonomy file. */
 #include "model/taxonomy.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/ids.h"
 #include "base/json.h"
 #include "base/utf8.h"
@@ -228,24 +228,12 @@ struct taxonomy *taxonomy_load(const char *path, struct error *err)
     if (path == NULL || path[0] == 0) {
         return taxonomy_parse(taxonomy_shipped, strlen(taxonomy_shipped), err);
     }
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        error_set(err, ERROR_FATAL, "taxonomy_unreadable", "taxonomy: %s: %s", path, strerror(errno));
-        return NULL;
-    }
     struct buf text;
     buf_init(&text, TAXONOMY_MAX_BYTES);
-    char chunk[16 * 1024];
-    size_t got;
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && !text.failed) {
-        buf_append(&text, chunk, got);
-    }
-    bool unread = ferror(file) != 0;
-    fclose(file);
+    const char *why = file_read(path, &text);
     struct taxonomy *taxonomy = NULL;
-    if (unread || text.failed) {
-        error_set(err, ERROR_FATAL, "taxonomy_unreadable", "taxonomy: %s: %s", path,
-            unread ? "cannot be read" : "is over 1 MiB");
+    if (why != NULL) {
+        error_set(err, ERROR_FATAL, "taxonomy_unreadable", "taxonomy: %s: %s", path, why);
     } else {
         taxonomy = taxonomy_parse(buf_text(&text), text.len, err);
     }

@@ -1,12 +1,14 @@
 /* The generate step: asks the model for drafts, has them judged, and decides whether they may go out. */
 #include "stages/generator.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "model/chat.h"
+#include "model/language.h"
 #include "model/phrases.h"
 #include "stages/spending.h"
 
@@ -17,6 +19,8 @@ struct generator {
     struct draft_model *model;
     struct budget *budget; /* or NULL */
     struct guard *guard;
+    struct voices *voices;
+    char policy_version[128];
     struct generator_policy policy;
     struct loop *loop; /* NULL: everything runs inside the call */
     struct metric *fallbacks;
@@ -29,14 +33,19 @@ struct asked {
     const struct msg_context *quotable;
     struct draft_request request;
     const struct draft_result *result;
+    struct voice_frame frame;
     size_t injections; /* sentences of the context that give orders to the model */
 };
 
-void *generator_new(
-    struct draft_model *model, struct guard *guard, const struct generator_policy *policy, struct loop *loop)
+void *generator_new(struct draft_model *model, struct guard *guard, struct voices *voices,
+    const struct generator_policy *policy, struct loop *loop)
 {
     struct generator *generator = xcalloc(1, sizeof *generator);
-    *generator = (struct generator){.model = model, .guard = guard, .policy = *policy, .loop = loop};
+    const char *version = voices_version(voices);
+    *generator =
+        (struct generator){.model = model, .guard = guard, .voices = voices, .policy = *policy, .loop = loop};
+    snprintf(generator->policy_version, sizeof generator->policy_version, "%s%s%s", GUARD_VERSION,
+        version[0] != 0 ? " " : "", version);
     generator->fallbacks = metrics_counter(
         "helpdesk_guard_fallbacks_total", "Answers replaced because they could not be judged", NULL);
     return generator;
@@ -79,13 +88,15 @@ static void *generator_open(const struct stage_env *env, struct error *err)
         return NULL;
     }
     struct budget *budget = NULL;
-    struct draft_model *model = open_model(env, &policy.strong_for, &budget, err);
+    struct voices *voices = voices_load(conf_text(env->conf, CONF_GENERATOR_VOICES), err);
+    struct draft_model *model = voices != NULL ? open_model(env, &policy.strong_for, &budget, err) : NULL;
     if (model == NULL) {
         budget_free(budget);
+        voices_free(voices);
         return NULL;
     }
-    struct generator *generator =
-        generator_new(model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), &policy, env->loop);
+    struct generator *generator = generator_new(
+        model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), voices, &policy, env->loop);
     generator->budget = budget;
     return generator;
 }
@@ -96,6 +107,7 @@ static void generator_close(void *state)
     draft_free(generator->model);
     budget_free(generator->budget);
     guard_free(generator->guard);
+    voices_free(generator->voices);
     free(generator);
 }
 
@@ -150,13 +162,50 @@ static void judge_ready(const struct asked *asked, bool escalated, struct msg_dr
 
 /* ---- the answer ---- */
 
+/* The customer's name, or NULL when it is not known or no name to greet by. */
+static const char *greeting_name(const struct asked *asked)
+{
+    const struct msg_context *context = asked->job->event->context;
+    const char *name = context != NULL && context->customer != NULL ? context->customer->name : NULL;
+    return name != NULL && voice_name_fits(name) && guard_name_fits(asked->generator->guard, name) ? name
+                                                                                                   : NULL;
+}
+
+static struct voice_frame frame_for(const struct asked *asked, const char *language, const char *name)
+{
+    const struct msg_ticket_event *event = asked->job->event;
+    return voices_frame(asked->job->arena, asked->generator->voices, event->tenant,
+        language != NULL ? language : event->ticket.locale, name);
+}
+
+/* The operator's words around those that were judged; what was found in these has moved. */
+static void put_frame(const struct asked *asked, const struct voice_frame *frame, struct msg_draft *draft)
+{
+    size_t len = strlen(draft->text);
+    while (len > 0 && draft->text[len - 1] == '\n') {
+        len--;
+    }
+    int32_t moved = (int32_t)(strlen(frame->greeting) + strlen("\n\n"));
+    draft->text = arena_printf(
+        asked->job->arena, "%s\n\n%.*s\n\n%s\n", frame->greeting, (int)len, draft->text, frame->signature);
+    for (size_t i = 0; i < draft->flag_details_count; i++) {
+        struct msg_flag_detail *detail = &draft->flag_details[i];
+        if (strncmp(detail->rule, "ticket.", strlen("ticket.")) != 0) {
+            detail->start += moved;
+            detail->end += moved;
+        }
+    }
+}
+
 /* A template that says nothing of the matter, for when the drafts could not be judged. */
 static struct msg_draft safe_draft(const struct asked *asked)
 {
     const struct phrases *phrases = phrases_for(asked->job->event->ticket.locale);
-    return (struct msg_draft){
-        .text = arena_printf(asked->job->arena, "%s,\n\n%s\n\n%s %s\n\n%s\n", phrases->hello, phrases->thanks,
-            phrases->handover, phrases->rest, phrases->sign_off)};
+    const struct voice_frame frame = frame_for(asked, phrases->language, NULL);
+    struct msg_draft draft = {.text = arena_printf(asked->job->arena, "%s\n\n%s %s", phrases->thanks,
+                                  phrases->handover, phrases->rest)};
+    put_frame(asked, &frame, &draft);
+    return draft;
 }
 
 static void put_fallback(const struct asked *asked, const struct error *err)
@@ -225,6 +274,7 @@ static bool judge(const struct asked *asked, bool escalated, struct msg_draft *d
         return false;
     }
     judge_ready(asked, escalated, draft);
+    put_frame(asked, &asked->frame, draft);
     return true;
 }
 
@@ -274,6 +324,12 @@ static void run_in_pool(struct asked *asked, loop_fn *work, loop_fn *done)
 static void judge_work(void *arg)
 {
     struct asked *asked = arg;
+    asked->frame = frame_for(asked, asked->result->language, greeting_name(asked));
+    if (asked->frame.foreign) {
+        ticket_job_degraded(asked->job,
+            arena_printf(asked->job->arena, "no %s greeting and signature: those of the draft are in English",
+                language_name(asked->job->event->ticket.locale)));
+    }
     put_generation(asked, asked->result);
 }
 
@@ -294,7 +350,7 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     asked->result = result;
     job->trace->model = result->model;
     job->trace->prompt_version = result->prompt_version;
-    job->trace->policy_version = GUARD_VERSION;
+    job->trace->policy_version = asked->generator->policy_version;
     job->trace->input_tokens = result->input_tokens;
     job->trace->output_tokens = result->output_tokens;
     job->trace->cost_usd = result->cost_usd;
@@ -323,6 +379,7 @@ static void clean_done(void *arg)
         .ticket = asked->question,
         .classification = job->event->classification,
         .context = asked->quotable,
+        .tone = voices_tone(asked->generator->voices, job->event->tenant),
         .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
         .deadline_mono_ms = job->deadline_mono_ms};

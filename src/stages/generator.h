@@ -4,6 +4,7 @@
 
 #include "guard/guard.h"
 #include "model/draft.h"
+#include "model/voice.h"
 #include "stages/stage.h"
 #include "stages/strong_for.h"
 
@@ -13,9 +14,9 @@ struct generator_policy {
     struct strong_for strong_for;
 };
 
-/* State of generator_step; owns `model` and `guard`. The guard works on the pool of `loop`; NULL: inside the
- * call. generator_step.close frees it. */
-void *generator_new(
-    struct draft_model *model, struct guard *guard, const struct generator_policy *policy, struct loop *loop);
+/* State of generator_step; owns `model`, `guard` and `voices`. The guard works on the pool of `loop`; NULL:
+ * inside the call. generator_step.close frees it. */
+void *generator_new(struct draft_model *model, struct guard *guard, struct voices *voices,
+    const struct generator_policy *policy, struct loop *loop);
 
 #endif

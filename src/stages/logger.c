@@ -16,6 +16,7 @@
 
 struct logger {
     struct stage_env env;
+    struct voices *voices;
     struct logger_batch *batch;
     struct loop_timer *maintenance;
     int64_t patience; /* attempts after which feedback to an unknown ticket is stored all the same */
@@ -65,6 +66,8 @@ static void close_logger(void *state)
         logger_batch_free(logger->batch);
         logger->batch = NULL;
     }
+    voices_free(logger->voices);
+    logger->voices = NULL;
     loop_timer_free(logger->maintenance);
     logger->maintenance = NULL;
     if (!logger->maintaining) {
@@ -111,12 +114,16 @@ static void maintain(void *arg)
 
 static void *open_logger(const struct stage_env *env, struct error *err)
 {
-    (void)err;
+    struct voices *voices = voices_load(conf_text(env->conf, CONF_GENERATOR_VOICES), err);
+    if (voices == NULL) {
+        return NULL;
+    }
     struct logger *logger = xcalloc(1, sizeof(*logger));
     logger->env = *env;
+    logger->voices = voices;
     int64_t retries = conf_int(env->conf, CONF_ENGINE_RETRIES);
     logger->patience = retries < PATIENCE ? retries : PATIENCE;
-    logger->batch = logger_batch_new(env->loop, env->db);
+    logger->batch = logger_batch_new(env->loop, env->db, voices);
     logger->maintenance = loop_timer_new(env->loop, maintain, logger);
     loop_timer_arm(logger->maintenance, 0);
     return logger;

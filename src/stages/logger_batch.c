@@ -24,6 +24,7 @@ struct logger_set {
 struct logger_batch {
     struct loop_timer *timer; /* the next turn */
     struct db *db;
+    const struct voices *voices;
     struct logger_item *first, **last; /* collecting */
     struct logger_set *sets;           /* halves of a refused set, to be written first */
     struct logger_set *current;        /* being written, or waiting for the database */
@@ -232,7 +233,8 @@ static size_t apply_known(
                 turn_away(item);
                 continue;
             }
-            made += logger_feedback_resolution(batch->arena, item->row.feedback, ticket, &resolutions[made]);
+            made += logger_feedback_resolution(
+                batch->arena, batch->voices, item->row.feedback, ticket, &resolutions[made]);
         }
         set->items[kept++] = item;
     }
@@ -287,10 +289,11 @@ static void on_turn(void *arg)
     }
 }
 
-struct logger_batch *logger_batch_new(struct loop *loop, struct db *db)
+struct logger_batch *logger_batch_new(struct loop *loop, struct db *db, const struct voices *voices)
 {
     struct logger_batch *batch = xcalloc(1, sizeof(*batch));
     batch->db = db;
+    batch->voices = voices;
     batch->last = &batch->first;
     batch->backoff_ms = BACKOFF_MIN_MS;
     batch->timer = loop_timer_new(loop, on_turn, batch);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "db/db.h"
 #include "loop/loop.h"
+#include "model/voice.h"
 #include "stages/logger_row.h"
 
 struct logger_batch;
@@ -22,7 +23,8 @@ struct logger_item {
     void *owner;
 };
 
-struct logger_batch *logger_batch_new(struct loop *loop, struct db *db);
+/* `voices` is borrowed: what is taken off an answer that is kept. */
+struct logger_batch *logger_batch_new(struct loop *loop, struct db *db, const struct voices *voices);
 /* Items that are not finished are forgotten; what is under way in the database may still go through. */
 void logger_batch_free(struct logger_batch *batch);
 void logger_batch_add(struct logger_batch *batch, struct logger_item *item);

@@ -338,8 +338,8 @@ bool logger_feedback_must_wait(const struct msg_feedback *feedback, const struct
            (!known->answered && is_accepted(feedback) && !has_final_text(feedback));
 }
 
-bool logger_feedback_resolution(struct arena *arena, const struct msg_feedback *feedback,
-    const struct logger_known *known, struct resolution *resolution)
+bool logger_feedback_resolution(struct arena *arena, const struct voices *voices,
+    const struct msg_feedback *feedback, const struct logger_known *known, struct resolution *resolution)
 {
     if (!known->ticket || !is_accepted(feedback)) {
         return false;
@@ -362,5 +362,5 @@ bool logger_feedback_resolution(struct arena *arena, const struct msg_feedback *
         .category = feedback->corrected_category != NULL ? feedback->corrected_category : known->category,
         .locale = known->locale,
         .accepted_at = feedback->received_at};
-    return resolution_clean(arena, resolution);
+    return resolution_clean(arena, voices, resolution);
 }

@@ -37,7 +37,7 @@ void logger_known_read(
  * answer, if that is the resolution, or would take a correction back. */
 bool logger_feedback_must_wait(const struct msg_feedback *feedback, const struct logger_known *known);
 /* The redacted resolution that feedback makes; false: none. */
-bool logger_feedback_resolution(struct arena *arena, const struct msg_feedback *feedback,
-    const struct logger_known *known, struct resolution *resolution);
+bool logger_feedback_resolution(struct arena *arena, const struct voices *voices,
+    const struct msg_feedback *feedback, const struct logger_known *known, struct resolution *resolution);
 
 #endif

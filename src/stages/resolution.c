@@ -18,11 +18,12 @@ static const char *redact(struct arena *arena, const char *text, size_t max)
     return arena_strndup(arena, redacted, utf8_clip(redacted, max));
 }
 
-bool resolution_clean(struct arena *arena, struct resolution *resolution)
+bool resolution_clean(struct arena *arena, const struct voices *voices, struct resolution *resolution)
 {
     resolution->subject = redact(arena, resolution->subject, SUBJECT_MAX);
     resolution->problem = redact(arena, resolution->problem, PROBLEM_MAX);
-    const char *body = phrases_body(arena, redact(arena, resolution->answer, LETTER_MAX));
+    const char *bare = voices_unframe(arena, voices, resolution->tenant, resolution->answer);
+    const char *body = phrases_body(arena, redact(arena, bare, LETTER_MAX));
     resolution->answer = arena_strndup(arena, body, utf8_clip(body, ANSWER_MAX));
     return !utf8_blank(resolution->answer);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "base/arena.h"
 #include "db/db.h"
+#include "model/voice.h"
 
 struct resolution {
     const char *tenant;
@@ -20,9 +21,9 @@ struct resolution {
 };
 
 /* Removes personal data from subject, problem and answer, leaves of the answer what it says of the matter
- * (phrases_body), and cuts them to a length that is worth showing. False: such an answer says nothing, it
- * must not be stored. */
-bool resolution_clean(struct arena *arena, struct resolution *resolution);
+ * (voices_unframe, phrases_body), and cuts them to a length that is worth showing. False: such an answer says
+ * nothing, it must not be stored. */
+bool resolution_clean(struct arena *arena, const struct voices *voices, struct resolution *resolution);
 
 /* The statement that stores redacted resolutions; of a ticket, the one accepted last stays. */
 void resolution_store(

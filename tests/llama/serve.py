@@ -1,6 +1,7 @@
 """Runs llama.cpp's own HTTP server, which the package xllamacpp holds as a library, on a GGUF file; prints its base URL, serves until it is killed.
 
-    serve.py FILE.gguf
+    serve.py FILE.gguf             completions, as model "small"
+    serve.py FILE.gguf embedding   vectors, as model "small"
 """
 import signal
 import sys
@@ -12,6 +13,7 @@ params.model.path = sys.argv[1]
 params.model_alias = ["small"]
 params.n_ctx = 8192
 params.n_parallel = 1
+params.embedding = sys.argv[2:] == ["embedding"]
 params.n_predict = 200
 params.sampling.seed = 1
 params.sampling.temp = 0

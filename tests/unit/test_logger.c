@@ -15,6 +15,7 @@
 static struct pg_testdb testdb;
 static struct loop *loop;
 static struct db *db;
+static struct voices *voices;
 static struct logger_batch *batch;
 
 struct waiter {
@@ -79,7 +80,12 @@ static int setup(void **state)
     records_open();
     loop = loop_new(1);
     db = db_new(loop, &(struct db_options){.url = testdb.url, .connections = 3, .query_timeout_ms = 10000});
-    batch = logger_batch_new(loop, db);
+    static const char ahoi[] =
+        "{\"voices\": {\"*\": {\"greeting\": \"Ahoi {name}\", \"greeting_without_name\": \"Ahoi\", "
+        "\"signature\": \"The crew, +49 30 901820\"}}}";
+    voices = voices_parse(ahoi, strlen(ahoi), NULL);
+    assert_non_null(voices);
+    batch = logger_batch_new(loop, db, voices);
     pg_testdb_script(&testdb, "TRUNCATE interactions, tickets, runs, customers, feedback, resolutions");
     return 0;
 }
@@ -89,6 +95,7 @@ static int teardown(void **state)
     (void)state;
     logger_batch_free(batch);
     db_free(db);
+    voices_free(voices);
     loop_free(loop);
     arena_free(arena);
     return 0;
@@ -316,6 +323,10 @@ static void test_resolutions_are_bare_answers(void **state)
     feedback->final_text = "Dear Maria,\n\nhold the button [1].\n\nBest regards,\nTom";
     write_row(feedback_row(feedback, 2));
     check_value("SELECT answer FROM resolutions", "hold the button.");
+    feedback->final_text = "Ahoi Maria Jensen\n\nhold the buttons [1].\n\nThe crew, +49 30 901820\n";
+    feedback->received_at += 5;
+    write_row(feedback_row(feedback, 2));
+    check_value("SELECT answer FROM resolutions", "hold the buttons.");
     pg_testdb_script(&testdb, "TRUNCATE resolutions");
     feedback = new_feedback("f3", now_ms + 30);
     feedback->has_outcome = true;

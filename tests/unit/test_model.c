@@ -43,6 +43,7 @@ struct fixture {
     struct draft_model *model;
     struct msg_ticket *ticket;
     struct msg_context *context;
+    const char *tone;
     int pending;
     bool running; /* the loop */
 };
@@ -181,6 +182,7 @@ static void start(struct fixture *f, int64_t deadline, bool strong, struct outco
     *request = (struct draft_request){.arena = f->arena,
         .ticket = f->ticket,
         .context = f->context,
+        .tone = f->tone,
         .strong = strong,
         .escalate_below = 0.6,
         .deadline_mono_ms = deadline};
@@ -241,28 +243,37 @@ static void asks_by_the_rules(void **state)
     cJSON_Delete(asked);
 }
 
-static void cuts_what_is_too_long(void **state)
+static const char *system_prompt(struct fixture *f)
+{
+    cJSON *asked = json_parse(f->bodies[0], strlen(f->bodies[0]), NULL);
+    const cJSON *messages = cJSON_GetObjectItem(asked, "messages");
+    const char *text = arena_strdup(f->arena, json_str(cJSON_GetArrayItem(messages, 0), "content"));
+    cJSON_Delete(asked);
+    return text;
+}
+
+/* The tone is the operator's: it stands among the rules and is a part of the prompt's version. The greeting
+ * is not the model's. */
+static void asks_for_the_tone(void **state)
 {
     struct fixture *f = *state;
-    size_t size = DRAFT_DATA_TEXT_MAX + 100;
-    char *text = arena_alloc(f->arena, size + 1);
-    memset(text, 'x', size);
-    struct msg_message messages[3] = {{.role = MSG_ROLE_CUSTOMER, .text = text},
-        {.role = MSG_ROLE_AGENT, .text = "And?"}, {.role = MSG_ROLE_CUSTOMER, .text = "Please."}};
-    struct draft_request request = {.arena = f->arena, .ticket = f->ticket, .context = f->context};
-    bool cut;
-    f->ticket->messages = messages + 1;
-    f->ticket->messages_count = 2;
-    assert_non_null(strstr(draft_data(f->arena, &request, &cut), "\"role\":\"agent\",\"text\":\"And?\""));
-    assert_false(cut);
-    f->ticket->messages = messages;
-    f->ticket->messages_count = 3;
-    assert_null(strstr(draft_data(f->arena, &request, &cut), "xxx"));
-    assert_true(cut);
-    f->ticket->messages_count = 0;
-    f->ticket->description = text;
-    assert_true(strlen(draft_data(f->arena, &request, &cut)) < size + 1000);
-    assert_true(cut);
+    struct outcome plain = draft_by(f, INT64_MAX, SAYS({200, GOOD, 0}));
+    assert_non_null(strstr(system_prompt(f), "wants to sound: friendly\n"));
+    f->tone = "dry; {{data}} </data>";
+    struct outcome outcome = draft_by(f, INT64_MAX, SAYS({200, GOOD, 0}));
+    assert_non_null(strstr(system_prompt(f), "wants to sound: dry; {{data}} </data>\n"));
+    assert_string_not_equal(plain.result->prompt_version, outcome.result->prompt_version);
+    assert_int_equal(strncmp(outcome.result->prompt_version, "draft/", 6), 0);
+    assert_string_equal(
+        outcome.result->generation.primary_draft.text, "the refund takes 2 working days [1].");
+    assert_null(outcome.result->language);
+}
+
+static void says_that_it_was_cut(void **state)
+{
+    struct fixture *f = *state;
+    char *text = arena_alloc(f->arena, DRAFT_DATA_TEXT_MAX + 2);
+    f->ticket->description = memset(text, 'x', DRAFT_DATA_TEXT_MAX + 1);
     struct outcome outcome = draft_by(f, INT64_MAX, SAYS({200, GOOD, 0}));
     assert_string_equal(outcome.result->model, "big-1");
     assert_non_null(strstr(outcome.result->degraded[0], "the ticket is long"));
@@ -296,7 +307,7 @@ static void drafts_with_tokens_and_cost(void **state)
     assert_float_equal(result->cost_usd, 0.003, 1e-9);
     assert_int_equal(result->degraded_count, 0);
     assert_false(result->escalated);
-    assert_string_equal(draft->text, "Hello, the refund takes 2 working days [1].");
+    assert_string_equal(draft->text, "the refund takes 2 working days [1].");
     assert_int_equal(draft->citations_count, 1);
     assert_string_equal(draft->citations[0], "kb/refunds");
     assert_float_equal(draft->confidence, 0.7, 1e-9); /* no surer than what was found */
@@ -566,7 +577,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(asks_by_the_rules),
-        TEST(cuts_what_is_too_long),
+        TEST(asks_for_the_tone),
+        TEST(says_that_it_was_cut),
         TEST(renders_prompts),
         TEST(drafts_with_tokens_and_cost),
         TEST(asks_once_more),

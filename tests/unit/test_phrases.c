@@ -45,20 +45,47 @@ static void test_drafts_of_ours(void **state)
     const char *const locales[] = {"en", "de"};
     for (size_t i = 0; i < 2; i++) {
         const struct phrases *p = phrases_for(locales[i]);
+        const struct phrases_frame *frame = phrases_frame_for(locales[i]);
+        const char *hello = frame->greeting_without_name;
         BODY(arena_printf(arena,
-                 "%s Maria Jensen,\n\n%s %s\n\n%s: Order A-1 of 2026-11-09: sent, 5 EUR [1].\n\n%s\n\n"
+                 "%s\n\n%s %s\n\n%s: Order A-1 of 2026-11-09: sent, 5 EUR [1].\n\n%s\n\n"
                  "The money goes back [2]. It takes 3 days [2].\n- Cards: 5 days [2].\n\n%s\n"
                  "Hold the button [3].\n\n%s\n\n%s\n",
-                 p->hello, p->thanks, p->sorry, p->order, p->from_base, p->from_case, p->more, p->sign_off),
+                 i == 0 ? "Hello Maria Jensen," : "Guten Tag Maria Jensen,", p->thanks, p->sorry, p->order,
+                 p->from_base, p->from_case, p->more, frame->signature),
             "The money goes back. It takes 3 days.\n- Cards: 5 days.\n\nHold the button.");
-        BODY(arena_printf(
-                 arena, "%s,\n\n%s\n\n%s %s\n\n%s\n", p->hello, p->thanks, p->handover, p->rest, p->sign_off),
+        BODY(arena_printf(arena, "%s\n\n%s\n\n%s %s\n\n%s\n", hello, p->thanks, p->handover, p->rest,
+                 frame->signature),
             "");
-        BODY(arena_printf(arena, "%s,\n\n%s\n\n%s\n\n%s\n", p->hello, p->thanks, p->ask, p->sign_off), "");
+        BODY(arena_printf(arena, "%s\n\n%s\n\n%s\n\n%s\n", hello, p->thanks, p->ask, frame->signature), "");
     }
     const char *long_name =
         "Anna-Maria O'Neil y de la Cruz von und zu Hohenfels-Langenburg und Sayn-Wittgenstein";
     BODY(arena_printf(arena, "Hello %.80s,\n\nPress reset [1].\n", long_name), "Press reset.");
+}
+
+static void test_frames(void **state)
+{
+    (void)state;
+    const char *const locales[] = {"en-GB", "de", "fr", "es", "it", "nl", "pt-BR"};
+    for (size_t i = 0; i < sizeof locales / sizeof locales[0]; i++) {
+        const struct phrases_frame *frame = phrases_frame_for(locales[i]);
+        assert_non_null(frame);
+        const char *hello = frame->greeting_without_name;
+        int before_slot = (int)(strstr(frame->greeting, "{name}") - frame->greeting);
+        const char *named = arena_printf(arena, "%.*sMaria,", before_slot, frame->greeting);
+        BODY(arena_printf(arena, "%s\n\nReset it.\n\n%s\n", hello, frame->signature), "Reset it.");
+        BODY(arena_printf(arena, "%s\n\nReset it.\n\n%s\n", named, frame->signature), "Reset it.");
+    }
+    assert_null(phrases_frame_for("ja"));
+    const char *written =
+        "Dear Maria,\n\nThank you for your message. Hold it [1].\n- About your order: x [2]\n\n"
+        "Best regards,\nThe team\n";
+    assert_string_equal(phrases_unframe(arena, written),
+        "Thank you for your message. Hold it [1].\n- About your order: x [2]");
+    assert_string_equal(
+        phrases_unframe(arena, "About your order: sent [1].\n"), "About your order: sent [1].");
+    assert_string_equal(phrases_unframe(arena, "Hello,"), "");
 }
 
 static void test_letters_of_agents(void **state)
@@ -99,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drafts_of_ours, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_letters_of_agents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_only_looks_like_a_frame, setup, teardown),
     };

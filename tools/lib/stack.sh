@@ -21,6 +21,7 @@ stack_start() {
     [ -d "$dir/kb" ] || cp -r "$ROOT/deploy/sample/kb" "$dir/kb"
     export HELPDESK_PORT=$port HELPDESK_RUN_DIR=$dir/state HELPDESK_KB_SOURCE=$dir/kb
     export HELPDESK_KB_PUBLIC_URL=file://$dir/kb/
+    export HELPDESK_GENERATOR_VOICES=${HELPDESK_GENERATOR_VOICES-$ROOT/deploy/sample/voices.json}
     # A session of its own: Ctrl-C is for this script, which then stops the roles in order.
     setsid "$BUILD/helpdesk" up "$@" 2>>"$dir/helpdesk.log" &
     STACK_UP_PID=$!
