@@ -190,8 +190,7 @@ void embed_start(struct embedder *embedder, const struct embed_request *request,
 struct check {
     struct loop *loop;
     struct embedder *embedder;
-    char *report;
-    size_t size;
+    char report[EMBED_REPORT_SIZE];
     struct error err;
 };
 
@@ -201,8 +200,8 @@ static void checked(void *arg, const struct embed_reply *reply, const struct err
     if (err) {
         check->err = *err;
     } else {
-        snprintf(check->report, check->size, "%s, %lld tokens for %.8f USD", embed_identity(check->embedder),
-            (long long)reply->input_tokens, reply->cost_usd);
+        snprintf(check->report, sizeof(check->report), "%s, %lld tokens for %.8f USD",
+            embed_identity(check->embedder), (long long)reply->input_tokens, reply->cost_usd);
     }
     loop_stop(check->loop, 0);
 }
@@ -210,7 +209,7 @@ static void checked(void *arg, const struct embed_reply *reply, const struct err
 bool embed_check(const struct chat_options *options, char report[EMBED_REPORT_SIZE], struct error *err)
 {
     static const char *const texts[] = {"Hello"};
-    struct check check = {.loop = loop_new(0), .report = report, .size = EMBED_REPORT_SIZE};
+    struct check check = {.loop = loop_new(0)};
     check.embedder = embed_new(check.loop, options, &check.err);
     if (check.embedder) {
         struct arena *arena = arena_new(0);
@@ -222,6 +221,7 @@ bool embed_check(const struct chat_options *options, char report[EMBED_REPORT_SI
         arena_free(arena);
     }
     loop_free(check.loop);
+    memcpy(report, check.report, sizeof(check.report));
     *err = check.err;
     return err->disposition == ERROR_NONE;
 }
