@@ -90,7 +90,8 @@ def test_kills(trial, kafka, model):
     """Every role, at every named crash point and at random, under load."""
     roles = {"gateway": 2, "classifier": 2, "retriever": 2, "generator": 2, "logger": 2, "kb-sync": 1}
     one = trial(kafka, roles, settings={"HELPDESK_ENGINE_IN_FLIGHT": str(IN_FLIGHT), "HELPDESK_KAFKA_SESSION_TIMEOUT": "6s",
-                                        **model.settings})
+                                        "HELPDESK_MODEL_PRICES": f"{model.model}=3/15", "HELPDESK_BUDGET_USD_PER_DAY": "1000000",
+                                        **model.settings})  # with a price, so that calls are reserved first
     one.fleet.sync()
     model.control(latency_ms=[1, 60])
     planted = planted_kills()
