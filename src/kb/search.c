@@ -189,9 +189,8 @@ static void on_found(void *arg, const struct db_result *result, const struct err
 /* Terms come in as arrays; a weight is the term's share of what the best imaginable text would score.
  * `candidates` are the texts with the most weight of sought terms; their density is BM25, with words of
  * titles and headings counting more. What is the same for all texts is worked out once: terms as queries, and
- * what a text's length counts for in its corpus. Only the texts that are shown are read. `$7`: the ticket's
- * locale,
- * `$8`: how many. */
+ * what a text's length counts for in its corpus. Only the texts that are shown are read. Parameter 7 is the
+ * ticket's locale, 8 how many. */
 #define FIND(candidates, key, locale, columns, tables)                                                       \
     "WITH terms AS MATERIALIZED (SELECT t.*, kb_term(t.lexeme) AS query, "                                   \
     "0.75::float8 * c.texts / greatest(c.words, 1) AS per_word "                                             \
