@@ -188,6 +188,7 @@ def add_options(parser):
     parser.add_argument("--count", type=int, default=400, metavar="N", help="requests that measure the latency (400)")
     parser.add_argument("--tickets", type=int, default=5000, metavar="N", help="tickets that measure the throughput (5000)")
     parser.add_argument("--minutes", type=float, default=2, metavar="N", help="of half load that measure the memory (2)")
+    parser.add_argument("--rate", type=int, metavar="N", help="tickets a second that measure the memory (half of the throughput)")
     parser.add_argument("--profile", action="store_true", help="sample the throughput with perf, which must be installed")
 
 
@@ -195,9 +196,9 @@ def one_worker(stack, made, delivery, options):
     """All parts; the median latency, if it was asked for."""
     parts = options.part or ["latency", "throughput", "memory"]
     median = hop.latency("pipeline", stack, "Apache Kafka", delivery, options.count) if "latency" in parts else None
-    rate = throughput(stack, made, delivery, options) if {"throughput", "memory"} & set(parts) else 0
+    rate = throughput(stack, made, delivery, options) if "throughput" in parts or "memory" in parts and not options.rate else 0
     if "memory" in parts:
-        memory(stack, delivery, options.minutes, rate / 2)
+        memory(stack, delivery, options.minutes, options.rate or rate / 2)
     return median
 
 
