@@ -11,7 +11,7 @@
 #include "base/log.h"
 
 #define ARENA_DEFAULT_LIMIT ((size_t)64 << 20)
-#define ARENA_FIRST_CHUNK ((size_t)4096)
+#define ARENA_FIRST_CHUNK ((size_t)1024) /* thousands of jobs in flight have one each */
 #define ARENA_LARGEST_CHUNK ((size_t)64 << 10)
 
 struct arena_chunk {
