@@ -8,9 +8,6 @@ import pytest
 
 from harness import Stack, ticket, wait_until
 
-ADDRESS_REFUSED = "never asked"
-
-
 def s3_settings(s3, place, **more):
     """The short form: one source."""
     return {"HELPDESK_KB_SOURCE": place, "HELPDESK_KB_ENDPOINT": s3.url, "HELPDESK_KB_PATH_STYLE": "true",
@@ -116,7 +113,8 @@ def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
             s3.delete(many, f"{i % 7}/{i}.md")
         s3.put(many, "3/new.md", "# New\n\nBetween the pages.\n")
         wait_until("the changes", 60, lambda: counts()["many"] == 2496)
-        assert stack.sync()["counts"]["found"] >= 2496
+        found = stack.sync()["found"]
+        assert found == sum(counts()[name] for name in ("many", "local"))
     finally:
         assert stack.stop() == 0
 
@@ -161,8 +159,7 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
     path = source_file(folder, "troubles", [
         {"name": "good", "place": f"s3://{good}", **s3_place},
         {"name": "missing", "place": "s3://no-such-bucket", **s3_place},
-        {"name": "elsewhere", "place": f"s3://{good}", "endpoint": f"http://127.0.0.1:{server.server_port}", "path_style": True},
-        {"name": "inside", "place": f"s3://{good}", "endpoint": "http://metadata.test.localhost:1", "path_style": True}])
+        {"name": "elsewhere", "place": f"s3://{good}", "endpoint": f"http://127.0.0.1:{server.server_port}", "path_style": True}])
     settings = dict(s3.credentials, HELPDESK_KB_SCAN_INTERVAL="200ms", HELPDESK_KB_SOURCES=path, HELPDESK_KB_SOURCE="")
     stack = Stack(f"{folder}/troubles", postgres, settings=settings).start()
     try:
@@ -210,6 +207,6 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
 def test_a_wrong_member_stops_the_start_and_is_named(embedded, folder, source, said):
     path = source_file(folder, "wrong", source)
     env = {"HELPDESK_KB_SOURCES": path, "HELPDESK_KB_SOURCE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
-    done = embedded.run("worker", "kb-sync", env=env)
+    done = embedded.run("kb-sync", env=env)
     assert done.returncode != 0
     assert said in done.stderr, done.stderr
