@@ -1,7 +1,7 @@
 /* A bucket of S3, or a prefix in one, as a source of documents. */
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "base/alloc.h"
 #include "base/parse.h"
 #include "blob/s3.h"
@@ -54,7 +54,7 @@ static void s3_walk_free(void *state)
 static void on_listed(void *arg, const struct http_call_result *result, const struct error *err)
 {
     struct s3_walk *walk = arg;
-    struct s3_list list;
+    struct s3_list list = {0};
     struct error why;
     if (result && !s3_answer_list(walk->arena, buf_text(&result->body), result->body.len, walk->s3->prefix,
                       &list, &why)) {
@@ -115,6 +115,14 @@ static int64_t total_bytes(const struct http_call_result *result)
     return slash && parse_int64(slash + 1, &total) ? total : -1;
 }
 
+/* "Mon, 30 Nov 2026 05:27:14 GMT" (RFC 9110, 5.6.7); 0: it is not one. */
+static int64_t http_date_ms(const char *text)
+{
+    struct tm fields = {0};
+    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &fields);
+    return end && !*end ? (int64_t)timegm(&fields) * 1000 : 0;
+}
+
 static bool take_content(struct s3_read *read, const struct http_call_result *result, struct error *err)
 {
     char etag[S3_ETAG_SIZE], modified[HEADER_SIZE];
@@ -131,7 +139,6 @@ static bool take_content(struct s3_read *read, const struct http_call_result *re
     }
     size_t len = strlen(etag);
     bool quoted = len >= 2 && etag[0] == '"' && etag[len - 1] == '"';
-    time_t seconds = curl_getdate(modified, NULL);
     char *data = arena_alloc(read->arena, result->body.len + 1);
     if (result->body.len > 0) {
         memcpy(data, result->body.data, result->body.len);
@@ -140,7 +147,7 @@ static bool take_content(struct s3_read *read, const struct http_call_result *re
     content->len = result->body.len;
     content->object = (struct blob_object){.key = read->key,
         .size = total,
-        .modified_ms = seconds > 0 ? (int64_t)seconds * 1000 : 0,
+        .modified_ms = http_date_ms(modified),
         .etag = quoted ? arena_strndup(read->arena, etag + 1, len - 2) : arena_strdup(read->arena, etag)};
     return true;
 }

@@ -179,6 +179,15 @@ static bool take_top(struct listing *listing, const struct reading *reading, str
     return true;
 }
 
+static bool take_element(struct listing *listing, const struct reading *reading, int depth, struct error *err)
+{
+    if (depth == 1) {
+        return take_top(listing, reading, err);
+    }
+    return depth != 2 || !is_at(reading, "ListBucketResult", "Contents", NULL) ||
+           take_field(listing, reading, err);
+}
+
 static bool read_list(struct listing *listing, struct reading *reading, struct error *err)
 {
     enum happening what;
@@ -190,10 +199,7 @@ static bool read_list(struct listing *listing, struct reading *reading, struct e
         }
         if (depth == 0) {
             ended = is_at(reading, "ListBucketResult", NULL, NULL);
-        } else if (depth == 1 && !take_top(listing, reading, err)) {
-            return false;
-        } else if (depth == 2 && is_at(reading, "ListBucketResult", "Contents", NULL) &&
-                   !take_field(listing, reading, err)) {
+        } else if (!take_element(listing, reading, depth, err)) {
             return false;
         }
         if (depth < DEPTH_MAX) {

@@ -181,23 +181,45 @@ static void call_end(struct s3_call *call, const struct http_call_result *result
     free(call);
 }
 
+/* What the server means by sending us elsewhere. */
+static void redirected(
+    const struct s3_call *call, const struct http_call_result *result, const char *code, struct error *err)
+{
+    char region[VALUE_SIZE];
+    http_call_header(result, "x-amz-bucket-region", region, sizeof(region));
+    bool other = aws_region_valid(region) && strcmp(region, call->s3->region) != 0;
+    error_set(err, ERROR_RETRY, "blob_unavailable",
+        "S3 sends us elsewhere for bucket %s (%d %s), which is not followed: %s%s", call->s3->bucket,
+        result->status, code, other ? "its region must be set to " : "endpoint or region is wrong",
+        other ? region : "");
+}
+
+/* What is wrong with the object alone; false: it is the bucket, or the server. */
+static bool object_refused(const struct s3_call *call, const char *code, struct error *err)
+{
+    if (!call->request.key) {
+        return false;
+    }
+    if (!strcmp(code, "NoSuchKey")) {
+        error_set(err, ERROR_REJECT, "blob_missing", "there is no such document");
+        return true;
+    }
+    if (!strcmp(code, "AccessDenied") || !strcmp(code, "InvalidObjectState")) {
+        bool reads = !strcmp(call->request.method, "GET");
+        error_set(err, ERROR_REJECT, reads ? "blob_unreadable" : "blob_unwritable",
+            "S3 answers %s for the document", code);
+        return true;
+    }
+    return false;
+}
+
 static void refused(const struct s3_call *call, const struct http_call_result *result, struct error *err)
 {
-    char code[S3_CODE_SIZE], region[VALUE_SIZE];
+    char code[S3_CODE_SIZE];
     s3_answer_code(buf_text(&result->body), result->body.len, code);
-    http_call_header(result, "x-amz-bucket-region", region, sizeof(region));
     if (result->status >= 300 && result->status < 400) {
-        bool other = aws_region_valid(region) && strcmp(region, call->s3->region) != 0;
-        error_set(err, ERROR_RETRY, "blob_unavailable",
-            "S3 sends us elsewhere for bucket %s (%d %s), which is not followed: %s%s", call->s3->bucket,
-            result->status, code, other ? "its region must be set to " : "endpoint or region is wrong",
-            other ? region : "");
-    } else if (call->request.key && !strcmp(code, "NoSuchKey")) {
-        error_set(err, ERROR_REJECT, "blob_missing", "there is no such document");
-    } else if (call->request.key && (!strcmp(code, "AccessDenied") || !strcmp(code, "InvalidObjectState"))) {
-        error_set(err, ERROR_REJECT, call->request.stored ? "blob_unwritable" : "blob_unreadable",
-            "S3 answers %d %s for the document", result->status, code);
-    } else {
+        redirected(call, result, code, err);
+    } else if (!object_refused(call, code, err)) {
         error_set(err, ERROR_RETRY, "blob_unavailable", "S3 answers %d%s%s for bucket %s", result->status,
             code[0] ? " " : "", code, call->s3->bucket);
         err->retry_after_ms = result->retry_after_ms;
@@ -327,10 +349,10 @@ void s3_send(struct s3 *s3, const struct s3_request *request, s3_done *done, voi
 
 void s3_abort(struct s3 *s3)
 {
-    struct s3_call *call;
     struct error err;
     error_set(&err, ERROR_RETRY, "blob_unavailable", "the source is being closed");
-    while ((call = LIST_FIRST(&s3->open)) != NULL) {
+    for (struct s3_call *call = LIST_FIRST(&s3->open), *next; call; call = next) {
+        next = LIST_NEXT(call, link);
         if (call->wait) {
             aws_credentials_wait_cancel(call->wait);
         }
