@@ -17,7 +17,7 @@ from .common import S3, Postgres, Stack, bash, http, percentile, resident_mib, r
 
 DOCUMENTS, COLD_S, UNCHANGED_S = 10000, 60, 2
 CHANGES, CHANGE_P99_S = 100, 2
-MEMORY_MIB, MEMORY_DOCUMENTS = 128, (2000, 20000)
+MEMORY_MIB, MEMORY_DOCUMENTS = 128, (1000, 10000)
 HUGE_BYTES = 1 << 30
 SCAN = "200ms"
 WORDS = ("account address answer balance battery button cable camera change charge contact contract cover customer date delivery device display "
@@ -149,7 +149,9 @@ def memory(made):
         stack = stack_on(made, bucket, f"memory-{count}").start()
         with Peak(stack) as peak:
             wait_count(stack, count)
-            stack.sync(full=False)
+            stack.sync()
+            failed = stack.sql("SELECT object_key FROM kb_documents WHERE state = 'failed'")
+            assert failed == ([("huge.md",)] if count == MEMORY_DOCUMENTS[0] else []), failed
         row("sync", f"memory of kb-sync, {count} objects{' and one of 1 GB' if count == MEMORY_DOCUMENTS[0] else ''} (MiB)", peak.most, MEMORY_MIB,
             most=1)
         stack.stop()
