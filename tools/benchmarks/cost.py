@@ -65,8 +65,8 @@ def stream(options):
 class Model:
     """The stand-in as a child process."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([sys.executable, str(HERE / "cost_model.py")], stdout=subprocess.PIPE, text=True)
+    def __init__(self, wrong):
+        self.process = subprocess.Popen([sys.executable, str(HERE / "cost_model.py"), str(wrong)], stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
 
     def get(self, path):
@@ -105,9 +105,9 @@ def is_right(question, answer):
             any(question["document"] in source for source in cited) if question["document"] else not cited)
 
 
-def run_one(folder, postgres, tickets, settings):
+def run_one(folder, postgres, tickets, wrong, settings):
     """Calls, tokens, USD and what was right."""
-    model = Model()
+    model = Model(wrong)
     stack = Stack(folder, postgres, settings={
         "OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "sk-test-8f2b61", "HELPDESK_MODEL_DRAFT": "test-model-1",
         "HELPDESK_MODEL_CLASSIFY": "test-model-1", "HELPDESK_MODEL_PRICES": f"test-model-*={INPUT_USD}/{OUTPUT_USD}",
@@ -144,6 +144,7 @@ def add_options(parser):
     parser.add_argument("--tickets", type=int, default=10000, metavar="N", help="of the stream (10000)")
     parser.add_argument("--skew", type=float, default=1.0, metavar="S", help="of the questions: the one of rank r comes 1/r^S as often (1)")
     parser.add_argument("--unique", type=float, default=0.1, metavar="SHARE", help="of the tickets with a sentence of their own (0.1)")
+    parser.add_argument("--wrong", type=float, default=0.08, metavar="SHARE", help="of the wordings that the model classifies wrong (0.08)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the stream (1)")
 
 
@@ -157,9 +158,9 @@ def run(options):
         pathlib.Path(folder).chmod(0o755)
         postgres = Postgres(f"{folder}/pg")
         try:
-            plain = run_one(f"{folder}/plain", postgres, tickets, {"HELPDESK_CACHE_SIZE": "0", "HELPDESK_CLASSIFIER_ASK_BELOW": "1"})
+            plain = run_one(f"{folder}/plain", postgres, tickets, options.wrong, {"HELPDESK_CACHE_SIZE": "0", "HELPDESK_CLASSIFIER_ASK_BELOW": "1"})
             tell("every ticket asked about", plain)
-            ours = run_one(f"{folder}/ours", postgres, tickets, {})
+            ours = run_one(f"{folder}/ours", postgres, tickets, options.wrong, {})
             tell("ours", ours)
         finally:
             postgres.remove()
