@@ -55,6 +55,7 @@ static struct entry **slot_of(const struct cache *cache, const struct cache_key 
 static void remove_at(struct cache *cache, struct entry **slot)
 {
     struct entry *entry = *slot;
+    assert(entry); /* what stands in the list stands in the table */
     *slot = entry->next;
     TAILQ_REMOVE(&cache->order, entry, order);
     cache->count--;
