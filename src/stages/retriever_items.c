@@ -10,8 +10,7 @@
 #define NAMED_MAX 40     /* words of a ticket that may be order numbers */
 #define NAMED_SCORE 0.95 /* of an order that the ticket names */
 #define ABOUT_ORDERS                                                                                         \
-    0.5                    /* of the latest order when the ticket is about orders: of 5, all above           \
-                              ORDER_NOT_ABOUT */
+    0.5 /* of the latest of 5 when the ticket is about orders: all are above ORDER_NOT_ABOUT */
 #define ORDER_AGEING 0.8   /* each older one */
 #define BOUGHT_SCORE 0.15  /* more when the ticket speaks of what was bought */
 #define EXCERPT_BYTES 2400 /* of one item */

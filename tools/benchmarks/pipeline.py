@@ -225,12 +225,14 @@ def models(made, broker, delivery, kafka, count):
         try:
             stack.load_samples()
             added, parts = asked_models(stack, model, count)
+            bare = chain("latency", delivery, stack.brokers, f"{stack.prefix}bare.", hop.HOPS, hop.WARMUP + count, hop.RECORD_BYTES,
+                         embedded=kafka is None)["median_ms"]
         finally:
             stack.stop()
     case = f"two models of {MODEL_MS} ms, {broker}, {words(delivery)}"
     row("pipeline", f"auto-orchestrate median, ms, {case}", statistics.median(added) + 2 * MODEL_MS, 2 * MODEL_MS,
         most=1 + MODELS_TARGET_MS / (2 * MODEL_MS))
-    say(f"{case}: added by us median {statistics.median(added):.1f} ms, p90 {percentile(added, 0.9):.1f} ms; "
+    say(f"{case}: a bare chain of {hop.HOPS} hops takes {bare:.1f} ms; added by us median {statistics.median(added):.1f} ms, p90 {percentile(added, 0.9):.1f} ms; "
         + ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in parts.items()))
 
 
