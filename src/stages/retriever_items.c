@@ -7,11 +7,10 @@
 #include "base/utf8.h"
 #include "model/text.h"
 
-#define NAMED_MAX 40     /* words of a ticket that may be order numbers */
-#define NAMED_SCORE 0.95 /* of an order that the ticket names */
-#define ABOUT_ORDERS                                                                                         \
-    0.5 /* of the latest of 5 when the ticket is about orders: all are above ORDER_NOT_ABOUT */
-#define ORDER_AGEING 0.8   /* each older one */
+#define NAMED_MAX 40       /* words of a ticket that may be order numbers */
+#define NAMED_SCORE 0.95   /* of an order that the ticket names */
+#define ABOUT_ORDERS 0.5   /* of the latest order when the ticket is about orders */
+#define ORDER_AGEING 0.8   /* each older one: 5 that the ticket is about stay above ORDER_NOT_ABOUT */
 #define BOUGHT_SCORE 0.15  /* more when the ticket speaks of what was bought */
 #define EXCERPT_BYTES 2400 /* of one item */
 #define EXCERPT_LEAST 200  /* a shorter rest of the budget is left unused */
