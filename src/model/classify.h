@@ -11,6 +11,7 @@ struct classify_model;
 
 struct loop;
 struct chat_options;
+struct cache_limits;
 
 struct classify_request {
     struct arena *arena;             /* the result is made in it; lives until `done` */
@@ -28,6 +29,7 @@ struct classify_result {
     int64_t input_tokens;
     int64_t output_tokens;
     double cost_usd;
+    bool cache_hit;        /* a language model said it of another ticket; nothing was spent */
     const char **degraded; /* why it is less than it could be */
     size_t degraded_count;
 };
@@ -60,5 +62,12 @@ struct classify_chat_options {
  * ask_below_parse. Before loop_free. */
 struct classify_model *classify_chat_new(struct loop *loop, const struct classify_chat_options *options,
     struct classify_model *local, struct taxonomy *taxonomy, struct error *err);
+
+/* Gives what a language model told `model`, which it owns from now on, to all who ask the same
+ * (model/answers.h): the same tenant, language and text but for case and white space, in a conversation also
+ * the same customer, and the same `scope`, which says what `model` is made of. What a local model is sure of
+ * is not kept, nor what is degraded or says which ticket it was made for. Before loop_free. */
+struct classify_model *classify_cached_new(
+    struct loop *loop, struct classify_model *model, const char *scope, const struct cache_limits *limits);
 
 #endif

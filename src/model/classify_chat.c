@@ -16,7 +16,6 @@
 #include "model/draft_data.h"
 #include "model/prompt.h"
 
-#define RESERVE_MS 1500   /* of the deadline: for the commit and the steps that follow */
 #define LEAST_CALL_MS 300 /* a call with less time is not worth its price */
 #define MAX_CALLS 2
 #define OUTPUT_SHARE 4 /* a classification is short: this part of what a draft may take */
@@ -174,7 +173,7 @@ static void ask_model(struct asking *asking)
 {
     struct classify_chat *owner = asking->owner;
     int64_t deadline = asking->request.deadline_mono_ms;
-    int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - clock_mono_ms() - RESERVE_MS;
+    int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - clock_mono_ms() - CLASSIFY_RESERVE_MS;
     if (left < LEAST_CALL_MS) {
         fall_back(asking, "no time left for the model", asking->wrong ? asking->wrong : "");
         return;

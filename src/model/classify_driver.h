@@ -4,6 +4,8 @@
 
 #include "model/classify.h"
 
+#define CLASSIFY_RESERVE_MS 1500 /* of a deadline: for the commit and the steps that follow */
+
 struct classify_driver {
     void (*start)(void *state, const struct classify_request *request, classify_done *done, void *arg);
     void (*free)(void *state);

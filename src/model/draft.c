@@ -16,6 +16,13 @@ void draft_start(struct draft_model *model, const struct draft_request *request,
     model->driver->start(model->state, request, done, arg);
 }
 
+void draft_unfit(struct draft_model *model, const struct draft_request *request)
+{
+    if (model->driver->unfit != NULL) {
+        model->driver->unfit(model->state, request);
+    }
+}
+
 void draft_free(struct draft_model *model)
 {
     if (model != NULL) {

@@ -13,6 +13,7 @@ struct draft_model;
 
 struct loop;
 struct chat_options;
+struct cache_limits;
 
 /* Everything is borrowed until `done`. */
 struct draft_request {
@@ -21,7 +22,11 @@ struct draft_request {
     const struct msg_ticket *ticket;
     const struct msg_classification *classification; /* or NULL */
     const struct msg_context *context; /* or NULL; what may be quoted: already without what must not be */
-    const char *tone;         /* how the draft should sound, in the operator's words; NULL: nobody said */
+    const char *tone; /* how the draft should sound, in the operator's words; NULL: nobody said */
+    /* The customer's own things may stand in the context whatever its items say: no draft made of it is
+     * anybody else's. It is so, too, with an order, a past ticket, a customer or a conversation in it. */
+    bool personal;
+    int64_t kb_revision;      /* of the knowledge base that the context was found in; 0: not known */
     bool strong;              /* the stronger model is to draft */
     double escalate_below;    /* under this confidence of the context the alternative asks for a person */
     int64_t deadline_mono_ms; /* the answer is of no use after that */
@@ -35,6 +40,7 @@ struct draft_result {
     struct msg_generation generation;
     const char *language;  /* BCP 47, of the drafts' own words; NULL: the ticket's */
     bool escalated;        /* the primary draft hands the ticket to a person */
+    bool cache_hit;        /* it was drafted for another request; nobody was asked, nothing was spent */
     bool unanswered;       /* the offline model stood in for one that was not asked or did not answer */
     const char **degraded; /* why it is less than it could be */
     size_t degraded_count;
@@ -50,6 +56,8 @@ struct draft_result {
 typedef void draft_done(void *arg, const struct draft_result *result, const struct error *err);
 
 void draft_start(struct draft_model *model, const struct draft_request *request, draft_done *done, void *arg);
+/* The draft that `request` got was found unfit to be sent as it stands: nobody else gets it. */
+void draft_unfit(struct draft_model *model, const struct draft_request *request);
 /* Requests under way end with an error, inside this call. NULL is fine. */
 void draft_free(struct draft_model *model);
 
@@ -63,5 +71,14 @@ struct draft_model *draft_offline_new(void);
  * does not reach that far, the usual one drafts, degraded. NULL: the errors of chat_new. Before loop_free. */
 struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options *options,
     const struct chat_options *strong, int64_t timeout_ms, struct error *err);
+
+/* Gives drafts of `model`, which it owns from now on, to all who ask the same (model/answers.h). The same is:
+ * tenant, language, tone, revision of the knowledge base, passages in their order, classification, whether
+ * the stronger model is wanted, the ticket's text but for case and white space, and `scope`, which says what
+ * `model` is made of: whatever else its drafts depend on. Drafts of what is one customer's own (see
+ * `personal`) are that customer's only. No draft is kept that is degraded, says which ticket it was made for,
+ * or was called unfit. Before loop_free. */
+struct draft_model *draft_cached_new(
+    struct loop *loop, struct draft_model *model, const char *scope, const struct cache_limits *limits);
 
 #endif

@@ -16,7 +16,6 @@
 #include "model/phrases.h"
 #include "model/prompt.h"
 
-#define RESERVE_MS 1500   /* of the deadline: for the guard, the commit and the way back */
 #define LEAST_CALL_MS 500 /* a call with less time is not worth its price */
 #define NEXT_ATTEMPT_MS                                                                                      \
     1500 /* beyond the reserve, for another attempt: the engine brings one back that late */
@@ -176,7 +175,7 @@ static void answered_unusably(struct asking *asking, const char *why)
 static int64_t time_left(const struct asking *asking)
 {
     int64_t deadline = asking->request.deadline_mono_ms;
-    return deadline == INT64_MAX ? INT64_MAX : deadline - clock_mono_ms() - RESERVE_MS;
+    return deadline == INT64_MAX ? INT64_MAX : deadline - clock_mono_ms() - DRAFT_RESERVE_MS;
 }
 
 /* The usual model in place of the stronger one. */

@@ -80,11 +80,6 @@ static void put_rest(struct writer *w, const struct draft_request *request)
         put_member(w, ",", "sentiment", msg_sentiment_name(classification->sentiment), SHORT_MAX);
         buf_putc(&w->out, '}');
     }
-    if (request->context && request->context->customer) {
-        const struct msg_customer_context *customer = request->context->customer;
-        put_member(w, ",\"customer\":{", "tier", msg_tier_name(customer->tier), SHORT_MAX);
-        buf_putc(&w->out, '}');
-    }
     const char *locale = request->ticket->locale ? request->ticket->locale : "en";
     put_member(w, ",", "answer_language", arena_printf(w->arena, "%s (%s)", language_name(locale), locale),
         SHORT_MAX);

@@ -8,7 +8,7 @@
 
 /* Ticket, sources and what else helps, as one JSON object in which no '<' stands: whatever a customer wrote,
  * it cannot end the delimiters around it. In the arena. `cut` says whether the ticket was longer than the
- * model may read. Nothing of the customer but the tier is in it. */
+ * model may read. What is known of the customer is not in it. */
 char *draft_data(struct arena *arena, const struct draft_request *request, bool *cut);
 
 #endif

@@ -4,9 +4,12 @@
 
 #include "model/draft.h"
 
+#define DRAFT_RESERVE_MS 1500 /* of a deadline: for the guard, the commit and the way back */
+
 struct draft_driver {
     void (*start)(void *state, const struct draft_request *request, draft_done *done, void *arg);
-    void (*free)(void *state); /* NULL: there is nothing to free */
+    void (*unfit)(void *state, const struct draft_request *request); /* NULL: drafts are nobody else's */
+    void (*free)(void *state);                                       /* NULL: there is nothing to free */
 };
 
 struct draft_model {

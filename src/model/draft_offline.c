@@ -338,7 +338,6 @@ static void write_handover(const struct drafting *d, bool ask, struct msg_draft 
 static void suggest_steps(struct drafting *d, bool answered, bool low)
 {
     const struct msg_classification *classification = d->request->classification;
-    const struct msg_context *context = d->request->context;
     if (answered) {
         add_step(d, "Read the cited sources before sending: the draft quotes them and adds nothing");
     }
@@ -355,10 +354,6 @@ static void suggest_steps(struct drafting *d, bool answered, bool low)
     }
     if (classification != NULL && classification->sentiment == MSG_SENTIMENT_NEGATIVE) {
         add_step(d, "Consider a call: the customer is upset");
-    }
-    if (context != NULL && context->customer != NULL &&
-        context->customer->churn_risk == MSG_CHURN_RISK_HIGH) {
-        add_step(d, "Tell the account manager: the risk of losing this customer is high");
     }
     if (d->foreign) {
         add_step(d, "Translate the quoted passages into the customer's language");

@@ -1,10 +1,14 @@
 /* The classify step: asks the model for category, priority, department and sentiment. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "model/chat.h"
 #include "model/classify_local.h"
+#include "stages/sharing.h"
 #include "stages/spending.h"
+
+#define POLICY_SIZE 4096
 
 struct classifier {
     struct classify_model *model;
@@ -48,7 +52,10 @@ static struct classify_model *open_model(
     const struct classify_chat_options options = {.chat = &chat,
         .ask_below = conf_text(conf, CONF_CLASSIFIER_ASK_BELOW),
         .timeout_ms = conf_int(conf, CONF_MODEL_TIMEOUT)};
-    return classify_chat_new(env->loop, &options, local, again, err);
+    char policy[POLICY_SIZE];
+    snprintf(policy, sizeof policy, "%s %s", again->version, options.ask_below);
+    struct classify_model *model = classify_chat_new(env->loop, &options, local, again, err);
+    return sharing_classifications(env, model, &chat, policy);
 }
 
 static void *classifier_open(const struct stage_env *env, struct error *err)
@@ -111,6 +118,7 @@ static void classifier_answered(void *arg, const struct classify_result *result,
     job->trace->input_tokens = result->input_tokens;
     job->trace->output_tokens = result->output_tokens;
     job->trace->cost_usd = result->cost_usd;
+    job->trace->cache_hit = result->cache_hit;
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
     }

@@ -10,17 +10,20 @@
 #include "model/chat.h"
 #include "model/language.h"
 #include "model/phrases.h"
+#include "stages/retriever_items.h"
+#include "stages/sharing.h"
 #include "stages/spending.h"
 
 #define MAX_REASONS 6
 #define MAX_STEPS 20
+#define POLICY_VERSION_SIZE 128
 
 struct generator {
     struct draft_model *model;
     struct budget *budget; /* or NULL */
     struct guard *guard;
     struct voices *voices;
-    char policy_version[128];
+    char policy_version[POLICY_VERSION_SIZE];
     struct generator_policy policy;
     struct loop *loop; /* NULL: everything runs inside the call */
     struct metric *fallbacks;
@@ -30,22 +33,26 @@ struct asked {
     struct ticket_job *job;
     const struct generator *generator;
     const struct msg_ticket *question; /* without orders to the model */
-    const struct msg_context *quotable;
+    struct msg_context *quotable;      /* what drafts may say */
     struct draft_request request;
     const struct draft_result *result;
     struct voice_frame frame;
     size_t injections; /* sentences of the context that give orders to the model */
 };
 
+static void put_policy_version(const struct voices *voices, char out[POLICY_VERSION_SIZE])
+{
+    const char *version = voices_version(voices);
+    snprintf(out, POLICY_VERSION_SIZE, "%s%s%s", GUARD_VERSION, version[0] != 0 ? " " : "", version);
+}
+
 void *generator_new(struct draft_model *model, struct guard *guard, struct voices *voices,
     const struct generator_policy *policy, struct loop *loop)
 {
     struct generator *generator = xcalloc(1, sizeof *generator);
-    const char *version = voices_version(voices);
     *generator =
         (struct generator){.model = model, .guard = guard, .voices = voices, .policy = *policy, .loop = loop};
-    snprintf(generator->policy_version, sizeof generator->policy_version, "%s%s%s", GUARD_VERSION,
-        version[0] != 0 ? " " : "", version);
+    put_policy_version(voices, generator->policy_version);
     generator->fallbacks = metrics_counter(
         "helpdesk_guard_fallbacks_total", "Answers replaced because they could not be judged", NULL);
     return generator;
@@ -57,8 +64,8 @@ static bool generator_spends(const struct conf *conf)
 }
 
 /* The budget, if any, is behind all models; it is freed after them. */
-static struct draft_model *open_model(
-    const struct stage_env *env, const struct strong_for *rule, struct budget **budget, struct error *err)
+static struct draft_model *open_model(const struct stage_env *env, const struct strong_for *rule,
+    const char *policy_version, struct budget **budget, struct error *err)
 {
     const struct conf *conf = env->conf;
     struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
@@ -76,7 +83,9 @@ static struct draft_model *open_model(
         return NULL;
     }
     strong.budget = *budget = options.budget;
-    return draft_chat_new(env->loop, &options, stronger, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    struct draft_model *model =
+        draft_chat_new(env->loop, &options, stronger, conf_int(conf, CONF_MODEL_TIMEOUT), err);
+    return sharing_drafts(env, model, &options, stronger, policy_version);
 }
 
 static void *generator_open(const struct stage_env *env, struct error *err)
@@ -89,7 +98,12 @@ static void *generator_open(const struct stage_env *env, struct error *err)
     }
     struct budget *budget = NULL;
     struct voices *voices = voices_load(conf_text(env->conf, CONF_GENERATOR_VOICES), err);
-    struct draft_model *model = voices != NULL ? open_model(env, &policy.strong_for, &budget, err) : NULL;
+    struct draft_model *model = NULL;
+    if (voices != NULL) {
+        char version[POLICY_VERSION_SIZE];
+        put_policy_version(voices, version);
+        model = open_model(env, &policy.strong_for, version, &budget, err);
+    }
     if (model == NULL) {
         budget_free(budget);
         voices_free(voices);
@@ -263,6 +277,11 @@ static void put_next_steps(const struct asked *asked, struct msg_generation *gen
     for (size_t i = 0; i < count; i++) {
         add_next_step(generation, given[i]);
     }
+    const struct msg_context *context = asked->job->event->context;
+    if (context != NULL && context->customer != NULL &&
+        context->customer->churn_risk == MSG_CHURN_RISK_HIGH) {
+        add_next_step(generation, "Tell the account manager: the risk of losing this customer is high");
+    }
 }
 
 static bool judge(const struct asked *asked, bool escalated, struct msg_draft *draft, struct error *err)
@@ -333,9 +352,21 @@ static void judge_work(void *arg)
     put_generation(asked, asked->result);
 }
 
+/* Whether the guard found anything in the drafts, or in the ticket. */
+static bool guard_touched(const struct asked *asked)
+{
+    const struct msg_generation *generation = asked->job->event->generation;
+    const struct msg_draft *alternative = generation->alternative_draft;
+    bool lost = alternative == NULL && asked->result->generation.alternative_draft != NULL;
+    return generation->guardrail_triggered || lost || (alternative != NULL && guard_triggered(alternative));
+}
+
 static void judge_done(void *arg)
 {
     struct asked *asked = arg;
+    if (guard_touched(asked)) {
+        draft_unfit(asked->generator->model, &asked->request);
+    }
     ticket_job_done(asked->job);
 }
 
@@ -354,11 +385,48 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     job->trace->input_tokens = result->input_tokens;
     job->trace->output_tokens = result->output_tokens;
     job->trace->cost_usd = result->cost_usd;
+    job->trace->cache_hit = result->cache_hit;
     job->without = result->unanswered;
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
     }
     run_in_pool(asked, judge_work, judge_done);
+}
+
+/* Leaves orders out that the ticket is not about: a draft could only tell what nobody asked. What callers
+ * bring has scores of their own. */
+static void keep_relevant(struct msg_context *context)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < context->items_count; i++) {
+        const struct msg_context_item *item = &context->items[i];
+        if (item->type != MSG_ITEM_TYPE_ORDER || item->score > ORDER_NOT_ABOUT) {
+            context->items[kept++] = *item;
+        }
+    }
+    context->items_count = kept;
+}
+
+/* What the model gets: nothing that is known of the customer, so that a draft without an order may serve all
+ * who ask the same. */
+static const struct msg_context *without_customer(struct arena *arena, const struct msg_context *context)
+{
+    if (context == NULL) {
+        return NULL;
+    }
+    struct msg_context *made = ARENA_NEW(arena, struct msg_context);
+    *made = *context;
+    made->customer = NULL;
+    return made;
+}
+
+static int64_t kb_revision(const struct msg_ticket_event *event)
+{
+    int64_t revision = 0;
+    for (size_t i = 0; i < event->steps_count; i++) {
+        revision = event->steps[i].has_kb_revision ? event->steps[i].kb_revision : revision;
+    }
+    return revision;
 }
 
 static void clean_work(void *arg)
@@ -367,6 +435,9 @@ static void clean_work(void *arg)
     struct ticket_job *job = asked->job;
     const struct guard *guard = asked->generator->guard;
     asked->quotable = guard_quotable(guard, job->arena, job->event->context, &asked->injections);
+    if (asked->quotable != NULL && !job->event->caller_context) {
+        keep_relevant(asked->quotable);
+    }
     asked->question = guard_question(guard, job->arena, &job->event->ticket);
 }
 
@@ -378,8 +449,10 @@ static void clean_done(void *arg)
         .tenant = job->event->tenant,
         .ticket = asked->question,
         .classification = job->event->classification,
-        .context = asked->quotable,
+        .context = without_customer(job->arena, asked->quotable),
         .tone = voices_tone(asked->generator->voices, job->event->tenant),
+        .personal = job->event->caller_context,
+        .kb_revision = kb_revision(job->event),
         .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
         .deadline_mono_ms = job->deadline_mono_ms};

@@ -7,14 +7,13 @@
 #include "base/utf8.h"
 #include "model/text.h"
 
-#define NAMED_MAX 40         /* words of a ticket that may be order numbers */
-#define NAMED_SCORE 0.95     /* of an order that the ticket names */
-#define ABOUT_ORDERS 0.5     /* of the latest order when the ticket is about orders */
-#define NOT_ABOUT_ORDERS 0.2 /* and when it is not */
-#define ORDER_AGEING 0.8     /* each older one */
-#define BOUGHT_SCORE 0.15    /* more when the ticket speaks of what was bought */
-#define EXCERPT_BYTES 2400   /* of one item */
-#define EXCERPT_LEAST 200    /* a shorter rest of the budget is left unused */
+#define NAMED_MAX 40       /* words of a ticket that may be order numbers */
+#define NAMED_SCORE 0.95   /* of an order that the ticket names */
+#define ABOUT_ORDERS 0.5   /* of the latest order when the ticket is about orders */
+#define ORDER_AGEING 0.8   /* each older one: 5 that the ticket is about stay above ORDER_NOT_ABOUT */
+#define BOUGHT_SCORE 0.15  /* more when the ticket speaks of what was bought */
+#define EXCERPT_BYTES 2400 /* of one item */
+#define EXCERPT_LEAST 200  /* a shorter rest of the budget is left unused */
 #define OF_ONE_DOCUMENT 3
 #define LEAST_SHARE 0.3 /* of the best item's score, for a text to be worth showing */
 #define WORDS_MAX 2000
@@ -86,7 +85,7 @@ static void on_orders(void *arg, const struct db_result *result, const struct er
     struct item_list list = {.count = (size_t)db_rows(result)};
     list.items = arena_array(arena, list.count + 1, sizeof(*list.items));
     struct text_set *said;
-    double score = about_orders(arena, call->query, &said) ? ABOUT_ORDERS : NOT_ABOUT_ORDERS;
+    double score = about_orders(arena, call->query, &said) ? ABOUT_ORDERS : ORDER_NOT_ABOUT;
     for (size_t i = 0; i < list.count; i++) {
         int row = (int)i;
         const char *id = db_value(result, row, 0), *summary = db_value(result, row, 5);

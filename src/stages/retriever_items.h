@@ -9,6 +9,8 @@
 #include "kb/search.h"
 #include "msg/messages.h"
 
+#define ORDER_NOT_ABOUT 0.2 /* the most that an order scores that the ticket is not about */
+
 struct item_list {
     struct msg_context_item *items;
     size_t count;

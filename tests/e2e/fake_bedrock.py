@@ -276,7 +276,7 @@ class FakeBedrock(fake_model.FakeModel):
 
     @property
     def settings(self):
-        return {"HELPDESK_MODEL_PROVIDER": "bedrock", "AWS_REGION": REGION, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
+        return {"HELPDESK_CACHE_SIZE": "0", "HELPDESK_MODEL_PROVIDER": "bedrock", "AWS_REGION": REGION, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
                 "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
     def calm(self):

@@ -99,7 +99,7 @@ def check_format(wanted):
 
 
 def check_data(data):
-    need(set(data) <= {"ticket", "classification", "customer", "sources", "answer_language"}, "unknown members in the data")
+    need(set(data) <= {"ticket", "classification", "sources", "answer_language"}, "unknown members in the data")
     ticket = data.get("ticket")
     need(isinstance(ticket, dict) and all(isinstance(ticket.get(k), str) for k in ("ticket_id", "subject", "description")),
          "the data has no ticket")
@@ -501,8 +501,8 @@ class FakeModel:
 
     @property
     def settings(self):
-        """Environment of a program that is to use it."""
-        return {"OPENAI_BASE_URL": self.url, "OPENAI_API_KEY": self.key, "HELPDESK_MODEL_DRAFT": self.model}
+        """Environment of a program that is to use it; it asks about each ticket, whatever was asked before."""
+        return {"OPENAI_BASE_URL": self.url, "OPENAI_API_KEY": self.key, "HELPDESK_MODEL_DRAFT": self.model, "HELPDESK_CACHE_SIZE": "0"}
 
     def _ask(self, method, path, body=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method,

@@ -35,7 +35,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void tells_no_name(void **state)
+static void tells_nothing_of_the_customer(void **state)
 {
     struct fixture *f = *state;
     struct draft_request request = {.arena = f->arena, .ticket = f->ticket, .context = f->context};
@@ -44,7 +44,7 @@ static void tells_no_name(void **state)
     f->context->customer->name = "Anna O'Neil";
     f->context->customer->email = "anna@example.com";
     const char *data = draft_data(f->arena, &request, &cut);
-    assert_non_null(strstr(data, "\"customer\":{\"tier\":\"standard\"}"));
+    assert_null(strstr(data, "standard"));
     assert_null(strstr(data, "Anna"));
     assert_null(strstr(data, "anna@"));
 }
@@ -78,7 +78,7 @@ static void cuts_what_is_too_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(tells_no_name),
+        TEST(tells_nothing_of_the_customer),
         TEST(cuts_what_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,58 @@ static void test_no_words_in_that_language(void **state)
     assert_false(draft->ready);
 }
 
+static const struct draft_request *asked; /* by the drafter below, for the time of a draft */
+static int asked_orders;
+
+static void looking_start(void *state, const struct draft_request *request, draft_done *done, void *arg)
+{
+    (void)state;
+    struct draft_result *result = ARENA_NEW(request->arena, struct draft_result);
+    asked = request;
+    asked_orders = 0;
+    for (size_t i = 0; i < request->context->items_count; i++) {
+        asked_orders += request->context->items[i].type == MSG_ITEM_TYPE_ORDER;
+    }
+    result->generation.primary_draft.text = "The refund takes 2 working days [1].";
+    result->model = "looking/1";
+    result->prompt_version = "";
+    done(arg, result, NULL);
+}
+
+/* So that a draft for one may serve all who ask the same. */
+static void test_a_drafter_is_told_nothing_of_the_customer(void **state)
+{
+    static const struct draft_driver driver = {.start = looking_start};
+    struct fixture *f = *state;
+    struct msg_context *context = f->event->context;
+    generator_step.close(f->state);
+    f->state = generator_new(
+        draft_model_new(&driver, NULL), guard_new(""), voices_load("", &(struct error){0}), &policy, NULL);
+    context->customer = msg_new(&msg_customer_context, f->arena);
+    context->customer->name = "Anna O'Neil";
+    context->customer->churn_risk = MSG_CHURN_RISK_HIGH;
+    context->items = arena_array(f->arena, 3, sizeof refunds);
+    context->items_count = 3;
+    for (size_t i = 0; i < 3; i++) {
+        context->items[i] = refunds;
+        context->items[i].type = i == 0 ? MSG_ITEM_TYPE_KB : MSG_ITEM_TYPE_ORDER;
+    }
+    context->items[1].score = 0.2; /* what the retriever gives to an order that the ticket is not about */
+    context->items[2].score = 0.21;
+    const struct msg_generation *g = generate(f);
+    assert_null(asked->context->customer);
+    assert_int_equal(asked->context->items_count, 2);
+    assert_int_equal(asked_orders, 1);
+    assert_false(asked->personal);
+    assert_int_equal(strncmp(g->primary_draft.text, "Hello Anna O'Neil,\n\nThe refund", 30), 0);
+    assert_non_null(strstr(g->suggested_next_steps[0], "account manager"));
+    assert_int_equal(f->event->context->items_count, 3); /* the answer shows all that was found */
+    f->event->caller_context = true;                     /* its scores are the caller's */
+    generate(f);
+    assert_int_equal(asked_orders, 2);
+    assert_true(asked->personal);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -186,6 +238,7 @@ int main(void)
         TEST(test_a_tenants_voice),
         TEST(test_what_was_found_moves_with_the_draft),
         TEST(test_no_words_in_that_language),
+        TEST(test_a_drafter_is_told_nothing_of_the_customer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,17 +2,20 @@
 
 Parts: latency (auto-orchestrate unloaded against a bare chain of the same mode), throughput (tickets through all stages against a
 bare copy of as large records through as many topics, per second of processor time, and where it goes), memory (of every role at
-half load; --minutes 60 for the hour).
+half load; --minutes 60 for the hour), models (auto-orchestrate unloaded with models that answer in 300 ms, one that classifies and one
+that drafts: what is added to the time they take; on the embedded broker, too).
 """
 
+import http.client
+import json
 import pathlib
 import statistics
 import subprocess
 import time
 
 from . import hop
-from .common import (BUILD, bare_environment, chain, children, cpu_seconds, deliveries, kafka_pid, resident_mib, row, say,
-                     servers, words)
+from .common import (BUILD, FakeModel, Stack, bare_environment, chain, children, cpu_seconds, deliveries, delivery_settings, kafka_pid,
+                     percentile, resident_mib, row, sample_ticket, say, servers, words)
 
 TOPICS = ["tickets.submitted", "tickets.classified", "tickets.enriched", "tickets.answered"]
 ROLES = ["gateway", "classifier", "retriever", "generator", "kb-sync", "logger"]
@@ -21,6 +24,9 @@ COPY_FACTOR = 10  # a copy is over too soon to measure it on as few records
 THROUGHPUT_TARGET = 0.1
 SAMPLE_SECONDS = 2
 FLAT_TARGET = 1.05  # memory at the end over that after the first quarter
+MODEL_MS = 300
+MODELS_TARGET_MS = 15
+MODELS_WARMUP = 5
 COURSE = 12  # parts of the run whose means are told
 CUSTOMERS = 1000
 SUBJECTS = [
@@ -182,11 +188,60 @@ def memory(stack, delivery, minutes, rate):
             + " ".join(f"{mib:.1f}" for mib in course))
 
 
+# ---- models ----
+
+
+def asked_models(stack, model, count):
+    """What is added to the models' own time, in ms, of one request at a time; what the steps add to theirs."""
+    connection = http.client.HTTPConnection(stack.url()[len("http://"):], timeout=60)
+    added, parts = [], {}
+    for number in range(-MODELS_WARMUP, count):
+        model.forget()
+        body = json.dumps(dict(sample_ticket("01-clean.json"), ticket_id=f"models-{number}"))
+        start = time.perf_counter()
+        connection.request("POST", "/tickets/auto-orchestrate", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        elapsed = (time.perf_counter() - start) * 1e3
+        calls = model.journal()
+        assert answer.status == 200 and [call["task"] for call in calls] == ["classify", "draft"], text
+        taken = {call["task"]: (call["ended"] - call["started"]) * 1e3 for call in calls}
+        if number >= 0:
+            trace = json.loads(text)["trace"]
+            added.append(elapsed - sum(taken.values()))
+            for name, value in (("classifier", trace["classification_latency_ms"] - taken["classify"]),
+                                ("retriever", trace["retrieval_latency_ms"]), ("generator", trace["generation_latency_ms"] - taken["draft"]),
+                                ("between the stages", elapsed - sum(trace[f"{step}_latency_ms"] for step in ("classification", "retrieval", "generation")))):
+                parts.setdefault(name, []).append(value)
+    return added, parts
+
+
+def models(made, broker, delivery, kafka, count):
+    with FakeModel() as model:
+        model.control(latency_ms=MODEL_MS)
+        stack = Stack(f"{made.folder}/models-{broker.split()[0]}-{delivery}", made.postgres, kafka=kafka, settings={
+            **delivery_settings(delivery), **model.settings, "HELPDESK_MODEL_CLASSIFY": model.model, "HELPDESK_CLASSIFIER_ASK_BELOW": "1",
+            "HELPDESK_MODEL_PRICES": "test-model-*=1/5"}).start()
+        try:
+            stack.load_samples()
+            added, parts = asked_models(stack, model, count)
+            bare = chain("latency", delivery, stack.brokers, f"{stack.prefix}bare.", hop.HOPS, hop.WARMUP + count, hop.RECORD_BYTES,
+                         embedded=kafka is None)["median_ms"]
+        finally:
+            stack.stop()
+    case = f"two models of {MODEL_MS} ms, {broker}, {words(delivery)}"
+    row("pipeline", f"auto-orchestrate median, ms, {case}", statistics.median(added) + 2 * MODEL_MS, 2 * MODEL_MS,
+        most=1 + MODELS_TARGET_MS / (2 * MODEL_MS))
+    say(f"{case}: a bare chain of {hop.HOPS} hops takes {bare:.1f} ms; added by us median {statistics.median(added):.1f} ms, p90 {percentile(added, 0.9):.1f} ms; "
+        + ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in parts.items()))
+
+
 # ---- the run ----
 
 
 def add_options(parser):
-    parser.add_argument("part", nargs="*", choices=[[], "latency", "throughput", "memory"], help="latency, throughput, memory (all)")
+    parser.add_argument("part", nargs="*", choices=[[], "latency", "throughput", "memory", "models"],
+                        help="latency, throughput, memory, models (all)")
     parser.add_argument("--delivery", choices=hop.TARGETS, help="only this mode")
     parser.add_argument("--count", type=int, default=400, metavar="N", help="requests that measure the latency (400)")
     parser.add_argument("--tickets", type=int, default=5000, metavar="N", help="tickets that measure the throughput (5000)")
@@ -208,7 +263,12 @@ def one_worker(stack, made, delivery, options):
 def run(options):
     medians = {}
     with servers() as made:
-        for delivery in [options.delivery] if options.delivery else deliveries():
+        wanted = [options.delivery] if options.delivery else deliveries()
+        if not options.part or "models" in options.part:
+            models(made, "embedded broker", "at_least_once", None, options.count // 8)
+            for delivery in wanted:
+                models(made, "Apache Kafka", delivery, made.kafka, options.count // 8)
+        for delivery in wanted if options.part != ["models"] else []:
             medians[delivery] = hop.with_stack(made, f"{delivery}-1", delivery,
                                                lambda stack, mode=delivery: one_worker(stack, made, mode, options), kafka=made.kafka)
             if not options.part or "throughput" in options.part:
