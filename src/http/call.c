@@ -7,12 +7,14 @@
 #include <string.h>
 #include <sys/queue.h>
 #include "base/alloc.h"
+#include "base/parse.h"
 #include "http/transfer.h"
 
 #define SHARD_CALLS 1000
-#define SPARE_MAX 256                    /* easy handles kept for later calls */
-#define BUFFER_BYTES 1024                /* the least libcurl takes, for each call under way */
-#define UPLOAD_BYTES 16384               /* the same, where a request does not fit into one write */
+#define SPARE_MAX 256      /* easy handles kept for later calls */
+#define BUFFER_BYTES 1024  /* the least libcurl takes, for each call under way */
+#define UPLOAD_BYTES 16384 /* the same, where a request does not fit into one write */
+#define INPUT_TOKENS_MAX 1000000000
 #define RETRY_AFTER_MAX_S (24 * 60 * 60) /* later than that is as good as never */
 
 struct shard {
@@ -90,6 +92,16 @@ static void read_error_type(CURL *easy, char out[HTTP_ERROR_TYPE_MAX])
     }
 }
 
+static int64_t read_input_tokens(CURL *easy)
+{
+    struct curl_header *header;
+    int64_t tokens = 0;
+    bool read = curl_easy_header(easy, "X-Amzn-Bedrock-Input-Token-Count", 0, CURLH_HEADER, -1, &header) ==
+                    CURLHE_OK &&
+                parse_int64(header->value, &tokens);
+    return read && tokens >= 0 && tokens <= INPUT_TOKENS_MAX ? tokens : 0;
+}
+
 static void call_ended(struct http_call *call, CURLcode code)
 {
     struct error err = {0};
@@ -99,6 +111,7 @@ static void call_ended(struct http_call *call, CURLcode code)
     if (answered) {
         result.retry_after_ms = retry_after_ms(call->transfer.easy);
         read_error_type(call->transfer.easy, result.error_type);
+        result.input_tokens = read_input_tokens(call->transfer.easy);
         result.body = call->transfer.body;
     }
     call->done(call->arg, answered ? &result : NULL, answered ? NULL : &err);

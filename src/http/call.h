@@ -32,6 +32,7 @@ struct http_call_result {
     int64_t retry_after_ms; /* Retry-After (RFC 9110, 10.2.3), seconds or date, at most a day; 0: none */
     /* x-amzn-ErrorType, by which AWS names what is wrong; "" when there is none, or a longer one. */
     char error_type[HTTP_ERROR_TYPE_MAX];
+    int64_t input_tokens; /* X-Amzn-Bedrock-Input-Token-Count; 0: none */
 };
 
 /* `err` NULL: the server answered, with whatever status; `result` is borrowed until this returns. Else
