@@ -2,6 +2,7 @@
 #include "model/embed.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,14 +54,21 @@ struct chat_options embed_options_of(const struct conf *conf)
     return options;
 }
 
+void embed_identity_start(const struct chat_options *options, char out[EMBED_IDENTITY_SIZE])
+{
+    int len = snprintf(out, EMBED_IDENTITY_SIZE, "%s/%s/", driver_of(options)->name, options->model);
+    if (options->dimensions > 0) {
+        snprintf(out + len, EMBED_IDENTITY_SIZE - (size_t)len, "%" PRId64, options->dimensions);
+    }
+}
+
 bool embed_makes(const struct chat_options *options, const char *identity)
 {
     char start[EMBED_IDENTITY_SIZE];
-    snprintf(start, sizeof(start), "%s/%s/", driver_of(options)->name, options->model);
-    int64_t dimension;
-    return strncmp(identity, start, strlen(start)) == 0 &&
-           parse_int64(identity + strlen(start), &dimension) && dimension > 0 &&
-           (options->dimensions == 0 || options->dimensions == dimension);
+    embed_identity_start(options, start);
+    return options->dimensions > 0
+               ? strcmp(identity, start) == 0
+               : strncmp(identity, start, strlen(start)) == 0 && !strchr(identity + strlen(start), '/');
 }
 
 bool embed_options_for(

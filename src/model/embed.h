@@ -19,6 +19,9 @@ struct chat_options embed_options_of(const struct conf *conf);
  * model's id is kept in `id`. False: it is not an identity. */
 bool embed_options_for(
     const struct conf *conf, const char *identity, char id[CHAT_MODEL_MAX + 1], struct chat_options *out);
+/* What the identity of vectors of a model with these options starts with: all but the dimension when only the
+ * model knows it, "openai/MODEL/". */
+void embed_identity_start(const struct chat_options *options, char out[EMBED_IDENTITY_SIZE]);
 /* Whether vectors of `identity` are what a model with these options makes. */
 bool embed_makes(const struct chat_options *options, const char *identity);
 

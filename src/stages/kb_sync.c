@@ -195,9 +195,17 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
         .max_document = (size_t)conf_int(env->conf, CONF_KB_MAX_DOCUMENT),
     };
     kb_stage_metrics(stage);
+    if (kb_vectors_wanted(env->conf)) {
+        stage->vectors = kb_vectors_new(env, err);
+        if (!stage->vectors) {
+            kb_stage_close(stage);
+            return NULL;
+        }
+    }
     if (*conf_text(env->conf, CONF_KB_SOURCE)) {
         stage->env.source = blob_open(env->loop, env->conf, err);
         if (!stage->env.source) {
+            kb_vectors_close(stage->vectors);
             kb_stage_close(stage);
             return NULL;
         }
@@ -210,7 +218,9 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
 
 static void kb_sync_close(void *state)
 {
-    kb_stage_close(state);
+    struct kb_stage *stage = state;
+    kb_vectors_close(stage->vectors);
+    kb_stage_close(stage);
 }
 
 const struct stage stage_kb_sync = {

@@ -5,6 +5,7 @@
 
 #include "base/metrics.h"
 #include "kb/sync.h"
+#include "stages/kb_vectors.h"
 #include "stages/stage.h"
 
 struct kb_stage {
@@ -13,6 +14,7 @@ struct kb_stage {
     char *public_url;
     int under_way; /* operations that will call back */
     bool closing;  /* the last of them frees the stage */
+    struct kb_vectors *vectors; /* NULL: none are wanted */
     /* The scan: */
     struct loop_timer *timer;
     int64_t interval_ms;
