@@ -18,13 +18,24 @@
 #define SPREAD 7.0
 #define MIDDLE 0.45
 
+#define UNITED 60       /* texts of words and of vectors that are compared */
+#define WORDS_SHARE 0.5 /* of the relevance; the rest is the vectors' */
+#define NEAR_MOST 0.7
+#define NEAR_SPREAD 1.5
+#define NEAR_MIDDLE 4.0
+
 struct candidate {
     struct kb_hit hit;
     const char *document;         /* passages with the same one belong together */
     const struct kb_terms *terms; /* of the hit's configuration */
     uint64_t matched;             /* bit per term */
     double density;               /* see FIND */
+    double similarity;            /* to the ticket, where vectors are searched */
+    double relevance;             /* what it is sorted by; without vectors its density */
 };
+
+/* What is found by the words of each corpus, and by vectors. */
+enum find_by { FIND_KB = KB_CORPUS_KB, FIND_TICKET = KB_CORPUS_TICKET, FIND_NEAR, FIND_COUNT };
 
 struct search {
     struct db *db;
@@ -37,8 +48,8 @@ struct search {
     struct kb_terms groups[GROUPS_MAX];
     size_t group_count;
     int pending; /* find statements under way */
-    struct candidate *found[2];
-    size_t found_count[2];
+    struct candidate *found[FIND_COUNT];
+    size_t found_count[FIND_COUNT];
     struct error err;
     struct kb_search_result result;
 };
@@ -46,6 +57,7 @@ struct search {
 /* The statement that finds texts of one corpus. */
 struct find {
     struct search *search;
+    enum find_by by;
     enum kb_corpus corpus;
     const struct kb_terms **group_of; /* by number of the term, from 1 */
     size_t *index_of;
@@ -87,11 +99,11 @@ static double best_possible(const struct kb_terms *terms)
     return sum;
 }
 
-static int by_density(const void *a, const void *b)
+static int by_relevance(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
-    if (x->density != y->density) {
-        return x->density > y->density ? -1 : 1;
+    if (x->relevance != y->relevance) {
+        return x->relevance > y->relevance ? -1 : 1;
     }
     return strcmp(x->hit.source_id, y->hit.source_id);
 }
@@ -122,6 +134,79 @@ static double confidence_of(const struct search *search, const struct candidate 
     return 1 / (1 + exp(-SPREAD * (sum - MIDDLE)));
 }
 
+/* ---- words and vectors together ---- */
+
+/* How far a text is from those that have nothing to do with the ticket: 0..1 of the way to the nearest. */
+static double nearness(const struct vector_near *near, double similarity)
+{
+    double best = near->count > 0 ? near->similarity[0] : 0, way = best - near->spread.mean;
+    double share = way > 0 ? (similarity - near->spread.mean) / way : 0;
+    return share > 0 ? (share < 1 ? share : 1) : 0;
+}
+
+/* Texts found by both are one; those found by words alone are farther than the farthest that was found. */
+static size_t unite(const struct search *search, struct candidate *all)
+{
+    size_t count = 0;
+    const struct vector_near *near = search->query->near;
+    for (size_t i = 0; i < search->found_count[FIND_NEAR]; i++) {
+        all[count++] = search->found[FIND_NEAR][i];
+    }
+    size_t near_count = count;
+    for (size_t by = 0; by < FIND_NEAR; by++) {
+        for (size_t i = 0; i < search->found_count[by]; i++) {
+            size_t same = 0;
+            const struct candidate *found = &search->found[by][i];
+            while (same < near_count && strcmp(all[same].hit.source_id, found->hit.source_id) != 0) {
+                same++;
+            }
+            if (same == near_count) {
+                all[count] = *found;
+                all[count++].similarity = near && near->count > 0 ? near->similarity[near->count - 1] : 0;
+            }
+        }
+    }
+    return count;
+}
+
+/* A weighted sum of what words and vectors say, each as a share of its best. */
+static void judge(const struct search *search, struct candidate *all, size_t count)
+{
+    const struct vector_near *near = search->query->near;
+    double densest = 0;
+    for (size_t i = 0; i < count; i++) {
+        densest = all[i].density > densest ? all[i].density : densest;
+    }
+    for (size_t i = 0; i < count; i++) {
+        double words = densest > 0 ? all[i].density / densest : 0;
+        all[i].relevance = near ? WORDS_SHARE * words + (1 - WORDS_SHARE) * nearness(near, all[i].similarity)
+                                : all[i].density;
+    }
+}
+
+/* How likely the nearest text answers, from how far it stands out of all: as standard deviations, since each
+ * model has similarities of its own. At most NEAR_MOST: a draft is not ready for its vectors alone. */
+static double confidence_of_near(const struct vector_near *near)
+{
+    if (near->count == 0 || near->spread.deviation <= 0) {
+        return 0;
+    }
+    double out = (near->similarity[0] - near->spread.mean) / near->spread.deviation;
+    return NEAR_MOST / (1 + exp(-NEAR_SPREAD * (out - NEAR_MIDDLE)));
+}
+
+/* As without vectors, of the texts that words find; and of the nearest. */
+static double confidence(const struct search *search, struct candidate *all, size_t count)
+{
+    const struct vector_near *near = search->query->near;
+    for (size_t i = 0; i < count; i++) {
+        all[i].relevance = all[i].density;
+    }
+    qsort(all, count, sizeof(*all), by_relevance);
+    double words = confidence_of(search, all, count), vectors = near ? confidence_of_near(near) : 0;
+    return words > vectors ? words : vectors;
+}
+
 /* ---- finding ---- */
 
 static void finish(struct search *search)
@@ -130,23 +215,26 @@ static void finish(struct search *search)
         search->done(search->arg, NULL, &search->err);
         return;
     }
-    size_t count = search->found_count[0] + search->found_count[1];
+    size_t count = 0;
+    for (size_t by = 0; by < FIND_COUNT; by++) {
+        count += search->found_count[by];
+    }
     struct candidate *all = arena_array(search->arena, count + 1, sizeof(*all));
-    for (int corpus = 0, at = 0; corpus < 2; corpus++) {
-        for (size_t i = 0; i < search->found_count[corpus]; i++) {
-            all[at++] = search->found[corpus][i];
-        }
-    }
-    if (count > 1) {
-        qsort(all, count, sizeof(*all), by_density);
-    }
+    count = unite(search, all);
     struct kb_search_result *result = &search->result;
+    if (count > 0) {
+        result->confidence = confidence(search, all, count);
+        judge(search, all, count);
+        qsort(all, count, sizeof(*all), by_relevance);
+    }
     result->hits = arena_array(search->arena, count + 1, sizeof(*result->hits));
-    result->count = count;
-    result->confidence = confidence_of(search, all, count);
+    size_t taken[2] = {0};
     for (size_t i = 0; i < count; i++) {
-        result->hits[i] = all[i].hit;
-        result->hits[i].score = result->confidence * all[i].density / all[0].density;
+        enum kb_corpus corpus = all[i].hit.corpus;
+        if (taken[corpus]++ < search->query->max_hits[corpus] && all[i].relevance > 0) {
+            all[i].hit.score = result->confidence * all[i].relevance / all[0].relevance;
+            result->hits[result->count++] = all[i].hit;
+        }
     }
     search->done(search->arg, result, NULL);
 }
@@ -178,9 +266,10 @@ static void on_found(void *arg, const struct db_result *result, const struct err
         found[row].document = copy(search, result, row, 5);
         found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
         found[row].density = db_number(result, row, 7);
+        found[row].similarity = find->by == FIND_NEAR ? db_number(result, row, 8) : 0;
     }
-    search->found[find->corpus] = found;
-    search->found_count[find->corpus] = (size_t)rows;
+    search->found[find->by] = found;
+    search->found_count[find->by] = (size_t)rows;
     if (--search->pending == 0) {
         finish(search);
     }
@@ -191,57 +280,100 @@ static void on_found(void *arg, const struct db_result *result, const struct err
  * titles and headings counting more. What is the same for all texts is worked out once: terms as queries, and
  * what a text's length counts for in its corpus. Only the texts that are shown are read. Parameter 7 is the
  * ticket's locale, 8 how many. */
-#define FIND(candidates, key, locale, columns, tables)                                                       \
+#define TERMS                                                                                                \
     "WITH terms AS MATERIALIZED (SELECT t.*, kb_term(t.lexeme) AS query, "                                   \
     "0.75::float8 * c.texts / greatest(c.words, 1) AS per_word "                                             \
     "FROM unnest($2::regconfig[], $3::text[], $4::float8[], $5::boolean[]) "                                 \
     "WITH ORDINALITY AS t (config, lexeme, weight, sought, n) "                                              \
-    "JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, t.config)), "                            \
-    "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES "), "                \
+    "JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, t.config)), "
+#define SCORED(key)                                                                                          \
     "scored AS (SELECT " key ", array_agg(t.n) AS matched, "                                                 \
     "sum(t.weight * f.tf * 3 / (f.tf + 2 * (0.25 + length(h.tsv) * t.per_word))) AS density "                \
     "FROM candidates h CROSS JOIN LATERAL unnest(h.tsv) u JOIN terms t ON t.lexeme = u.lexeme "              \
     "AND t.config = h.config CROSS JOIN LATERAL (SELECT cardinality(u.weights) "                             \
     "+ 4 * cardinality(array_positions(u.weights, 'A')) "                                                    \
-    "+ 2 * cardinality(array_positions(u.weights, 'B'))::float8 AS tf) f GROUP BY " key ") "                 \
-    "SELECT " columns ", s.matched, s.density * CASE WHEN split_part(translate(lower(" locale                \
+    "+ 2 * cardinality(array_positions(u.weights, 'B'))::float8 AS tf) f GROUP BY " key ") "
+#define OF_LANGUAGE(locale)                                                                                  \
+    "CASE WHEN split_part(translate(lower(" locale                                                           \
     "), '_', '-'), '-', 1) = split_part(translate(lower($7), '_', '-'), '-', 1) THEN 1 ELSE " OTHER_LANGUAGE \
-    " END AS density FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
+    " END"
+#define FIND(candidates, key, locale, columns, tables)                                                       \
+    TERMS "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES                \
+          "), " SCORED(key) "SELECT " columns ", s.matched, s.density * " OF_LANGUAGE(                       \
+              locale) " AS density FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
+
+#define KB_KEY "h.source, h.object_key, h.ordinal"
+#define KB_COLUMNS                                                                                           \
+    "p.source || '/' || p.object_key || '#' || p.ordinal, "                                                  \
+    "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "                   \
+    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key"
+#define KB_TABLES                                                                                            \
+    "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
+    "s.ordinal) "                                                                                            \
+    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"
 
 static const char *const find_sql[] = {
-    [KB_CORPUS_KB] = FIND(
-        "SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
-        "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "
-        "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",
-        "h.source, h.object_key, h.ordinal", "d.locale",
-        "p.source || '/' || p.object_key || '#' || p.ordinal, "
-        "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "
-        "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key",
-        "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "
-        "s.ordinal) "
-        "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"),
-    [KB_CORPUS_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
-                              "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
-                              "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
-                              "GROUP BY p.tenant, p.ticket_id",
+    [FIND_KB] = FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
+                     "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "
+                     "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",
+        KB_KEY, "d.locale", KB_COLUMNS, KB_TABLES),
+    [FIND_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
+                         "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
+                         "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
+                         "GROUP BY p.tenant, p.ticket_id",
         "h.ticket_id", "p.locale",
         "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id",
         "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
+    /* What vectors found may be of passages that are no more, or of several that say the same. */
+    [FIND_NEAR] = TERMS
+    "candidates AS MATERIALIZED (SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, n.similarity "
+    "FROM unnest($9::text[], $10::float8[]) n (hash, similarity) "
+    "JOIN kb_passages p ON p.tenant = $1 AND p.text_hash = decode(n.hash, 'hex') "
+    "ORDER BY n.similarity DESC, p.source, p.object_key, p.ordinal LIMIT $8::int), " SCORED(
+        KB_KEY) "SELECT " KB_COLUMNS
+                ", m.matched, coalesce(m.density, 0) * " OF_LANGUAGE(
+                    "d.locale") ", s.similarity * " OF_LANGUAGE("d.locale") " FROM candidates s LEFT JOIN "
+                                                                            "scored m USING (source, "
+                                                                            "object_key, ordinal) " KB_TABLES,
 };
 
-static struct find *find_new(struct search *search, enum kb_corpus corpus)
+static struct find *find_new(struct search *search, enum find_by by)
 {
     struct find *find = ARENA_NEW(search->arena, struct find);
-    *find = (struct find){.search = search, .corpus = corpus};
+    enum kb_corpus corpus = by == FIND_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB;
+    *find = (struct find){.search = search, .by = by, .corpus = corpus};
     size_t most = GROUPS_MAX * TERMS_MAX + 1;
     find->group_of = arena_array(search->arena, most, sizeof(*find->group_of));
     find->index_of = arena_array(search->arena, most, sizeof(*find->index_of));
     return find;
 }
 
-static void start_find(struct search *search, enum kb_corpus corpus)
+/* How many texts a statement finds, as text. */
+static const char *most_of(const struct search *search, enum find_by by)
 {
-    struct find *find = find_new(search, corpus);
+    size_t most = search->query->max_hits[by == FIND_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB];
+    if (search->query->near && by != FIND_TICKET) {
+        most = UNITED;
+    }
+    return arena_printf(search->arena, "%zu", most);
+}
+
+static void add_near(struct search *search, struct db_query *query)
+{
+    struct arena *arena = search->arena;
+    const struct vector_near *near = search->query->near;
+    const char **similarity = arena_array(arena, near->count + 1, sizeof(*similarity));
+    for (size_t i = 0; i < near->count; i++) {
+        similarity[i] = arena_printf(arena, "%.6f", near->similarity[i]);
+    }
+    query->params[query->param_count++] = db_text_array(arena, near->hashes, near->count);
+    query->params[query->param_count++] = db_text_array(arena, similarity, near->count);
+}
+
+static void start_find(struct search *search, enum find_by by)
+{
+    struct find *find = find_new(search, by);
+    enum kb_corpus corpus = find->corpus;
     struct arena *arena = search->arena;
     const size_t most = GROUPS_MAX * TERMS_MAX;
     const char **configs = arena_array(arena, most, sizeof(*configs));
@@ -265,17 +397,22 @@ static void start_find(struct search *search, enum kb_corpus corpus)
         }
     }
     find->term_count = count;
-    if (count == 0) {
+    if (count == 0 && by != FIND_NEAR) {
         return;
     }
     struct db_query query = {
-        .sql = find_sql[corpus],
-        .param_count = corpus == KB_CORPUS_TICKET ? 9 : 8,
+        .sql = find_sql[by],
+        .param_count = 8,
         .params = {search->query->tenant, db_text_array(arena, configs, count),
             db_text_array(arena, lexemes, count), db_text_array(arena, weights, count),
             db_text_array(arena, sought, count), corpus_names[corpus], search->query->locale,
-            arena_printf(arena, "%zu", search->query->max_hits[corpus]), search->query->not_ticket},
+            most_of(search, by)},
     };
+    if (by == FIND_TICKET) {
+        query.params[query.param_count++] = search->query->not_ticket;
+    } else if (by == FIND_NEAR) {
+        add_near(search, &query);
+    }
     search->pending++;
     db_query(search->db, &query, on_found, find);
 }
@@ -323,8 +460,11 @@ static void on_terms(void *arg, const struct db_result *result, const struct err
         kb_terms_weigh(&search->groups[i], search->units, search->unit_count);
     }
     search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
-    start_find(search, KB_CORPUS_KB);
-    start_find(search, KB_CORPUS_TICKET);
+    start_find(search, FIND_KB);
+    start_find(search, FIND_TICKET);
+    if (search->query->near) {
+        start_find(search, FIND_NEAR);
+    }
     if (--search->pending == 0) {
         finish(search);
     }

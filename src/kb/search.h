@@ -1,22 +1,25 @@
-/* Full text search for a ticket: which passages and which accepted answers speak of what it asks, and how
- * much of it they cover. Two statements: one asks how common the ticket's words are, one finds the texts that
- * hold the rare ones. */
+/* Search for a ticket: which passages and which accepted answers speak of what it asks, and how much of it
+ * they cover. Full text, in two statements: one asks how common the ticket's words are, one finds the texts
+ * that hold the rare ones. With vectors also the passages that are near to the ticket's, in one statement
+ * more. */
 #ifndef HELPDESK_KB_SEARCH_H
 #define HELPDESK_KB_SEARCH_H
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "db/db.h"
+#include "kb/vector_memory.h"
 
 enum kb_corpus { KB_CORPUS_KB, KB_CORPUS_TICKET };
 
 struct kb_query { /* borrowed until `done` */
     const char *tenant;
     const char *subject;
-    const char *body;       /* everything else the customer wrote; "" for nothing */
-    const char *locale;     /* of the ticket; texts in its language come first */
-    const char *not_ticket; /* its own id: no accepted answer of it */
-    size_t max_hits[2];     /* by corpus */
+    const char *body;               /* everything else the customer wrote; "" for nothing */
+    const char *locale;             /* of the ticket; texts in its language come first */
+    const char *not_ticket;         /* its own id: no accepted answer of it */
+    size_t max_hits[2];             /* by corpus */
+    const struct vector_near *near; /* texts near to the ticket's; NULL: words alone */
 };
 
 struct kb_hit {

@@ -1,59 +1,35 @@
-/* One chat completion by any provider: the call, and what comes of it. */
+/* One chat completion by any provider: what is asked, and what comes of it. */
 #include "model/chat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include "aws/credentials.h"
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/health.h"
 #include "base/log.h"
-#include "base/metrics.h"
-#include "model/budget.h"
+#include "model/call.h"
 #include "model/chat_driver.h"
 
 #define REQUEST_MAX (8 * 1024 * 1024)
-#define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
 #define HEALTH "model"
 #define TEMPLATE_TOKENS 256 /* at most, of what a server puts around the texts */
 
-LIST_HEAD(chat_calls, chat_call);
-
 struct chat {
-    struct loop *loop;
-    struct http_calls *calls;
+    struct model_asker *asker;
     const struct chat_driver *driver;
     void *state; /* the driver's */
     char *model;
-    char *part; /* condition of base/health.h */
-    struct price price;
-    bool schemaless;       /* the server knows no schema of an answer */
-    int failed_in_row;     /* calls since the server last answered one */
-    struct budget *budget; /* or NULL */
-    struct chat_calls open;
-    struct metric *seconds, *input_tokens, *output_tokens, *cost;
+    bool schemaless; /* the server knows no schema of an answer */
 };
 
 struct chat_call {
-    LIST_ENTRY(chat_call) link;
     struct chat *chat;
-    void *wait;               /* for what the driver prepares, or NULL */
-    struct loop_timer *timer; /* ends the waiting; NULL when it is over */
-    struct error *unprepared; /* why there is nothing to wait for, or NULL */
-    struct http_call *http;   /* NULL before it is sent, and when it was answered */
-    struct budget_hold *hold; /* NULL: nobody counts */
     struct chat_request request;
     chat_done *done;
     void *arg;
     bool with_schema;
-    bool renewed; /* what the driver prepared was good no more, and is got once again */
     bool adapted; /* put once more, as the server wants it */
     struct chat_reply reply;
-    struct error err;
-    int64_t started_us;
-    int64_t until_ms; /* monotonic */
 };
 
 /* ---- settings ---- */
@@ -175,39 +151,17 @@ struct chat *chat_new(struct loop *loop, const struct chat_options *options, str
         return NULL;
     }
     struct chat *chat = xcalloc(1, sizeof(*chat));
-    chat->loop = loop;
     chat->driver = driver;
     chat->state = driver->open(loop, options);
-    chat->calls = http_calls_new(loop);
     chat->model = xstrdup(options->model);
-    chat->part = xstrdup(options->part ? options->part : HEALTH);
-    chat->price = price;
-    chat->budget = options->budget;
-    char labels[CHAT_MODEL_MAX + 64];
-    snprintf(labels, sizeof(labels), "model=\"%s\"", chat->model);
-    chat->seconds = metrics_histogram("helpdesk_model_seconds", "Time a model's answer takes", labels);
-    chat->cost = metrics_counter("helpdesk_model_cost_usd_total", "Cost of models' answers", labels);
-    snprintf(labels, sizeof(labels), "model=\"%s\",direction=\"input\"", chat->model);
-    chat->input_tokens = metrics_counter("helpdesk_model_tokens_total", "Tokens read and written", labels);
-    snprintf(labels, sizeof(labels), "model=\"%s\",direction=\"output\"", chat->model);
-    chat->output_tokens = metrics_counter("helpdesk_model_tokens_total", "Tokens read and written", labels);
+    const struct model_asker_options asker = {.access = driver->access,
+        .state = chat->state,
+        .model = options->model,
+        .part = options->part ? options->part : HEALTH,
+        .price = price,
+        .budget = options->budget};
+    chat->asker = model_asker_new(loop, &asker);
     return chat;
-}
-
-/* Nothing goes on for the call any more. */
-static void call_leave(struct chat_call *call)
-{
-    if (call->wait) {
-        call->chat->driver->prepare_cancel(call->chat->state, call->wait);
-    }
-    if (call->http) {
-        http_call_cancel(call->http);
-    }
-    if (call->hold) {
-        budget_drop(call->hold);
-    }
-    loop_timer_free(call->timer);
-    LIST_REMOVE(call, link);
 }
 
 void chat_free(struct chat *chat)
@@ -215,126 +169,38 @@ void chat_free(struct chat *chat)
     if (!chat) {
         return;
     }
-    struct chat_call *call;
-    while ((call = LIST_FIRST(&chat->open))) {
-        const struct chat_reply reply = {.content = "", .model = ""};
-        struct error err;
-        error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
-        call_leave(call);
-        call->done(call->arg, &reply, &err);
-    }
-    http_calls_free(chat->calls);
+    model_asker_free(chat->asker);
     chat->driver->free(chat->state);
     free(chat->model);
-    free(chat->part);
     free(chat);
 }
 
-/* ---- what an answer means ---- */
+/* ---- a call ---- */
 
-static void count_call(struct chat *chat, const char *outcome)
-{
-    char labels[CHAT_MODEL_MAX + 96];
-    snprintf(labels, sizeof(labels), "model=\"%s\",outcome=\"%.40s\"", chat->model, outcome);
-    metric_add(metrics_counter("helpdesk_model_calls_total", "Calls of models by outcome", labels), 1);
-}
-
-void chat_read_failure(const char *address_setting, const struct error *why, struct error *err)
-{
-    if (strcmp(why->code, "connect_failed") == 0) {
-        error_set(err, ERROR_RETRY, "model_unavailable", "the model server cannot be reached");
-    } else if (strcmp(why->code, "timeout") == 0) {
-        error_set(err, ERROR_RETRY, "model_timeout", "the model did not answer in time");
-    } else if (strcmp(why->code, "too_large") == 0) {
-        error_set(err, ERROR_REJECT, "model_unusable", "the server's answer is too large");
-    } else if (why->disposition == ERROR_RETRY) {
-        error_set(err, ERROR_RETRY, "model_broken", "the model server broke off its answer");
-    } else {
-        error_set(err, ERROR_FATAL, "model_config", "%s: %s", address_setting, why->text);
-    }
-}
-
-/* One failure may be the call's; the same from all calls is the server's. `why`: what the transfer says, NULL
- * when the server answered. */
-static void judge_server(struct chat *chat, const struct error *why, struct error *err)
-{
-    bool failed = err->disposition == ERROR_RETRY;
-    bool unreached = why && strcmp(why->code, "connect_failed") == 0;
-    chat->failed_in_row = failed ? chat->failed_in_row + 1 : 0;
-    bool down = failed && (unreached || chat->failed_in_row >= OUTAGE_RUN);
-    if (down) {
-        snprintf(err->code, sizeof(err->code), "model_unavailable");
-    }
-    if (down || err->disposition == ERROR_FATAL) {
-        health_set(chat->part, false, why ? why->text : err->text); /* the operator may see addresses */
-    } else if (!failed) {
-        health_set(chat->part, true, "");
-    }
-}
-
-static void count_reply(struct chat *chat, struct chat_reply *reply)
-{
-    reply->cost_usd = price_of(&chat->price, reply->input_tokens, reply->output_tokens);
-    metric_add(chat->input_tokens, (double)reply->input_tokens);
-    metric_add(chat->output_tokens, (double)reply->output_tokens);
-    metric_add(chat->cost, reply->cost_usd);
-}
-
-/* ---- the end of a call ---- */
-
-static void call_end(void *arg)
+static void put_body(void *arg, struct buf *out)
 {
     struct chat_call *call = arg;
-    LIST_REMOVE(call, link);
-    call->done(call->arg, &call->reply, call->err.disposition == ERROR_NONE ? NULL : &call->err);
-}
-
-/* What a server refuses costs nothing. What it says without telling what that used, or was about to say, may
- * have cost anything. */
-static enum budget_outcome outcome_of(
-    const struct chat_call *call, const struct http_call_result *result, const struct error *why)
-{
-    bool refused = result && (result->status < 200 || result->status > 299);
-    bool unasked = why && (strcmp(why->code, "connect_failed") == 0 || strcmp(why->code, "bad_url") == 0);
-    if (refused || unasked) {
-        return BUDGET_RELEASED;
-    }
-    return call->reply.input_tokens + call->reply.output_tokens > 0 ? BUDGET_ANSWERED : BUDGET_LOST;
-}
-
-/* `why`: what the transfer or the credentials' source says, NULL when the server answered. */
-static void call_finish(struct chat_call *call, const struct error *why, enum budget_outcome outcome)
-{
     struct chat *chat = call->chat;
-    judge_server(chat, why, &call->err);
-    metric_observe(chat->seconds, (double)(clock_mono_us() - call->started_us) / 1e6);
-    bool ok = call->err.disposition == ERROR_NONE;
-    count_call(chat, ok ? "ok" : call->err.code + strlen("model_"));
-    const struct budget_spent spent = {.outcome = outcome,
-        .input_tokens = call->reply.input_tokens,
-        .output_tokens = call->reply.output_tokens,
-        .usd = call->reply.cost_usd};
-    if (call->hold) {
-        budget_settle(call->hold, &spent, call_end, call);
-    } else {
-        call_end(call);
-    }
+    call->with_schema = !chat->schemaless;
+    chat->driver->put_body(chat->state, out, &call->request, call->with_schema);
 }
 
-static void call_begin(struct chat_call *call);
-
-/* Whether the refusal is of something that the next call does without. */
-static bool may_repeat(struct chat_call *call, const struct http_call_result *result)
+static bool read_reply(
+    void *arg, const struct http_call_result *result, struct model_usage *usage, struct error *err)
 {
+    struct chat_call *call = arg;
+    bool ok = call->chat->driver->read_reply(
+        call->request.arena, buf_text(&result->body), result->body.len, &call->reply, err);
+    usage->input_tokens = call->reply.input_tokens;
+    usage->output_tokens = call->reply.output_tokens;
+    return ok;
+}
+
+static bool repeats(void *arg, const struct http_call_result *result)
+{
+    struct chat_call *call = arg;
     struct chat *chat = call->chat;
     const struct chat_driver *driver = chat->driver;
-    if (call->until_ms <= clock_mono_ms()) {
-        return false;
-    }
-    if (!call->renewed && driver->went_stale && driver->went_stale(chat->state, result)) {
-        call->renewed = true;
-        return true;
-    }
     if (!call->adapted && driver->adapt && driver->adapt(chat->state, result)) {
         call->adapted = true;
         return true;
@@ -348,143 +214,41 @@ static bool may_repeat(struct chat_call *call, const struct http_call_result *re
     return false;
 }
 
-static void call_ended(void *arg, const struct http_call_result *result, const struct error *why)
+static void call_done(void *arg, const struct model_usage *usage, const struct error *err)
 {
     struct chat_call *call = arg;
-    struct chat *chat = call->chat;
-    call->http = NULL;
-    if (result && may_repeat(call, result)) {
-        call_begin(call);
-        return;
-    }
-    if (!result) {
-        chat_read_failure(chat->driver->address_setting, why, &call->err);
-    } else if (result->status < 200 || result->status > 299) {
-        chat->driver->read_refusal(result, &call->err);
-    } else {
-        chat->driver->read_reply(
-            call->request.arena, buf_text(&result->body), result->body.len, &call->reply, &call->err);
-        count_reply(chat, &call->reply);
-    }
-    call_finish(call, why, outcome_of(call, result, why));
+    call->reply.cost_usd = usage->cost_usd;
+    call->done(call->arg, &call->reply, err);
 }
 
-/* ---- asking ---- */
-
-static void call_send(struct chat_call *call, const void *pass)
+/* A token is a byte at least. A request of the driver's `ask` has no texts, and nobody pays it. */
+static int64_t most_input_tokens(const struct chat_request *request)
 {
-    struct chat *chat = call->chat;
-    const char *headers[CHAT_HEADERS_MAX + 1] = {NULL};
-    int64_t left = call->until_ms - clock_mono_ms();
-    struct buf body;
-    call->with_schema = !chat->schemaless;
-    buf_init(&body, REQUEST_MAX);
-    chat->driver->put_body(chat->state, &body, &call->request, call->with_schema);
-    chat->driver->headers(chat->state, pass, call->request.arena, &body, headers);
-    const struct http_call_request request = {.method = "POST",
-        .url = chat->driver->url(chat->state),
-        .headers = headers,
-        .body = buf_text(&body),
-        .body_len = body.len,
-        .timeout_ms = left > 0 ? left : 1,
-        .max_body = CHAT_MAX_ANSWER};
-    call->http = http_call_start(chat->calls, &request, call_ended, call);
-    buf_fini(&body);
-}
-
-static void call_prepared(void *arg, const void *pass, const struct error *err)
-{
-    struct chat_call *call = arg;
-    call->wait = NULL;
-    if (err) {
-        call->unprepared = ARENA_NEW(call->request.arena, struct error);
-        *call->unprepared = *err;
-        loop_timer_arm(call->timer, 0); /* the call may be starting just now */
-        return;
-    }
-    loop_timer_free(call->timer);
-    call->timer = NULL;
-    call_send(call, pass);
-}
-
-/* There are no credentials, or none in time. */
-static void call_unprepared(void *arg)
-{
-    struct chat_call *call = arg;
-    struct error *err = &call->err;
-    if (call->wait) {
-        call->chat->driver->prepare_cancel(call->chat->state, call->wait);
-        call->wait = NULL;
-        error_set(err, ERROR_RETRY, "model_timeout", "the credentials for the model did not come in time");
-    } else if (call->unprepared->disposition == ERROR_RETRY) {
-        error_set(err, ERROR_RETRY, "model_unavailable", "the credentials for the model cannot be fetched");
-        err->retry_after_ms = call->unprepared->retry_after_ms;
-    } else {
-        error_set(err, ERROR_FATAL, "model_config", "there are no credentials for the model");
-    }
-    loop_timer_free(call->timer);
-    call->timer = NULL;
-    call_finish(call, call->unprepared, BUDGET_RELEASED);
-}
-
-static void call_begin(struct chat_call *call)
-{
-    struct chat *chat = call->chat;
-    if (!chat->driver->prepare) {
-        call_send(call, NULL);
-        return;
-    }
-    int64_t left = call->until_ms - clock_mono_ms();
-    call->timer = loop_timer_new(chat->loop, call_unprepared, call);
-    loop_timer_arm(call->timer, left > 0 ? left : 0);
-    call->wait = chat->driver->prepare(chat->state, call_prepared, call);
-}
-
-static void reserved(void *arg, const struct error *err)
-{
-    struct chat_call *call = arg;
-    if (err) {
-        call->err = *err;
-        call_end(call);
-        return;
-    }
-    call->started_us = clock_mono_us();
-    call_begin(call);
-}
-
-/* A token is a byte at least. */
-static void reserve(struct chat_call *call)
-{
-    struct chat *chat = call->chat;
-    const struct chat_request *request = &call->request;
-    int64_t input = (int64_t)(strlen(request->system) + strlen(request->user) + strlen(request->schema)) +
-                    TEMPLATE_TOKENS;
-    const struct budget_call most = {.tenant = request->tenant,
-        .model = chat->model,
-        .stage = request->stage,
-        .most_input_tokens = input,
-        .most_output_tokens = request->max_output_tokens,
-        .most_usd = price_of(&chat->price, input, request->max_output_tokens),
-        .timeout_ms = request->timeout_ms};
-    call->hold = budget_reserve(chat->budget, &most, reserved, call);
+    return request->user
+               ? (int64_t)(strlen(request->system) + strlen(request->user) + strlen(request->schema)) +
+                     TEMPLATE_TOKENS
+               : 0;
 }
 
 void chat_start(struct chat *chat, const struct chat_request *request, chat_done *done, void *arg)
 {
     struct chat_call *call = ARENA_NEW(request->arena, struct chat_call);
-    *call = (struct chat_call){.chat = chat,
-        .request = *request,
-        .done = done,
-        .arg = arg,
-        .reply = {.content = "", .model = ""},
-        .started_us = clock_mono_us(),
-        .until_ms = clock_mono_ms() + request->timeout_ms};
-    LIST_INSERT_HEAD(&chat->open, call, link);
-    if (chat->budget) {
-        reserve(call);
-    } else {
-        call_begin(call);
-    }
+    *call = (struct chat_call){
+        .chat = chat, .request = *request, .done = done, .arg = arg, .reply = {.content = "", .model = ""}};
+    const struct model_question question = {.arena = request->arena,
+        .tenant = request->tenant,
+        .stage = request->stage,
+        .most_input_tokens = most_input_tokens(request),
+        .most_output_tokens = request->max_output_tokens,
+        .timeout_ms = request->timeout_ms,
+        .max_body = REQUEST_MAX,
+        .max_answer = CHAT_MAX_ANSWER,
+        .put_body = put_body,
+        .read = read_reply,
+        .repeats = repeats,
+        .done = call_done,
+        .arg = call};
+    model_ask(chat->asker, &question);
 }
 
 bool chat_costs(const struct chat_options *options)

@@ -23,6 +23,7 @@ struct chat_options {
     const char *guardrail;         /* Bedrock's, "id:version"; "" and NULL: none */
     char region[CHAT_REGION_SIZE]; /* Bedrock's */
     int64_t max_output_tokens;     /* of a draft; for those who make requests */
+    int64_t dimensions;            /* of a vector, for model/embed.h; 0: the model's own */
     struct budget *budget; /* what calls may cost is reserved there first; NULL: nobody counts. Lives longer
                               than the chat */
 };

@@ -1,49 +1,29 @@
-/* Providers of chat models, for those who write one: what differs from one to the next. Everything else (the
- * call, its time, metrics, health, outages, cost) is chat.c's. All on the loop's thread but `check` and
- * `ask`. */
+/* Providers of chat models, for those who write one: what differs from one to the next. Everything else is
+ * chat.c's and call.c's. All on the loop's thread but `check` and `ask`. */
 #ifndef HELPDESK_MODEL_CHAT_DRIVER_H
 #define HELPDESK_MODEL_CHAT_DRIVER_H
 
-#include "http/call.h"
+#include "model/call.h"
 #include "model/chat.h"
 
-#define CHAT_HEADERS_MAX 8
 #define CHAT_URL_MAX 1024
 #define CHAT_KEY_MAX 4096
 #define CHAT_CHECK_TIMEOUT_MS 10000
 
-/* What a call needs besides its texts: credentials, for example. `err` NULL: `pass` is the driver's own,
- * borrowed until this returns. Else ERROR_RETRY: it cannot be had now; ERROR_FATAL: nor later. */
-typedef void chat_ready(void *arg, const void *pass, const struct error *err);
-
 struct chat_driver {
-    const char *name;            /* setting model.provider */
-    bool paid;                   /* by the token, even where the address is of one's own network */
-    const char *address_setting; /* the one to blame when no call can be made with the address */
+    const char *name; /* setting model.provider */
+    bool paid;        /* by the token, even where the address is of one's own network */
+    const struct model_access *access;
     /* Whether the settings can work; false: ERROR_FATAL "setting_invalid" or "setting_missing". */
     bool (*check)(const struct chat_options *options, struct error *err);
     /* Asks the server whether address and key are right, at no cost; blocks. After `check`. */
     bool (*ask)(const struct chat_options *options, struct error *err);
     void *(*open)(struct loop *loop, const struct chat_options *options); /* after `check` */
     void (*free)(void *state);                                            /* nothing is under way */
-    /* Gets what a call needs before it is made. `ready` is called once: inside this call (then NULL is
-     * returned), else later. NULL: calls need nothing. */
-    void *(*prepare)(void *state, chat_ready *ready, void *arg);
-    void (*prepare_cancel)(void *state, void *wait); /* of what `prepare` returned; `ready` is not called */
-    /* Whether the refusal only means that what `prepare` gave is good no more: it is got once again, and the
-     * call repeated. NULL: never. */
-    bool (*went_stale)(void *state, const struct http_call_result *result);
-    const char *(*url)(void *state); /* borrowed from `state` */
     void (*put_body)(void *state, struct buf *out, const struct chat_request *request, bool with_schema);
-    /* "Name: value" lines for `body`, at most CHAT_HEADERS_MAX and a NULL; from `state` or `arena`. `pass` is
-     * what `prepare` gave. */
-    void (*headers)(void *state, const void *pass, struct arena *arena, const struct buf *body,
-        const char *lines[CHAT_HEADERS_MAX + 1]);
     /* As chat_reply_read. */
     bool (*read_reply)(
         struct arena *arena, const char *body, size_t len, struct chat_reply *out, struct error *err);
-    /* What a status other than 2xx says: fills `err` by the rules of chat_done. */
-    void (*read_refusal)(const struct http_call_result *result, struct error *err);
     /* Whether the refusal only means that the answer's schema must be left out; NULL: never. */
     bool (*knows_no_schema)(const struct http_call_result *result);
     /* Whether the refusal tells how this server wants its requests otherwise, which `state` now remembers:
@@ -65,8 +45,6 @@ bool chat_is_address(const char *url);
 char *chat_url(const char *base_url, const char *path);
 /* The header line with a key as a bearer token; NULL without a key. The caller frees. */
 char *chat_authorization(const char *api_key);
-/* What a call that brought no answer says (`why`, of http/call.h), by the rules of chat_done. */
-void chat_read_failure(const char *address_setting, const struct error *why, struct error *err);
 /* What a status other than 2xx says of an OpenAI-compatible server, whatever was asked, by the rules of
  * chat_done. */
 void chat_openai_refusal(const struct http_call_result *result, struct error *err);

@@ -58,7 +58,7 @@ static const char *openai_url(void *state)
 }
 
 static void openai_headers(void *state, const void *pass, struct arena *arena, const struct buf *body,
-    const char *lines[CHAT_HEADERS_MAX + 1])
+    const char *lines[MODEL_HEADERS_MAX + 1])
 {
     (void)pass;
     (void)arena;
@@ -165,16 +165,18 @@ static bool openai_ask(const struct chat_options *options, struct error *err)
     return ok;
 }
 
+static const struct model_access openai_access = {.address_setting = "model.base-url",
+    .url = openai_url,
+    .headers = openai_headers,
+    .read_refusal = chat_openai_refusal};
+
 const struct chat_driver chat_openai = {.name = "openai",
-    .address_setting = "model.base-url",
+    .access = &openai_access,
     .check = openai_check,
     .ask = openai_ask,
     .open = openai_open,
     .free = openai_free,
-    .url = openai_url,
     .put_body = openai_body,
-    .headers = openai_headers,
     .read_reply = chat_reply_read,
-    .read_refusal = chat_openai_refusal,
     .knows_no_schema = knows_no_schema,
     .adapt = openai_adapt};

@@ -2,77 +2,114 @@
 #include "model/embed.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/parse.h"
+#include "model/call.h"
 #include "model/chat_driver.h"
+#include "model/embed_driver.h"
 
 #define REQUEST_MAX (2 * 1024 * 1024) /* texts escaped as JSON */
-#define ANSWER_MAX (8 * 1024 * 1024)
-#define PATH "/embeddings"
-#define ADDRESS "model.base-url"
-
-LIST_HEAD(embed_calls, embed_call);
+#define ANSWER_MAX (16 * 1024 * 1024) /* 96 vectors of 4096 numbers would be 9 MiB */
+#define TEMPLATE_TOKENS 8             /* at most, of what a model puts around a text */
+#define PART "model-embed"
 
 struct embedder {
-    struct http_calls *calls;
-    char *url;
-    char *authorization; /* NULL: without a key */
+    struct model_asker *asker;
+    const struct embed_driver *driver;
+    void *state; /* the driver's */
     char *model;
-    struct price price;
     size_t dimension; /* 0: not known yet */
-    char identity[CHAT_MODEL_MAX + 64];
-    struct embed_calls open;
+    char identity[EMBED_IDENTITY_SIZE];
 };
 
 struct embed_call {
-    LIST_ENTRY(embed_call) link;
-    struct http_call *http;
     struct embedder *embedder;
     struct embed_request request;
     embed_done *done;
     void *arg;
+    struct embed_reply reply;
 };
 
 /* ---- settings ---- */
+
+static const struct embed_driver *driver_of(const struct chat_options *options)
+{
+    bool bedrock = options->provider && strcmp(options->provider, embed_bedrock.name) == 0;
+    return bedrock ? &embed_bedrock : &embed_openai;
+}
 
 struct chat_options embed_options_of(const struct conf *conf)
 {
     struct chat_options options = chat_options_of(conf);
     options.model = conf_text(conf, CONF_MODEL_EMBED);
+    options.setting = conf_name(CONF_MODEL_EMBED);
+    options.dimensions = conf_int(conf, CONF_MODEL_EMBED_DIMENSIONS);
+    options.guardrail = NULL; /* it reads what goes to a model that writes */
+    options.part = PART;
     return options;
 }
 
-static bool check_options(const struct chat_options *options, struct error *err)
+void embed_identity_start(const struct chat_options *options, char out[EMBED_IDENTITY_SIZE])
 {
-    if (!options->base_url[0]) {
-        return error_set(err, ERROR_FATAL, "setting_missing",
-            "model.base-url is not set: model.embed needs the address of an OpenAI-compatible server");
+    int len = snprintf(out, EMBED_IDENTITY_SIZE, "%s/%s/", driver_of(options)->name, options->model);
+    if (options->dimensions > 0) {
+        snprintf(out + len, EMBED_IDENTITY_SIZE - (size_t)len, "%" PRId64, options->dimensions);
     }
-    if (!chat_model_valid(options->model)) {
-        return error_set(err, ERROR_FATAL, "setting_invalid",
-            "model.embed must be at most %d visible ASCII characters, without quotes and backslashes",
-            CHAT_MODEL_MAX);
+}
+
+bool embed_makes(const struct chat_options *options, const char *identity)
+{
+    char start[EMBED_IDENTITY_SIZE];
+    embed_identity_start(options, start);
+    return options->dimensions > 0
+               ? strcmp(identity, start) == 0
+               : strncmp(identity, start, strlen(start)) == 0 && !strchr(identity + strlen(start), '/');
+}
+
+bool embed_options_for(
+    const struct conf *conf, const char *identity, char id[CHAT_MODEL_MAX + 1], struct chat_options *out)
+{
+    const char *model = strchr(identity, '/'), *dimension = strrchr(identity, '/');
+    if (!model || model == dimension || (size_t)(dimension - model) > CHAT_MODEL_MAX + 1) {
+        return false;
     }
-    return chat_openai.check(options, err); /* the same server: address and key */
+    snprintf(id, CHAT_MODEL_MAX + 1, "%.*s", (int)(dimension - model - 1), model + 1);
+    *out = embed_options_of(conf);
+    if (embed_makes(out, identity)) {
+        return true;
+    }
+    out->model = id;
+    bool own = out->dimensions == 0;
+    return (own || parse_int64(dimension + 1, &out->dimensions)) && embed_makes(out, identity);
 }
 
 struct embedder *embed_new(struct loop *loop, const struct chat_options *options, struct error *err)
 {
+    const struct embed_driver *driver = driver_of(options);
+    struct chat_options checked = *options;
     struct price price;
-    if (!check_options(options, err) ||
-        !price_find(options->prices, options->model, options->base_url, &price, err)) {
+    const char *own_url = driver->paid ? "" : options->base_url;
+    checked.setting = conf_name(CONF_MODEL_EMBED);
+    if (!driver->check(&checked, err) || !price_find(options->prices, options->model, own_url, &price, err)) {
         return NULL;
     }
     struct embedder *embedder = xcalloc(1, sizeof(*embedder));
-    embedder->calls = http_calls_new(loop);
-    embedder->url = chat_url(options->base_url, PATH);
-    embedder->authorization = chat_authorization(options->api_key);
+    embedder->driver = driver;
+    embedder->state = driver->open(loop, options);
     embedder->model = xstrdup(options->model);
-    embedder->price = price;
+    embedder->dimension = (size_t)options->dimensions;
+    const struct model_asker_options asker = {.access = driver->access,
+        .state = embedder->state,
+        .model = options->model,
+        .part = options->part ? options->part : PART,
+        .price = price,
+        .budget = options->budget};
+    embedder->asker = model_asker_new(loop, &asker);
     return embedder;
 }
 
@@ -81,18 +118,8 @@ void embed_free(struct embedder *embedder)
     if (!embedder) {
         return;
     }
-    struct embed_call *call;
-    while ((call = LIST_FIRST(&embedder->open))) {
-        const struct embed_reply reply = {.model = ""};
-        struct error err;
-        error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
-        http_call_cancel(call->http);
-        LIST_REMOVE(call, link);
-        call->done(call->arg, &reply, &err);
-    }
-    http_calls_free(embedder->calls);
-    free(embedder->url);
-    free(embedder->authorization);
+    model_asker_free(embedder->asker);
+    embedder->driver->free(embedder->state);
     free(embedder->model);
     free(embedder);
 }
@@ -102,6 +129,11 @@ const char *embed_identity(const struct embedder *embedder)
     return embedder->identity;
 }
 
+size_t embed_max_texts(const struct embedder *embedder)
+{
+    return embedder->driver->max_texts(embedder->state);
+}
+
 /* ---- what an answer means ---- */
 
 /* Vectors of one embedder are compared with each other. */
@@ -109,80 +141,77 @@ static bool keep_dimension(struct embedder *embedder, size_t dimension, struct e
 {
     if (embedder->dimension != 0 && embedder->dimension != dimension) {
         return error_set(err, ERROR_FATAL, "model_config",
-            "model.embed: its vectors have %zu numbers now, earlier ones %zu: they cannot be compared",
+            "model.embed: its vectors have %zu numbers now, not %zu as earlier ones or as "
+            "model.embed-dimensions says: they cannot be compared",
             dimension, embedder->dimension);
     }
     embedder->dimension = dimension;
-    snprintf(embedder->identity, sizeof(embedder->identity), "openai/%s/%zu", embedder->model, dimension);
+    snprintf(embedder->identity, sizeof(embedder->identity), "%s/%s/%zu", embedder->driver->name,
+        embedder->model, dimension);
     return true;
 }
 
-static void call_ended(void *arg, const struct http_call_result *result, const struct error *why)
+static bool read_reply(
+    void *arg, const struct http_call_result *result, struct model_usage *usage, struct error *err)
 {
     struct embed_call *call = arg;
     struct embedder *embedder = call->embedder;
-    struct embed_reply reply = {.model = ""};
-    struct error err = {0};
-    LIST_REMOVE(call, link);
-    if (!result) {
-        chat_read_failure(ADDRESS, why, &err);
-    } else if (result->status < 200 || result->status > 299) {
-        chat_openai_refusal(result, &err);
-    } else {
-        bool read = embed_reply_read(call->request.arena, buf_text(&result->body), result->body.len,
-            call->request.count, &reply, &err);
-        reply.cost_usd = price_of(&embedder->price, reply.input_tokens, 0);
-        if (read) {
-            keep_dimension(embedder, reply.dimension, &err);
-        }
-    }
-    call->done(call->arg, &reply, err.disposition == ERROR_NONE ? NULL : &err);
+    bool ok = embedder->driver->read_reply(
+        embedder->state, call->request.arena, result, call->request.count, &call->reply, err);
+    usage->input_tokens = call->reply.input_tokens;
+    return ok && keep_dimension(embedder, call->reply.dimension, err);
+}
+
+static void call_done(void *arg, const struct model_usage *usage, const struct error *err)
+{
+    struct embed_call *call = arg;
+    call->reply.cost_usd = usage->cost_usd;
+    call->reply.identity = arena_strdup(call->request.arena, call->embedder->identity);
+    call->done(call->arg, &call->reply, err);
 }
 
 /* ---- asking ---- */
 
-static void put_body(struct buf *out, const char *model, const struct embed_request *request)
+static void put_body(void *arg, struct buf *out)
 {
-    buf_puts(out, "{\"model\":");
-    json_put_string(out, model);
-    buf_puts(out, ",\"encoding_format\":\"float\",\"input\":");
-    for (size_t i = 0; i < request->count; i++) {
-        buf_putc(out, i > 0 ? ',' : '[');
-        json_put_string(out, request->texts[i]);
-    }
-    buf_puts(out, "]}");
+    const struct embed_call *call = arg;
+    call->embedder->driver->put_body(call->embedder->state, out, &call->request);
 }
 
-static bool keeps_bounds(const struct embed_request *request)
+/* All bytes of the texts; 0 when a text is empty. */
+static size_t bytes_of(const struct embed_request *request)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < request->count; i++) {
         size_t len = strlen(request->texts[i]);
-        bytes += len > 0 ? len : EMBED_MAX_BYTES + 1;
+        if (len == 0) {
+            return 0;
+        }
+        bytes += len;
     }
-    return request->count > 0 && request->count <= EMBED_MAX_TEXTS && bytes <= EMBED_MAX_BYTES;
+    return bytes;
 }
 
 void embed_start(struct embedder *embedder, const struct embed_request *request, embed_done *done, void *arg)
 {
-    assert(keeps_bounds(request));
+    size_t bytes = bytes_of(request);
+    assert(request->count <= embed_max_texts(embedder) && bytes > 0 && bytes <= EMBED_MAX_BYTES);
     struct embed_call *call = ARENA_NEW(request->arena, struct embed_call);
-    *call = (struct embed_call){.embedder = embedder, .request = *request, .done = done, .arg = arg};
-    const char *const headers[] = {
-        "Content-Type: application/json", "Accept: application/json", embedder->authorization, NULL};
-    struct buf body;
-    buf_init(&body, REQUEST_MAX);
-    put_body(&body, embedder->model, request);
-    const struct http_call_request http = {.method = "POST",
-        .url = embedder->url,
-        .headers = headers,
-        .body = buf_text(&body),
-        .body_len = body.len,
+    *call = (struct embed_call){
+        .embedder = embedder, .request = *request, .done = done, .arg = arg, .reply = {.model = ""}};
+    const struct model_question question = {.arena = request->arena,
+        .tenant = request->tenant,
+        .stage = request->stage,
+        /* A token is a byte at least. */
+        .most_input_tokens = (int64_t)(bytes + request->count * TEMPLATE_TOKENS),
         .timeout_ms = request->timeout_ms,
-        .max_body = ANSWER_MAX};
-    call->http = http_call_start(embedder->calls, &http, call_ended, call);
-    LIST_INSERT_HEAD(&embedder->open, call, link);
-    buf_fini(&body);
+        .max_body = REQUEST_MAX,
+        .max_answer = ANSWER_MAX,
+        .put_body = put_body,
+        .read = read_reply,
+        .done = call_done,
+        .arg = call};
+    model_ask(embedder->asker, &question);
 }
 
 /* ---- checking ---- */

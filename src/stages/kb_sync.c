@@ -277,6 +277,13 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
             return NULL;
         }
     }
+    if (kb_vectors_wanted(env->conf)) {
+        stage->vectors = kb_vectors_new(env, err);
+        if (!stage->vectors) {
+            kb_stage_close(stage);
+            return NULL;
+        }
+    }
     for (size_t i = 0; i < stage->source_count; i++) {
         kb_scan_start(&stage->sources[i]);
     }
@@ -288,7 +295,9 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
 
 static void kb_sync_close(void *state)
 {
-    kb_stage_close(state);
+    struct kb_stage *stage = state;
+    kb_vectors_close(stage->vectors);
+    kb_stage_close(stage);
 }
 
 const struct stage stage_kb_sync = {

@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "kb/sources.h"
 #include "kb/sync.h"
+#include "stages/kb_vectors.h"
 #include "stages/stage.h"
 
 struct kb_stage;
@@ -30,6 +31,7 @@ struct kb_stage {
     struct loop *loop;
     struct db *db;
     struct kb_sources *settings;
+    struct kb_vectors *vectors; /* NULL: none are wanted */
     struct kb_stage_source *sources;
     size_t source_count; /* 0: none is set */
     int under_way;       /* operations that will call back */

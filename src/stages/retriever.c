@@ -8,10 +8,13 @@
 #include "kb/customer.h"
 #include "kb/search.h"
 #include "stages/retriever_items.h"
+#include "stages/retriever_near.h"
 #include "stages/stage.h"
 #include "stages/ticket_event.h"
 
 #define MODEL "postgresql-fts/1"
+#define NEAR_SHARE 4      /* of the time that is left, for the ticket's vector */
+#define NEAR_MOST_MS 2000 /* the same, at most */
 #define KB_ITEMS 6
 #define TICKET_ITEMS 3
 
@@ -27,6 +30,7 @@ static const char *const missing[PART_COUNT] = {
 struct retriever {
     struct loop *loop;
     struct db *db;
+    struct near_finder *finder; /* NULL: words alone */
     size_t excerpt_bytes;
     int under_way;
     bool closing; /* the last retrieval frees it */
@@ -47,13 +51,18 @@ struct retrieval {
     bool has_revision;
     int64_t revision;
     struct msg_customer_context *customer;
+    struct near_result near;
     struct error err; /* why to try again, or why nothing can go on */
 };
 
 static void *retriever_open(const struct stage_env *env, struct error *err)
 {
-    (void)err;
+    struct near_finder *finder = near_finder_wanted(env->conf) ? near_finder_new(env, err) : NULL;
+    if (near_finder_wanted(env->conf) && !finder) {
+        return NULL;
+    }
     struct retriever *retriever = xcalloc(1, sizeof(*retriever));
+    retriever->finder = finder;
     retriever->loop = env->loop;
     retriever->db = env->db;
     retriever->excerpt_bytes = (size_t)conf_int(env->conf, CONF_RETRIEVER_EXCERPT_BYTES);
@@ -64,7 +73,9 @@ static void retriever_close(void *state)
 {
     struct retriever *retriever = state;
     retriever->closing = true;
-    if (retriever->under_way == 0) {
+    retriever->under_way++;
+    near_finder_close(retriever->finder);
+    if (--retriever->under_way == 0) {
         free(retriever);
     }
 }
@@ -88,7 +99,10 @@ static void put_context(struct retrieval *retrieval)
             retrieval->customer ? MSG_CUSTOMER_STATE_READY : MSG_CUSTOMER_STATE_UNKNOWN_CUSTOMER;
     }
     job->event->context = msg_copy(&msg_context, job->arena, &context);
-    job->trace->model = MODEL;
+    job->trace->model =
+        retrieval->near.near ? arena_printf(job->arena, MODEL "+%s", retrieval->near.model) : MODEL;
+    job->trace->input_tokens = retrieval->near.input_tokens;
+    job->trace->cost_usd = retrieval->near.cost_usd;
     job->trace->has_kb_revision = retrieval->has_revision;
     job->trace->kb_revision = retrieval->revision;
 }
@@ -103,6 +117,9 @@ static void finish(struct retrieval *retrieval)
             job->without = true;
             ticket_job_degraded(job, arena_printf(job->arena, "database unavailable: %s", missing[part]));
         }
+    }
+    if (retrieval->near.why && retrieval->near.why[0]) {
+        ticket_job_degraded(job, arena_printf(job->arena, "search by words alone: %s", retrieval->near.why));
     }
     retrieval->job = NULL;
     ticket_job_done(job);
@@ -176,6 +193,38 @@ static void on_search(void *arg, const struct kb_search_result *result, const st
         retrieval->revision = result->revision;
     }
     part_ended(retrieval, PART_SEARCH, err);
+}
+
+/* Texts near to the ticket are known, or will not be. */
+static void on_near(void *arg, const struct near_result *result)
+{
+    struct retrieval *retrieval = arg;
+    retrieval->near = *result;
+    retrieval->search.near = result->near;
+    if (retrieval->retriever->closing || !retrieval->job) { /* nobody waits for what would be found */
+        part_ended(retrieval, PART_SEARCH, NULL);
+        return;
+    }
+    kb_search(retrieval->retriever->db, retrieval->arena, &retrieval->search, on_search, retrieval);
+}
+
+static void start_search(struct retrieval *retrieval)
+{
+    struct retriever *retriever = retrieval->retriever;
+    struct arena *arena = retrieval->arena;
+    const struct kb_query *search = &retrieval->search;
+    int64_t deadline = retrieval->job->deadline_mono_ms, wait = NEAR_MOST_MS;
+    if (!retriever->finder) {
+        kb_search(retriever->db, arena, search, on_search, retrieval);
+        return;
+    }
+    if (deadline != INT64_MAX) {
+        int64_t share = (deadline - clock_mono_ms()) / NEAR_SHARE;
+        wait = share < wait ? share : wait;
+    }
+    near_find(retriever->finder, arena, search->tenant,
+        arena_printf(arena, "%s\n%s", search->subject, search->body), wait > 1 ? wait : 1, on_near,
+        retrieval);
 }
 
 static void on_orders(void *arg, const struct item_list *list, const struct error *err)
@@ -271,7 +320,7 @@ static void retriever_process(struct ticket_job *job, void *state)
     arm_deadline(retrieval);
     struct arena *arena = retrieval->arena;
     const struct item_query *items = &retrieval->items;
-    kb_search(retriever->db, arena, &retrieval->search, on_search, retrieval);
+    start_search(retrieval);
     items_load_orders(retriever->db, arena, items, on_orders, retrieval);
     items_load_rule(retriever->db, arena, items, on_rule, retrieval);
     customer_context_load(retriever->db, items->tenant, items->customer, arena, on_customer, retrieval);
@@ -280,6 +329,7 @@ static void retriever_process(struct ticket_job *job, void *state)
 const struct ticket_step retriever_step = {
     .name = "retriever",
     .step = MSG_STEP_RETRIEVE,
+    .spends = near_finder_wanted,
     .open = retriever_open,
     .close = retriever_close,
     .process = retriever_process,

@@ -149,8 +149,9 @@ static void keeps_one_dimension(void **state)
     ask(f, 200, VECTORS("[1,2]", "[3,2]"), PATIENCE_MS);
     assert_int_equal(f->err.disposition, ERROR_FATAL);
     assert_string_equal(f->err.code, "model_config");
-    assert_string_equal(
-        f->err.text, "model.embed: its vectors have 2 numbers now, earlier ones 3: they cannot be compared");
+    assert_string_equal(f->err.text,
+        "model.embed: its vectors have 2 numbers now, not 3 as earlier ones or as "
+        "model.embed-dimensions says: they cannot be compared");
     assert_int_equal(f->kept.input_tokens, 500); /* spent all the same */
     assert_string_equal(embed_identity(f->embedder), "openai/small/3");
 }
