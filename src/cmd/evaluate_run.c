@@ -363,6 +363,8 @@ static bool open_all(struct run *run, const char *url, struct error *err)
     run->sync = (struct kb_sync_env){.loop = run->loop,
         .db = run->db,
         .source = run->source,
+        .parser = kb_parser_new("/proc/self/exe", (size_t)conf_int(evaluate->conf, CONF_KB_PARSE_MEMORY),
+            conf_int(evaluate->conf, CONF_KB_PARSE_TIMEOUT)),
         .public_url = conf_text(evaluate->conf, CONF_KB_PUBLIC_URL),
         .max_document = (size_t)conf_int(evaluate->conf, CONF_KB_MAX_DOCUMENT)};
     if (isatty(STDERR_FILENO)) {
@@ -395,6 +397,7 @@ static void close_all(struct run *run)
         job_free(job);
     }
     blob_close(run->source);
+    kb_parser_free(run->sync.parser);
     loop_free(run->loop);
 }
 

@@ -114,7 +114,7 @@ bool kb_parse(struct arena *arena, const char *key, const char *data, size_t len
     if (format != KB_FORMAT_HTML && !utf8_valid(data, len)) {
         return error_set(err, ERROR_REJECT, "kb_encoding", "the document is not valid UTF-8");
     }
-    struct kb_cut *cut = kb_cut_new(arena, 4 * len + 65536);
+    struct kb_cut *cut = kb_cut_new(arena, KB_MAX_TEXT);
     if (!parsers[format](cut, arena, data, len, err)) {
         return false;
     }

@@ -6,12 +6,14 @@
 #include "base/error.h"
 #include "blob/blob.h"
 #include "db/db.h"
+#include "kb/parser.h"
 #include "loop/loop.h"
 
 struct kb_sync_env { /* borrowed; outlives everything started with it */
     struct loop *loop;
     struct db *db;
     struct blob_source *source;
+    struct kb_parser *parser;
     const char *public_url;
     size_t max_document; /* bytes */
 };

@@ -178,6 +178,7 @@ void kb_stage_enter(struct kb_stage *stage)
 static void stage_free(struct kb_stage *stage)
 {
     blob_close(stage->env.source);
+    kb_parser_free(stage->env.parser);
     free(stage->tenant);
     free(stage->public_url);
     free(stage->holder);

@@ -191,6 +191,8 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
     stage->env = (struct kb_sync_env){
         .loop = env->loop,
         .db = env->db,
+        .parser = kb_parser_new("/proc/self/exe", (size_t)conf_int(env->conf, CONF_KB_PARSE_MEMORY),
+            conf_int(env->conf, CONF_KB_PARSE_TIMEOUT)),
         .public_url = stage->public_url,
         .max_document = (size_t)conf_int(env->conf, CONF_KB_MAX_DOCUMENT),
     };

@@ -121,8 +121,12 @@ static int setup_all(void **state)
     assert_true(conf_set(conf, "kb.source", folder, &err));
     source = blob_open(loop, conf, &err);
     assert_non_null(source);
-    env = (struct kb_sync_env){
-        .loop = loop, .db = db, .source = source, .public_url = "https://help.example", .max_document = 4096};
+    env = (struct kb_sync_env){.loop = loop,
+        .db = db,
+        .source = source,
+        .public_url = "https://help.example",
+        .max_document = 4096,
+        .parser = kb_parser_new("/proc/self/exe", (size_t)512 << 20, 10000)};
     buf_fini(&problems);
     return 0;
 }
@@ -140,6 +144,7 @@ static int teardown_all(void **state)
     (void)state;
     db_free(db);
     blob_close(source);
+    kb_parser_free(env.parser);
     conf_free(conf);
     loop_free(loop);
     pg_testdb_drop(&testdb);
@@ -325,8 +330,11 @@ static void who_read_earlier_does_not_overwrite(void **state)
     assert_terms_are_right();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], KB_PARSER_COMMAND)) { /* started by the test itself */
+        return kb_parser_serve(argc - 1, argv + 1);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_documents_are_stored),
         cmocka_unit_test(what_did_not_change_is_not_read),
