@@ -174,6 +174,13 @@ static void documents_come_back_whole(void **state)
     assert_false(run(parser, "a.md", " \n"));
     assert_string_equal(error.code, "kb_empty");
     assert_true(run(parser, "b.md", "And on it goes.\n"));
+    assert_true(run(parser, "c.pdf",
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count "
+        "1>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</Font<</F 7 0 "
+        "R>>>>/Contents 4 0 R>>endobj\n4 0 obj<</Length 41>>stream\nBT /F 12 Tf 50 700 Td (Of a page.) Tj "
+        "ET   \nendstream endobj\n7 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
+        "trailer<</Root 1 0 R>>\n%%EOF\n"));
+    assert_string_equal(document.passages[0].text, "Of a page.");
     kb_parser_free(parser);
 }
 
