@@ -3,7 +3,9 @@
 #include <libxml/xmlreader.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <zip.h>
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kb/cut.h"
@@ -56,8 +58,8 @@ static char *read_part(zip_t *archive, const char *name, size_t *len, struct err
         return NULL;
     }
     zip_file_t *file = zip_fopen(archive, name, 0);
-    char *data = malloc(stat.size + 1);
-    zip_int64_t got = file && data ? zip_fread(file, data, stat.size) : -1;
+    char *data = xmalloc(stat.size + 1);
+    zip_int64_t got = file ? zip_fread(file, data, stat.size) : -1;
     if (file) {
         (void)zip_fclose(file);
     }

@@ -11,6 +11,7 @@
 
 #include <zip.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kb/document.h"
@@ -336,7 +337,7 @@ static void hostile_docx_is_refused(void **state)
                             "<w:document xmlns:w='w'>" DOCX_P("", "&x;") "</w:document>"));
     assert_string_equal(error.code, "kb_damaged");
     size_t bomb = (size_t)60 << 20;
-    char *spaces = malloc(bomb + 1);
+    char *spaces = xmalloc(bomb + 1);
     memset(spaces, ' ', bomb);
     spaces[bomb] = '\0';
     assert_false(parse_docx(spaces));
