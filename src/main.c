@@ -30,6 +30,7 @@ static const struct cmd commands[] = {
     {"cost", "[--days N] [--tenant T] [--by WHAT] [--json]",
         "what models have cost, and what is left of today's budgets", cmd_cost},
     {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask},
+    {"parse-worker", "", "reads documents for kb-sync, which starts it", cmd_parse_worker},
     {"try", "STAGE < record.json", "run one stage on one record, no broker", cmd_try},
     {"settings", "sample | help | show", "a sample file, the manual, or what is in force", cmd_settings},
 };

@@ -34,6 +34,7 @@ int cmd_evaluate(int argc, char **argv);
 int cmd_cost(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_try(int argc, char **argv);
+int cmd_parse_worker(int argc, char **argv);
 int cmd_settings(int argc, char **argv);
 
 /* Settings for a command: conf_load, and every problem on standard error. NULL: exit with 2. */

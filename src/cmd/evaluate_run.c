@@ -367,6 +367,8 @@ static bool open_all(struct run *run, const char *url, struct error *err)
         .source = run->source,
         .tenant = conf_text(evaluate->current, CONF_TENANT),
         .rules = {.public_url = conf_text(evaluate->conf, CONF_KB_PUBLIC_URL), .locale = ""},
+        .parser = kb_parser_new("/proc/self/exe", (size_t)conf_int(evaluate->conf, CONF_KB_PARSE_MEMORY),
+            conf_int(evaluate->conf, CONF_KB_PARSE_TIMEOUT)),
         .max_document = (size_t)conf_int(evaluate->conf, CONF_KB_MAX_DOCUMENT)};
     if (isatty(STDERR_FILENO)) {
         run->progress = loop_timer_new(run->loop, show_progress, run);
@@ -398,6 +400,7 @@ static void close_all(struct run *run)
         job_free(job);
     }
     blob_close(run->source);
+    kb_parser_free(run->sync.parser);
     loop_free(run->loop);
 }
 

@@ -286,6 +286,19 @@ void kb_cut_heading(struct kb_cut *cut, int level, const char *text, const char 
     }
 }
 
+void kb_cut_place(struct kb_cut *cut, const char *anchor)
+{
+    if (cut->words >= CUT_STANDS_ALONE) {
+        flush(cut);
+    }
+    cut->anchor = arena_strdup(cut->arena, anchor);
+}
+
+bool kb_cut_has_room(const struct kb_cut *cut)
+{
+    return !cut->too_many;
+}
+
 struct cut_part {
     size_t start, end;
 };

@@ -18,6 +18,9 @@ struct kb_cut *kb_cut_new(struct arena *arena, size_t max);
 /* A heading of level 1..6. `anchor` NULL: the slug of the text, unique in the document; "": none. The first
  * heading of level 1 is the title unless one was set. */
 void kb_cut_heading(struct kb_cut *cut, int level, const char *text, const char *anchor);
+/* What follows is at `anchor`, in the same section: a page starts. */
+void kb_cut_place(struct kb_cut *cut, const char *anchor);
+bool kb_cut_has_room(const struct kb_cut *cut); /* false: kb_cut_finish will be */
 void kb_cut_block(struct kb_cut *cut, enum kb_block kind, const char *text);
 void kb_cut_title(struct kb_cut *cut, const char *text);  /* the first one wins */
 void kb_cut_locale(struct kb_cut *cut, const char *text); /* the first valid one wins */
@@ -33,6 +36,8 @@ bool kb_is_locale(const char *text);
 bool kb_parse_markdown(
     struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
+bool kb_parse_pdf(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
+bool kb_parse_docx(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 bool kb_parse_text(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 
 #endif

@@ -7,8 +7,9 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-#define KB_MAX_PASSAGES 4000  /* of one document */
-#define KB_CUTTER_VERSION "1" /* part of every fingerprint: documents are cut again when it changes */
+#define KB_MAX_PASSAGES 4000          /* of one document */
+#define KB_MAX_TEXT ((size_t)4 << 20) /* bytes of all passages of one document */
+#define KB_CUTTER_VERSION "1"         /* part of every fingerprint: documents are cut again when it changes */
 #define KB_PARSE_ARENA                                                                                       \
     ((size_t)512 << 20) /* what the arena of kb_parse must hold for the largest document                     \
                          */
@@ -26,14 +27,23 @@ struct kb_document {
     size_t passage_count;
 };
 
-enum kb_format { KB_FORMAT_NONE, KB_FORMAT_MARKDOWN, KB_FORMAT_HTML, KB_FORMAT_TEXT };
+enum kb_format {
+    KB_FORMAT_NONE,
+    KB_FORMAT_MARKDOWN,
+    KB_FORMAT_HTML,
+    KB_FORMAT_TEXT,
+    KB_FORMAT_PDF,
+    KB_FORMAT_DOCX
+};
 
 /* By the ending of the object's key; KB_FORMAT_NONE: not a document of ours. */
 enum kb_format kb_format_of(const char *key);
 
 /* Parses one document. `locale` is that of documents that do not say, neither themselves nor by their folder;
  * "": it is detected. All of `out` is in the arena. Any thread; CPU work of up to a second for the largest
- * document. False: ERROR_REJECT "kb_format", "kb_encoding", "kb_too_complex" or "kb_empty". */
+ * document. False: ERROR_REJECT "kb_format", "kb_wrong_type" (the bytes are of
+ * another format than the key says), "kb_encoding", "kb_damaged", "kb_protected", "kb_too_large",
+ * "kb_too_complex" or "kb_empty". */
 bool kb_parse(struct arena *arena, const char *key, const char *locale, const char *data, size_t len,
     struct kb_document *out, struct error *err);
 

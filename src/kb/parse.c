@@ -17,6 +17,8 @@ static parser_fn *const parsers[] = {
     [KB_FORMAT_MARKDOWN] = kb_parse_markdown,
     [KB_FORMAT_HTML] = kb_parse_html,
     [KB_FORMAT_TEXT] = kb_parse_text,
+    [KB_FORMAT_PDF] = kb_parse_pdf,
+    [KB_FORMAT_DOCX] = kb_parse_docx,
 };
 
 enum kb_format kb_format_of(const char *key)
@@ -32,6 +34,8 @@ enum kb_format kb_format_of(const char *key)
         {".xhtml", KB_FORMAT_HTML},
         {".txt", KB_FORMAT_TEXT},
         {".text", KB_FORMAT_TEXT},
+        {".pdf", KB_FORMAT_PDF},
+        {".docx", KB_FORMAT_DOCX},
     };
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -102,6 +106,31 @@ static void settle_locale(struct arena *arena, const char *key, const char *loca
     }
 }
 
+static bool begins(const char *data, size_t len, const char *magic)
+{
+    return len >= strlen(magic) && !memcmp(data, magic, strlen(magic));
+}
+
+/* Whether the first bytes are of the format that the key names. */
+static bool check_type(enum kb_format format, const char *data, size_t len, struct error *err)
+{
+    bool pdf = memmem(data, len < 1024 ? len : 1024, "%PDF-", 5) != NULL;
+    bool zip = begins(data, len, "PK\x03\x04");
+    if (format == KB_FORMAT_DOCX && begins(data, len, "\xd0\xcf\x11\xe0")) { /* what wraps an encrypted one */
+        return error_set(err, ERROR_REJECT, "kb_protected",
+            "the Word document is protected by a password or of Word before 2007");
+    }
+    if (format == KB_FORMAT_PDF ? !pdf : format == KB_FORMAT_DOCX && !zip) {
+        return error_set(err, ERROR_REJECT, "kb_wrong_type",
+            "the name ends in %s, the content is something else", format == KB_FORMAT_PDF ? ".pdf" : ".docx");
+    }
+    if (format != KB_FORMAT_PDF && format != KB_FORMAT_DOCX && (begins(data, len, "%PDF-") || zip)) {
+        return error_set(err, ERROR_REJECT, "kb_wrong_type",
+            "the name is that of a text, the content is a %s", zip ? "ZIP archive or Word document" : "PDF");
+    }
+    return true;
+}
+
 bool kb_parse(struct arena *arena, const char *key, const char *locale, const char *data, size_t len,
     struct kb_document *out, struct error *err)
 {
@@ -109,14 +138,18 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
     if (format == KB_FORMAT_NONE) {
         return error_set(err, ERROR_REJECT, "kb_format", "documents of this kind are not read");
     }
-    if (len >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) { /* byte order mark */
+    if (!check_type(format, data, len, err)) {
+        return false;
+    }
+    if (begins(data, len, "\xef\xbb\xbf")) { /* byte order mark */
         data += 3;
         len -= 3;
     }
-    if (format != KB_FORMAT_HTML && !utf8_valid(data, len)) {
+    bool plain = format == KB_FORMAT_MARKDOWN || format == KB_FORMAT_TEXT;
+    if (plain && !utf8_valid(data, len)) {
         return error_set(err, ERROR_REJECT, "kb_encoding", "the document is not valid UTF-8");
     }
-    struct kb_cut *cut = kb_cut_new(arena, 4 * len + 65536);
+    struct kb_cut *cut = kb_cut_new(arena, KB_MAX_TEXT);
     if (!parsers[format](cut, arena, data, len, err)) {
         return false;
     }
@@ -172,6 +205,6 @@ const char *kb_uri(struct arena *arena, const char *public_url, const char *sour
 const char *kb_fragment(struct arena *arena, const char *anchor)
 {
     char *fragment = arena_alloc(arena, 3 * strlen(anchor) + 1);
-    *put_encoded(fragment, anchor, "") = '\0';
+    *put_encoded(fragment, anchor, "=") = '\0';
     return fragment;
 }

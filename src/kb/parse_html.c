@@ -164,6 +164,10 @@ static const char *attribute(struct arena *arena, xmlNode *node, const char *nam
 static bool is_hidden(struct arena *arena, xmlNode *node)
 {
     const char *aria = attribute(arena, node, "aria-hidden");
+    const char *style = attribute(arena, node, "style");
+    if (style && (strcasestr(style, "display:none") || strcasestr(style, "display: none"))) {
+        return true;
+    }
     return (aria && !strcmp(aria, "true")) || xmlHasProp(node, (const xmlChar *)"hidden");
 }
 

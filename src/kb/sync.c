@@ -88,7 +88,7 @@ static void put_failed(struct sync_job *job, const struct error *why)
     kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
 }
 
-/* ---- cutting, on a pool thread ---- */
+/* ---- cutting, by a child process that a pool thread waits for ---- */
 
 static void parse_work(void *arg)
 {
@@ -96,13 +96,17 @@ static void parse_work(void *arg)
     const struct blob_content *content = &job->content;
     job->put.fingerprint =
         kb_fingerprint(job->arena, &job->env->rules, job->key, content->data, content->len);
-    job->parsed = kb_parse(job->arena, job->key, job->env->rules.locale, content->data, content->len,
+    job->parsed = kb_parser_run(job->env->parser, job->arena, job->key, job->env->rules.locale, content->data, content->len,
         &job->document, &job->parse_error);
 }
 
 static void parse_finished(void *arg)
 {
     struct sync_job *job = arg;
+    if (!job->parsed && job->parse_error.disposition != ERROR_REJECT) {
+        finish(job, KB_SYNCED_UNCHANGED, &job->parse_error);
+        return;
+    }
     if (!job->parsed) {
         put_failed(job, &job->parse_error);
         return;

@@ -7,6 +7,7 @@
 #include "blob/blob.h"
 #include "db/db.h"
 #include "kb/fingerprint.h"
+#include "kb/parser.h"
 #include "loop/loop.h"
 
 struct kb_sync_env { /* borrowed; outlives everything started with it */
@@ -15,6 +16,7 @@ struct kb_sync_env { /* borrowed; outlives everything started with it */
     struct blob_source *source;
     const char *tenant; /* whose documents they are */
     struct kb_rules rules;
+    struct kb_parser *parser;
     size_t max_document; /* bytes */
 };
 

@@ -199,6 +199,7 @@ static void stage_free(struct kb_stage *stage)
     }
     kb_sources_free(stage->settings);
     free(stage->sources);
+    kb_parser_free(stage->parser);
     free(stage->holder);
     free(stage);
 }

@@ -249,6 +249,7 @@ static bool open_source(
         .source = blob,
         .tenant = settings->tenant,
         .rules = {.public_url = settings->public_url, .locale = settings->locale},
+        .parser = stage->parser,
         .max_document = (size_t)conf_int(conf, CONF_KB_MAX_DOCUMENT),
     };
     kb_source_metrics(source);
@@ -268,6 +269,8 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
     stage->loop = env->loop;
     stage->db = env->db;
     stage->settings = settings;
+    stage->parser = kb_parser_new("/proc/self/exe", (size_t)conf_int(env->conf, CONF_KB_PARSE_MEMORY),
+        conf_int(env->conf, CONF_KB_PARSE_TIMEOUT));
     stage->interval_ms = conf_int(env->conf, CONF_KB_SCAN_INTERVAL);
     stage->holder = xstrdup(*instance ? instance : own);
     stage->sources = xcalloc(settings->count + 1, sizeof(*stage->sources));

@@ -31,6 +31,7 @@ struct kb_stage {
     struct loop *loop;
     struct db *db;
     struct kb_sources *settings;
+    struct kb_parser *parser; /* of all sources */
     struct kb_vectors *vectors; /* NULL: none are wanted */
     struct kb_stage_source *sources;
     size_t source_count; /* 0: none is set */

@@ -119,7 +119,8 @@ static int setup_all(void **state)
         .source = source,
         .tenant = "default",
         .rules = {.public_url = "https://help.example", .locale = ""},
-        .max_document = 4096};
+        .max_document = 4096,
+        .parser = kb_parser_new("/proc/self/exe", (size_t)512 << 20, 10000)};
     return 0;
 }
 
@@ -136,6 +137,7 @@ static int teardown_all(void **state)
     (void)state;
     db_free(db);
     blob_close(source);
+    kb_parser_free(env.parser);
     loop_free(loop);
     pg_testdb_drop(&testdb);
     return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -321,8 +323,11 @@ static void who_read_earlier_does_not_overwrite(void **state)
     assert_terms_are_right();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], KB_PARSER_COMMAND)) { /* started by the test itself */
+        return kb_parser_serve(argc - 1, argv + 1);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_documents_are_stored),
         cmocka_unit_test(what_did_not_change_is_not_read),

@@ -48,10 +48,12 @@ static void load_samples(void)
         .source = source,
         .tenant = "default",
         .rules = {.public_url = "https://help.example/", .locale = ""},
+        .parser = kb_parser_new("/proc/self/exe", (size_t)512 << 20, 10000),
         .max_document = 1 << 20};
     kb_sync_run(&env, &(struct kb_sync_request){.done = on_synced});
     (void)loop_run(loop);
     blob_close(source);
+    kb_parser_free(env.parser);
     pg_testdb_script(&testdb,
         "INSERT INTO customers (tenant, external_id, customer_id, name, email, tier) VALUES "
         "('default', 'C-1', 'id-1', 'Ann', 'ann@example.com', 'standard'), "
@@ -443,8 +445,11 @@ static void within_the_reserve_a_refusal_is_no_reason_to_wait(void **unused)
     assert_int_equal(error.disposition, ERROR_RETRY);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], KB_PARSER_COMMAND)) { /* started by the test itself */
+        return kb_parser_serve(argc - 1, argv + 1);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(confidence_tells_answerable_from_not),
         cmocka_unit_test(items_are_ordered_and_can_be_opened),
