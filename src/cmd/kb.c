@@ -377,7 +377,7 @@ static int read_arguments(int argc, char **argv, struct kb *kb)
 
 int cmd_kb(int argc, char **argv)
 {
-    struct kb kb = {.last = "100"};
+    struct kb kb = {.what = "", .last = "100"};
     int code = read_arguments(argc, argv, &kb);
     if (code >= 0) {
         return code;

@@ -17,7 +17,7 @@ def test_a_failure_and_a_removal_are_seen(embedded):
     broken = embedded.kb / "broken-by-test.txt"
     broken.write_bytes(b"\xff\xfe\x00\xd8 no text at all \x00\x01")
     try:
-        job = json.loads(kb(embedded, "sync", "--wait", "--json").stdout)
+        job = json.loads(kb(embedded, "sync", "--url", embedded.url(), "--wait", "--json").stdout)
         assert job["status"] == "done" and job["failed"] == 1, job
         assert [failure["key"] for failure in job["failures"]] == [broken.name] and job["failures"][0]["why"]
         failure, = rows(embedded, "failures")
@@ -26,7 +26,7 @@ def test_a_failure_and_a_removal_are_seen(embedded):
         assert status["failed"] == 1 and status["ready"] >= 30 and status["passages"] >= status["ready"]
     finally:
         broken.unlink()
-    assert "1 removed" in kb(embedded, "sync", "--wait").stdout
+    assert "1 removed" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
     assert rows(embedded, "failures") == []
     removed, failed = rows(embedded, "history", broken.name)
     assert (removed["kind"], failed["kind"]) == ("removed", "failed")
