@@ -13,7 +13,6 @@
 #define ASK_TIMEOUT_MS 90000 /* beyond any wait of a gateway, which then answers 202 */
 #define ASK_MAX_INPUT ((size_t)4 << 20)
 #define ASK_MAX_OUTPUT ((size_t)16 << 20)
-#define URL_SIZE 1024
 
 struct ask {
     const char *url; /* NULL: from the settings */
@@ -115,30 +114,6 @@ static int read_arguments(int argc, char **argv, struct ask *ask)
     return -1;
 }
 
-/* The gateway's address without a slash at the end. */
-static bool find_url(const struct ask *ask, char url[URL_SIZE])
-{
-    if (ask->url) {
-        snprintf(url, URL_SIZE, "%s", ask->url);
-    } else {
-        struct conf *conf = cmd_load_conf();
-        if (!conf) {
-            return false;
-        }
-        const char *host = conf_text(conf, CONF_GATEWAY_HOST);
-        bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-        bool bare = strchr(host, ':') && !any; /* IPv6 */
-        int port = (int)conf_int(conf, CONF_GATEWAY_PORT);
-        snprintf(url, URL_SIZE, "http://%s%s%s:%d", bare ? "[" : "", any ? "127.0.0.1" : host,
-            bare ? "]" : "", port);
-        conf_free(conf);
-    }
-    for (size_t len = strlen(url); len > 0 && url[len - 1] == '/'; len--) {
-        url[len - 1] = '\0';
-    }
-    return true;
-}
-
 static bool read_all(const char *path, struct buf *out)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
@@ -237,9 +212,9 @@ static int send_ticket(const struct ask *ask, const struct buf *body)
 {
     static const char *const headers[] = {
         "Content-Type: application/json", "Accept: application/json, application/problem+json", NULL};
-    char url[URL_SIZE];
-    char address[URL_SIZE + sizeof(ASK_PATH)];
-    if (!find_url(ask, url)) {
+    char url[CMD_URL_SIZE];
+    char address[CMD_URL_SIZE + sizeof(ASK_PATH)];
+    if (!cmd_gateway_url(ask->url, url)) {
         return 2;
     }
     snprintf(address, sizeof(address), "%s%s", url, ASK_PATH);

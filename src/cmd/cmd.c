@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct conf *cmd_load_conf(void)
 {
@@ -31,4 +32,26 @@ void cmd_print(const char *text)
 {
     fputs(text, stdout);
     fflush(stdout);
+}
+
+bool cmd_gateway_url(const char *given, char url[CMD_URL_SIZE])
+{
+    if (given != NULL) {
+        snprintf(url, CMD_URL_SIZE, "%s", given);
+    } else {
+        struct conf *conf = cmd_load_conf();
+        if (conf == NULL) {
+            return false;
+        }
+        const char *host = conf_text(conf, CONF_GATEWAY_HOST);
+        bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+        bool bare = strchr(host, ':') != NULL && !any; /* IPv6 */
+        snprintf(url, CMD_URL_SIZE, "http://%s%s%s:%d", bare ? "[" : "", any ? "127.0.0.1" : host,
+            bare ? "]" : "", (int)conf_int(conf, CONF_GATEWAY_PORT));
+        conf_free(conf);
+    }
+    for (size_t len = strlen(url); len > 0 && url[len - 1] == '/'; len--) {
+        url[len - 1] = '\0';
+    }
+    return true;
 }

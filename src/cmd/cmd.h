@@ -32,6 +32,7 @@ int cmd_import(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_cost(int argc, char **argv);
+int cmd_kb(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_try(int argc, char **argv);
 int cmd_parse_worker(int argc, char **argv);
@@ -43,6 +44,11 @@ struct conf *cmd_load_conf(void);
 /* "helpdesk NAME: MESSAGE" on standard error; returns `code`, so that a command can `return cmd_fail(...)`.
  */
 int cmd_fail(int code, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The address of a gateway without a slash at its end: `given`, or with NULL the one of the settings. False:
+ * these have problems, said on standard error. */
+#define CMD_URL_SIZE 1024
+bool cmd_gateway_url(const char *given, char url[CMD_URL_SIZE]);
 
 /* Writes all of `text` to standard output. */
 void cmd_print(const char *text);

@@ -12,6 +12,7 @@
 
 #define ROUTE "POST /kb/sync"
 #define SOURCE_BYTES 128
+#define FAILURES_SHOWN "100"
 
 /* ---- starting a job ---- */
 
@@ -167,6 +168,7 @@ enum {
     JOB_WHY,
     JOB_STARTED_AT,
     JOB_FINISHED_AT,
+    JOB_FAILURES,
     JOB_COUNTS, /* and the columns after it, as job_counts names them */
 };
 
@@ -185,6 +187,7 @@ static void add_time(cJSON *object, const char *name, const struct db_result *ro
 
 static void answer_job(struct kb_job *job, const struct db_result *row)
 {
+    const char *failures = db_value(row, 0, JOB_FAILURES);
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "job_id", db_value(row, 0, JOB_ID));
     cJSON_AddStringToObject(object, "status", db_value(row, 0, JOB_STATE));
@@ -196,8 +199,9 @@ static void answer_job(struct kb_job *job, const struct db_result *row)
     cJSON_AddStringToObject(object, "why", db_value(row, 0, JOB_WHY));
     add_time(object, "started_at", row, JOB_STARTED_AT);
     add_time(object, "finished_at", row, JOB_FINISHED_AT);
+    cJSON_AddItemToObject(object, "failures", json_parse(failures, strlen(failures), NULL));
     struct buf body;
-    buf_init(&body, 64 * 1024);
+    buf_init(&body, 4 * 1024 * 1024);
     json_put_and_delete(&body, object);
     http_respond_json(job->request, 200, buf_text(&body));
     buf_fini(&body);
@@ -231,8 +235,13 @@ void handle_kb_job_get(struct http_request *request, void *arg)
     struct db_query query = {
         .sql =
             "SELECT job_id, state, source, full_read, why, (extract(epoch FROM started_at) * 1000)::bigint, "
-            "(extract(epoch FROM finished_at) * 1000)::bigint, found, read, changed, failed, removed "
-            "FROM kb_jobs WHERE tenant = $1 AND job_id = $2",
+            "(extract(epoch FROM finished_at) * 1000)::bigint, (SELECT coalesce(json_agg(f), '[]') FROM "
+            "(SELECT "
+            "source, object_key AS key, left(why, 1000) AS why FROM kb_documents d WHERE d.tenant = $1 "
+            "AND d.state = 'failed' AND (j.source = '' OR d.source = j.source) "
+            "ORDER BY d.source, d.object_key COLLATE \"C\" LIMIT " FAILURES_SHOWN
+            ") f), found, read, changed, failed, removed "
+            "FROM kb_jobs j WHERE tenant = $1 AND job_id = $2",
         .param_count = 2,
         .params = {gateway->tenant, job_id},
     };

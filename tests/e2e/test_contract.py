@@ -282,6 +282,7 @@ def test_kb_sync(gateway, post, get):
         return shown.json if shown.json["status"] in ("done", "failed") else None
     shown = wait_until("the job", 60, ended)
     assert shown["status"] == "done" and shown["job_id"] == job["job_id"]
+    assert shown["failures"] == []
     assert shown["found"] >= 30 and shown["changed"] == 0 and TIME.match(shown["finished_at"])
     check_problem(get(f"/kb/sync/{uuid.uuid4()}"), 404)
     check_problem(get("/kb/sync/nonsense"), 404)

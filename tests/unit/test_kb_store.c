@@ -223,6 +223,14 @@ static void a_deleted_document_is_gone(void **state)
         pg_testdb_value(&testdb, "SELECT count(*) FROM kb_documents WHERE object_key = 'b.txt'"), "0");
     assert_string_equal(
         pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE object_key = 'b.txt'"), "0");
+    assert_string_equal(
+        pg_testdb_value(&testdb,
+            "SELECT string_agg(kind, ' ' ORDER BY revision DESC) FROM kb_history WHERE object_key = 'b.txt'"),
+        "removed put");
+    assert_string_equal(
+        pg_testdb_value(&testdb,
+            "SELECT max(h.revision) = max(r.revision) FROM kb_history h JOIN kb_revisions r USING (tenant)"),
+        "t");
     assert_terms_are_right();
 }
 

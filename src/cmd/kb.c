@@ -1,0 +1,397 @@
+/* `helpdesk kb`: what the knowledge base holds, what could not be read, what changed, and reading it again.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "base/parse.h"
+#include "cmd/cmd.h"
+#include "cmd/database.h"
+#include "cmd/term.h"
+#include "http/client.h"
+
+#define NAME "kb"
+#define SYNC_PATH "/kb/sync"
+#define OUTPUT_BYTES ((size_t)64 << 20)
+#define LINES_MOST 10000
+#define COLUMNS_MOST 8
+#define POLL_MS 500
+#define FETCH_MS 10000
+#define ADDRESS_SIZE (CMD_URL_SIZE + 128)
+#define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+static const char usage[] =
+    "helpdesk kb status [--source S] [--json]\n"
+    "helpdesk kb failures [--source S] [--last N] [--json]\n"
+    "helpdesk kb history [--source S] [--last N] [--json] [KEY]\n"
+    "helpdesk kb sync [--url URL] [--source S] [--full] [--wait] [--json]\n\n"
+    "status tells of each source how many documents and passages the base has, failures which documents "
+    "cannot "
+    "be\n"
+    "read and why, history what became of them, newest first (of each the last 100 changes). sync has the "
+    "source\n"
+    "read again.\n\n"
+    "  --source S    of this source only; sync needs it where a tenant has several\n"
+    "  --last N      at most so many lines (100)\n"
+    "  --full        documents that look unchanged are read too\n"
+    "  --wait        until it is done; exit code 1 when it failed\n"
+    "  --url URL     address of a gateway; else gateway.host and gateway.port of the settings\n"
+    "  --json        for programs\n";
+
+struct kb {
+    const char *what;
+    const char *url;    /* NULL: from the settings */
+    const char *source; /* NULL: all */
+    const char *key;    /* NULL: all */
+    const char *last;
+    bool full;
+    bool wait;
+    bool json;
+};
+
+/* ---- reports ---- */
+
+/* Parameters of each: $1 the tenant, $2 the source or NULL, $3 the key or NULL, $4 how many. */
+static const struct report {
+    const char *name;
+    const char *nothing;
+    const char *sql;
+    struct report_column {
+        const char *name;
+        int width; /* 0: the last one, as it is */
+        bool number;
+    } columns[COLUMNS_MOST];
+} reports[] = {
+    {"status", "The knowledge base is empty.",
+        "SELECT h.source, d.ready, d.failed, p.passages, h.revision, h.changed FROM (SELECT source, "
+        "max(revision) AS revision, " UTC(
+            "max(changed_at)") " AS changed FROM kb_history WHERE tenant = $1 "
+                               "AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR object_key = "
+                               "$3) GROUP BY source) h "
+                               "CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'ready') AS ready, "
+                               "count(*) FILTER (WHERE "
+                               "state = 'failed') AS failed FROM kb_documents WHERE tenant = $1 AND source = "
+                               "h.source) d "
+                               "CROSS JOIN LATERAL (SELECT count(*) AS passages FROM kb_passages WHERE "
+                               "tenant = $1 AND source = "
+                               "h.source) p ORDER BY h.source LIMIT $4::int",
+        {{"source", 20, false}, {"ready", 9, true}, {"failed", 9, true}, {"passages", 10, true},
+            {"revision", 10, true}, {"last_change", 0, false}}},
+    {"failures", "No document failed.",
+        "SELECT source, object_key, " UTC(
+            "synced_at") ", why FROM kb_documents WHERE tenant = $1 AND "
+                         "state = 'failed' AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR "
+                         "object_key = $3) "
+                         "ORDER BY source, object_key COLLATE \"C\" LIMIT $4::int",
+        {{"source", 12, false}, {"key", 34, false}, {"since", 21, false}, {"why", 0, false}}},
+    {"history", "Nothing changed.",
+        "SELECT revision, " UTC("changed_at") ", kind, source, size, object_key, title, etag, why FROM "
+                                              "kb_history WHERE tenant = $1 AND ($2::text IS NULL OR source "
+                                              "= $2) AND ($3::text IS NULL OR "
+                                              "object_key = $3) ORDER BY revision DESC LIMIT $4::int",
+        {{"revision", 10, true}, {"at", 21, false}, {"kind", 8, false}, {"source", 12, false},
+            {"size", 10, true}, {"key", 0, false}}},
+};
+#define REPORT_COUNT (sizeof reports / sizeof reports[0])
+
+static void put_cell(
+    struct term *term, enum term_style style, const struct report_column *column, const char *value)
+{
+    if (column->number) {
+        term_printf(term, style, "%*s ", column->width - 1, value);
+    } else if (column->width > 0) {
+        term_pad(term, style, value, column->width - 1);
+        term_put(term, style, " ");
+    } else {
+        term_put(term, style, value);
+    }
+}
+
+static void put_table(const struct report *report, const struct db_result *rows, struct buf *out)
+{
+    struct term term = term_for(stdout, out);
+    for (int row = -1; row < db_rows(rows) && db_rows(rows) > 0; row++) {
+        for (int i = 0; i < COLUMNS_MOST && report->columns[i].name != NULL; i++) {
+            const struct report_column *column = &report->columns[i];
+            put_cell(&term, row < 0 ? TERM_DIM : TERM_PLAIN, column,
+                row < 0 ? column->name : db_value(rows, row, i));
+        }
+        term_newline(&term);
+    }
+    if (db_rows(rows) == 0) {
+        term_put(&term, TERM_PLAIN, report->nothing);
+        term_newline(&term);
+    }
+}
+
+static void put_json(const struct report *report, const struct db_result *rows, struct buf *out)
+{
+    struct buf plain;
+    cJSON *list = cJSON_CreateArray();
+    for (int row = 0; row < db_rows(rows); row++) {
+        cJSON *object = cJSON_CreateObject();
+        for (int i = 0; i < COLUMNS_MOST && report->columns[i].name != NULL; i++) {
+            const struct report_column *column = &report->columns[i];
+            if (column->number) {
+                cJSON_AddNumberToObject(object, column->name, (double)db_int(rows, row, i));
+            } else {
+                cJSON_AddStringToObject(object, column->name, db_value(rows, row, i));
+            }
+        }
+        cJSON_AddItemToArray(list, object);
+    }
+    buf_init(&plain, OUTPUT_BYTES);
+    json_put_and_delete(&plain, list);
+    term_escape_json(out, buf_text(&plain));
+    buf_putc(out, '\n');
+    buf_fini(&plain);
+}
+
+static struct db_result *ask(
+    const struct kb *kb, const struct report *report, const struct conf *conf, struct error *err)
+{
+    const struct db_query query = {.sql = report->sql,
+        .param_count = 4,
+        .params = {conf_text(conf, CONF_TENANT), kb->source, kb->key, kb->last}};
+    struct db_session *session = database_named(conf, err) ? database_session(conf, err) : NULL;
+    struct db_result *rows = session != NULL ? db_session_query(session, &query, err) : NULL;
+    db_session_close(session);
+    return rows;
+}
+
+static int tell(const struct kb *kb, const struct report *report, const struct conf *conf)
+{
+    struct error err = {0};
+    struct db_result *rows = ask(kb, report, conf, &err);
+    if (rows == NULL) {
+        return cmd_fail(strcmp(err.code, "setting_missing") == 0 ? 2 : 1, NAME, "%s%s", err.text,
+            strcmp(err.code, "db_schema") == 0 ? ": run `helpdesk migrate up`" : "");
+    }
+    struct buf out;
+    buf_init(&out, OUTPUT_BYTES);
+    (kb->json ? put_json : put_table)(report, rows, &out);
+    int code = out.failed ? cmd_fail(1, NAME, "the report is too large: take a smaller --last") : 0;
+    cmd_print(out.failed ? "" : buf_text(&out));
+    buf_fini(&out);
+    db_result_free(rows);
+    return code;
+}
+
+/* ---- sync ---- */
+
+/* The answer's JSON, NULL when there is none that is good; says so. */
+static cJSON *fetch(const char *method, const char *address, const char *body)
+{
+    static const char *const headers[] = {"Content-Type: application/json", "Accept: application/json", NULL};
+    const struct http_fetch_request request = {.method = method,
+        .url = address,
+        .headers = headers,
+        .body = body,
+        .body_len = body != NULL ? strlen(body) : 0,
+        .timeout_ms = FETCH_MS};
+    struct http_fetch_result result;
+    struct error err = {0};
+    cJSON *json = NULL;
+    if (!http_fetch(&request, &result, &err)) {
+        cmd_fail(1, NAME, "%s: %s", address, err.text);
+    } else {
+        json = json_parse(buf_text(&result.body), result.body.len, NULL);
+        if (result.status != 200 || !cJSON_IsObject(json)) {
+            cmd_fail(1, NAME, "%s answered %d", address, result.status);
+            cJSON_Delete(json);
+            json = NULL;
+        }
+    }
+    http_fetch_result_fini(&result);
+    return json;
+}
+
+static const char *text_of(const cJSON *json, const char *member)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, member));
+    return text != NULL ? text : "";
+}
+
+static int count_of(const cJSON *json, const char *member)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, member);
+    return cJSON_IsNumber(item) ? item->valueint : 0;
+}
+
+static void show_job(const struct kb *kb, const cJSON *job)
+{
+    struct buf out, plain;
+    buf_init(&out, OUTPUT_BYTES);
+    buf_init(&plain, OUTPUT_BYTES);
+    if (kb->json) {
+        json_put_and_delete(&plain, cJSON_Duplicate(job, true));
+        term_escape_json(&out, buf_text(&plain));
+    } else {
+        struct term term = term_for(stdout, &out);
+        term_printf(&term, TERM_PLAIN, "%s: %d found, %d read, %d changed, %d failed, %d removed",
+            text_of(job, "status"), count_of(job, "found"), count_of(job, "read"), count_of(job, "changed"),
+            count_of(job, "failed"), count_of(job, "removed"));
+        if (text_of(job, "why")[0] != '\0') {
+            term_printf(&term, TERM_YELLOW, "; %s", text_of(job, "why"));
+        }
+    }
+    buf_putc(&out, '\n');
+    cmd_print(buf_text(&out));
+    buf_fini(&plain);
+    buf_fini(&out);
+}
+
+/* On standard error, over the line before it; nothing where nobody would see it move. */
+static void show_progress(const struct kb *kb, const cJSON *job, bool last)
+{
+    struct buf out;
+    buf_init(&out, OUTPUT_BYTES);
+    struct term term = term_for(stderr, &out);
+    if (!kb->json && term.colour) {
+        fputs("\r\033[K", stderr);
+        if (!last) {
+            term_printf(&term, TERM_DIM, "%s: %d found, %d read, %d failed", text_of(job, "status"),
+                count_of(job, "found"), count_of(job, "read"), count_of(job, "failed"));
+            fputs(buf_text(&out), stderr);
+        }
+        fflush(stderr);
+    }
+    buf_fini(&out);
+}
+
+static int wait_for(const struct kb *kb, const char *url, const char *job_id)
+{
+    char address[ADDRESS_SIZE];
+    snprintf(address, sizeof address, "%s" SYNC_PATH "/%.64s", url, job_id);
+    for (;;) {
+        cJSON *job = fetch("GET", address, NULL);
+        if (job == NULL) {
+            return 1;
+        }
+        bool failed = strcmp(text_of(job, "status"), "failed") == 0;
+        bool ended = failed || strcmp(text_of(job, "status"), "done") == 0;
+        show_progress(kb, job, ended);
+        if (ended) {
+            show_job(kb, job);
+        }
+        cJSON_Delete(job);
+        if (ended) {
+            return failed ? 1 : 0;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+}
+
+static int start_sync(const struct kb *kb)
+{
+    char url[CMD_URL_SIZE], address[ADDRESS_SIZE];
+    if (!cmd_gateway_url(kb->url, url)) {
+        return 2;
+    }
+    snprintf(address, sizeof address, "%s" SYNC_PATH, url);
+    struct buf body;
+    buf_init(&body, OUTPUT_BYTES);
+    cJSON *wanted = cJSON_CreateObject();
+    cJSON_AddBoolToObject(wanted, "full", kb->full);
+    if (kb->source != NULL) {
+        cJSON_AddStringToObject(wanted, "source", kb->source);
+    }
+    json_put_and_delete(&body, wanted);
+    cJSON *job = fetch("POST", address, buf_text(&body));
+    int code = job != NULL ? 0 : 1;
+    if (job != NULL && kb->wait) {
+        code = wait_for(kb, url, text_of(job, "job_id"));
+    } else if (job != NULL && kb->json) {
+        show_job(kb, job);
+    } else if (job != NULL) {
+        printf("started: %.64s\n", text_of(job, "job_id"));
+    }
+    cJSON_Delete(job);
+    buf_fini(&body);
+    return code;
+}
+
+/* ---- the command ---- */
+
+/* -1: go on; else the exit code. */
+static int check_arguments(const struct kb *kb, int given)
+{
+    int64_t last;
+    bool sync = strcmp(kb->what, "sync") == 0;
+    if (given > (strcmp(kb->what, "history") == 0 ? 1 : 0)) {
+        return cmd_fail(2, NAME, "too many arguments; --help tells more");
+    }
+    if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
+        return cmd_fail(2, NAME, "--full, --wait and --url are for sync");
+    }
+    if (!parse_int64(kb->last, &last) || last < 1 || last > LINES_MOST) {
+        return cmd_fail(
+            2, NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
+    }
+    return -1;
+}
+
+static int read_arguments(int argc, char **argv, struct kb *kb)
+{
+    static const struct option known[] = {{"source", required_argument, NULL, 's'},
+        {"last", required_argument, NULL, 'l'}, {"url", required_argument, NULL, 'u'},
+        {"full", no_argument, NULL, 'f'}, {"wait", no_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'}, {0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            kb->source = optarg;
+            break;
+        case 'l':
+            kb->last = optarg;
+            break;
+        case 'u':
+            kb->url = optarg;
+            break;
+        case 'f':
+            kb->full = true;
+            break;
+        case 'w':
+            kb->wait = true;
+            break;
+        case 'j':
+            kb->json = true;
+            break;
+        case 'h':
+            cmd_print(usage);
+            return 0;
+        default:
+            return 2;
+        }
+    }
+    if (optind == argc) {
+        return cmd_fail(2, NAME, "say what: status, failures, history or sync; --help tells more");
+    }
+    kb->what = argv[optind];
+    kb->key = optind + 1 < argc ? argv[optind + 1] : NULL;
+    return check_arguments(kb, argc - optind - 1);
+}
+
+int cmd_kb(int argc, char **argv)
+{
+    struct kb kb = {.what = "", .last = "100"};
+    int code = read_arguments(argc, argv, &kb);
+    if (code >= 0) {
+        return code;
+    }
+    if (strcmp(kb.what, "sync") == 0) {
+        return start_sync(&kb);
+    }
+    for (size_t i = 0; i < REPORT_COUNT; i++) {
+        if (strcmp(kb.what, reports[i].name) == 0) {
+            struct conf *conf = cmd_load_conf();
+            code = conf != NULL ? tell(&kb, &reports[i], conf) : 2;
+            conf_free(conf);
+            return code;
+        }
+    }
+    return cmd_fail(2, NAME, "\"%s\" should be status, failures, history or sync", kb.what);
+}
