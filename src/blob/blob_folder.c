@@ -1,48 +1,35 @@
 /* A folder as a source of documents: every regular file below it, by its relative path. Symbolic links and
  * hidden files are not seen, so nothing outside of the folder can be reached. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/alloc.h"
-#include "blob/blob_impl.h"
+#include "blob/folder.h"
 
-#define FOLDER_MAX_DEPTH 32
-#define FOLDER_MAX_KEY_BYTES ((size_t)32 << 20) /* of all keys of a list together */
-
-struct folder {
-    struct loop *loop;
-    char *path;
-};
-
-/* One list or read, on its way to a pool thread and back. */
-struct folder_call {
+/* One read, on its way to a pool thread and back. */
+struct read_call {
     struct folder *folder;
     struct arena *arena;
     const char *key;
     size_t max;
-    blob_list_done *list_done;
-    blob_read_done *read_done;
+    blob_read_done *done;
     void *arg;
-    struct blob_list list;
-    size_t key_bytes;
     struct blob_content content;
     struct error err;
 };
 
-static void *folder_open(struct loop *loop, const char *place, struct error *err)
+static void *folder_open(struct loop *loop, const struct blob_place *place, struct error *err)
 {
-    if (!*place) {
-        error_set(err, ERROR_FATAL, "blob_source", "kb.source names no folder");
+    if (!*place->place) {
+        error_set(err, ERROR_FATAL, "blob_source", "place names no folder");
         return NULL;
     }
     struct folder *folder = xcalloc(1, sizeof(*folder));
     folder->loop = loop;
-    folder->path = xstrdup(place);
+    folder->path = xstrdup(place->place);
     return folder;
 }
 
@@ -53,7 +40,7 @@ static void folder_close(void *state)
     free(folder);
 }
 
-static int open_root(const struct folder *folder, struct error *err)
+int folder_open_root(const struct folder *folder, struct error *err)
 {
     int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -63,118 +50,12 @@ static int open_root(const struct folder *folder, struct error *err)
     return fd;
 }
 
-static void fill_object(struct arena *arena, struct blob_object *object, const struct stat *st)
+void folder_object(struct arena *arena, struct blob_object *object, const struct stat *st)
 {
     object->size = st->st_size;
     object->modified_ms = (int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
     object->etag = arena_printf(arena, "%lld-%lld.%09ld", (long long)st->st_size,
         (long long)st->st_mtim.tv_sec, (long)st->st_mtim.tv_nsec);
-}
-
-/* ---- listing ---- */
-
-static void list_incomplete(struct blob_list *list, const char *key, const char *why)
-{
-    if (!list->incomplete) {
-        snprintf(list->why, sizeof(list->why), "%.120s: %.70s", *key ? key : ".", why);
-    }
-    list->incomplete = true;
-}
-
-static void list_append(struct folder_call *call, const char *key, const struct stat *st)
-{
-    struct blob_list *list = &call->list;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 256;
-        struct blob_object *grown = arena_array(call->arena, capacity, sizeof(*grown));
-        if (list->count) {
-            memcpy(grown, list->objects, list->count * sizeof(*grown));
-        }
-        list->objects = grown;
-        list->capacity = capacity;
-    }
-    struct blob_object *object = &list->objects[list->count++];
-    object->key = key;
-    fill_object(call->arena, object, st);
-    call->key_bytes += strlen(key);
-}
-
-static bool list_full(const struct folder_call *call)
-{
-    return call->list.count >= BLOB_MAX_OBJECTS || call->key_bytes >= FOLDER_MAX_KEY_BYTES;
-}
-
-static void list_folder(struct folder_call *call, int fd, const char *prefix, int depth);
-
-static void list_entry(
-    struct folder_call *call, int folder_fd, const char *prefix, const char *name, int depth)
-{
-    char *key = arena_printf(call->arena, "%s%s", prefix, name);
-    struct stat st;
-    if (!blob_key_valid(key) || fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        return; /* gone meanwhile, or a name that no citation can carry */
-    }
-    if (S_ISREG(st.st_mode)) {
-        list_append(call, key, &st);
-    } else if (S_ISDIR(st.st_mode)) {
-        int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0) {
-            list_folder(call, fd, arena_printf(call->arena, "%s/", key), depth + 1);
-        } else if (errno != ENOENT) {
-            list_incomplete(&call->list, key, strerror(errno));
-        }
-    }
-}
-
-/* Takes `fd`. */
-static void list_folder(struct folder_call *call, int fd, const char *prefix, int depth)
-{
-    DIR *dir = depth < FOLDER_MAX_DEPTH ? fdopendir(fd) : NULL;
-    if (!dir) {
-        list_incomplete(
-            &call->list, prefix, depth < FOLDER_MAX_DEPTH ? strerror(errno) : "nested too deeply");
-        close(fd);
-        return;
-    }
-    struct dirent *entry;
-    errno = 0;
-    while (!list_full(call) && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] != '.') {
-            list_entry(call, dirfd(dir), prefix, entry->d_name, depth);
-        }
-        errno = 0;
-    }
-    if (errno) {
-        list_incomplete(&call->list, prefix, strerror(errno));
-    }
-    if (list_full(call)) {
-        list_incomplete(&call->list, prefix, "more documents than a source may hold");
-    }
-    closedir(dir);
-}
-
-static void list_work(void *arg)
-{
-    struct folder_call *call = arg;
-    int fd = open_root(call->folder, &call->err);
-    if (fd >= 0) {
-        list_folder(call, fd, "", 0);
-    }
-}
-
-static void list_finished(void *arg)
-{
-    struct folder_call *call = arg;
-    bool failed = call->err.disposition != ERROR_NONE;
-    call->list_done(call->arg, failed ? NULL : &call->list, failed ? &call->err : NULL);
-}
-
-static void folder_list(void *state, struct arena *arena, blob_list_done *done, void *arg)
-{
-    struct folder *folder = state;
-    struct folder_call *call = ARENA_NEW(arena, struct folder_call);
-    *call = (struct folder_call){.folder = folder, .arena = arena, .list_done = done, .arg = arg};
-    loop_offload(folder->loop, list_work, list_finished, call);
 }
 
 /* ---- reading ---- */
@@ -197,9 +78,9 @@ static bool read_failed(struct error *err)
 }
 
 /* Opens `key` part by part, no part through a symbolic link. O_NONBLOCK: a FIFO must not stop the thread. */
-static int open_key(struct folder_call *call)
+static int open_key(struct read_call *call)
 {
-    int fd = open_root(call->folder, &call->err);
+    int fd = folder_open_root(call->folder, &call->err);
     char *path = arena_strdup(call->arena, call->key);
     for (char *part = path; fd >= 0 && part;) {
         char *slash = strchr(part, '/');
@@ -219,7 +100,7 @@ static int open_key(struct folder_call *call)
 }
 
 /* The whole file, or false with the error set. */
-static bool read_bytes(struct folder_call *call, int fd, size_t size)
+static bool read_bytes(struct read_call *call, int fd, size_t size)
 {
     char *data = arena_alloc(call->arena, size + 1);
     size_t len = 0;
@@ -241,7 +122,7 @@ static bool read_bytes(struct folder_call *call, int fd, size_t size)
     return true;
 }
 
-static void read_open_file(struct folder_call *call, int fd)
+static void read_open_file(struct read_call *call, int fd)
 {
     struct stat before, after;
     if (fstat(fd, &before) != 0) {
@@ -267,16 +148,12 @@ static void read_open_file(struct folder_call *call, int fd)
         return;
     }
     call->content.object.key = call->key;
-    fill_object(call->arena, &call->content.object, &after);
+    folder_object(call->arena, &call->content.object, &after);
 }
 
 static void read_work(void *arg)
 {
-    struct folder_call *call = arg;
-    if (!blob_key_valid(call->key)) {
-        error_set(&call->err, ERROR_REJECT, "blob_bad_key", "the name of the document is not a valid key");
-        return;
-    }
+    struct read_call *call = arg;
     int fd = open_key(call);
     if (fd < 0) {
         return;
@@ -287,18 +164,18 @@ static void read_work(void *arg)
 
 static void read_finished(void *arg)
 {
-    struct folder_call *call = arg;
+    struct read_call *call = arg;
     bool failed = call->err.disposition != ERROR_NONE;
-    call->read_done(call->arg, failed ? NULL : &call->content, failed ? &call->err : NULL);
+    call->done(call->arg, failed ? NULL : &call->content, failed ? &call->err : NULL);
 }
 
 static void folder_read(
     void *state, struct arena *arena, const char *key, size_t max, blob_read_done *done, void *arg)
 {
     struct folder *folder = state;
-    struct folder_call *call = ARENA_NEW(arena, struct folder_call);
-    *call = (struct folder_call){.folder = folder, .arena = arena, .max = max, .read_done = done, .arg = arg};
-    call->key = arena_strdup(arena, key);
+    struct read_call *call = ARENA_NEW(arena, struct read_call);
+    *call = (struct read_call){
+        .folder = folder, .arena = arena, .key = key, .max = max, .done = done, .arg = arg};
     loop_offload(folder->loop, read_work, read_finished, call);
 }
 
@@ -306,6 +183,10 @@ const struct blob_driver blob_folder = {
     .name = "folder",
     .open = folder_open,
     .close = folder_close,
-    .list = folder_list,
+    .walk_new = folder_walk_new,
+    .walk_free = folder_walk_free,
+    .walk_next = folder_walk_next,
     .read = folder_read,
+    .write = folder_write,
+    .remove = folder_remove,
 };

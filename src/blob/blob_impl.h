@@ -4,22 +4,23 @@
 
 #include "blob/blob.h"
 
+/* None calls `done` inside the call. Keys are valid. */
 struct blob_driver {
     const char *name;
-    void *(*open)(
-        struct loop *loop, const char *place, struct error *err); /* `place` is kb.source; NULL: err */
+    void *(*open)(struct loop *loop, const struct blob_place *place, struct error *err); /* NULL: err */
     void (*close)(void *state);
-    /* Never call `done` inside the call. `list` need not sort: blob.c does. */
-    void (*list)(void *state, struct arena *arena, blob_list_done *done, void *arg);
+    /* `walk_next` gives pages in order, in the arena, which is the page's. blob.c checks the order and leaves
+     * out what is not valid or not wanted. */
+    void *(*walk_new)(void *state);
+    void (*walk_free)(void *walk);
+    void (*walk_next)(void *walk, struct arena *arena, blob_page_done *done, void *arg);
     void (*read)(
         void *state, struct arena *arena, const char *key, size_t max, blob_read_done *done, void *arg);
+    void (*write)(void *state, struct arena *arena, const char *key, const void *data, size_t len,
+        blob_change_done *done, void *arg);
+    void (*remove)(void *state, struct arena *arena, const char *key, blob_change_done *done, void *arg);
 };
 
 extern const struct blob_driver blob_folder;
-
-/* Whether `key` is one that every source accepts: UTF-8 without control characters, not empty, not too long,
- * no leading
- * '/', no empty, "." or ".." part, no part that starts with a '.'. */
-bool blob_key_valid(const char *key);
 
 #endif

@@ -147,9 +147,8 @@ static int load_settings(struct evaluate *evaluate)
         return 2;
     }
     const char *budget = conf_name(CONF_BUDGET_USD_PER_DAY);
-    if (!conf_set(evaluate->conf, "kb.source", evaluate->folder, &err) ||
-        (evaluate->budget != NULL && !(conf_set(evaluate->conf, budget, evaluate->budget, &err) &&
-                                         conf_set(evaluate->current, budget, evaluate->budget, &err)))) {
+    if (evaluate->budget != NULL && !(conf_set(evaluate->conf, budget, evaluate->budget, &err) &&
+                                        conf_set(evaluate->current, budget, evaluate->budget, &err))) {
         return cmd_fail(2, NAME, "%s", err.text);
     }
     if (!database_named(evaluate->current, &err)) {

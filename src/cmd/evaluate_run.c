@@ -356,14 +356,17 @@ static bool open_all(struct run *run, const char *url, struct error *err)
         .connections = (int)conf_int(evaluate->conf, CONF_DATABASE_POOL),
         .query_timeout_ms = DB_QUERY_TIMEOUT_MS};
     run->db = db_new(run->loop, &options);
-    run->source = blob_open(run->loop, evaluate->conf, err);
+    const struct blob_place place = {
+        .name = conf_text(evaluate->conf, CONF_KB_NAME), .place = evaluate->folder};
+    run->source = blob_open(run->loop, &place, err);
     if (run->source == NULL || !open_stages(run, err)) {
         return false;
     }
     run->sync = (struct kb_sync_env){.loop = run->loop,
         .db = run->db,
         .source = run->source,
-        .public_url = conf_text(evaluate->conf, CONF_KB_PUBLIC_URL),
+        .tenant = conf_text(evaluate->current, CONF_TENANT),
+        .rules = {.public_url = conf_text(evaluate->conf, CONF_KB_PUBLIC_URL), .locale = ""},
         .max_document = (size_t)conf_int(evaluate->conf, CONF_KB_MAX_DOCUMENT)};
     if (isatty(STDERR_FILENO)) {
         run->progress = loop_timer_new(run->loop, show_progress, run);
@@ -413,10 +416,7 @@ bool evaluate_run(struct evaluate *evaluate, const char *url, struct error *err)
     int64_t started = clock_mono_ms();
     bool opened = open_all(&run, url, err);
     if (opened) {
-        const struct kb_sync_request request = {.tenant = conf_text(evaluate->current, CONF_TENANT),
-            .stopped = is_over,
-            .done = on_synced,
-            .arg = &run};
+        const struct kb_sync_request request = {.stopped = is_over, .done = on_synced, .arg = &run};
         run.syncing = true;
         kb_sync_run(&run.sync, &request);
         (void)loop_run(run.loop);

@@ -31,10 +31,11 @@ enum kb_format { KB_FORMAT_NONE, KB_FORMAT_MARKDOWN, KB_FORMAT_HTML, KB_FORMAT_T
 /* By the ending of the object's key; KB_FORMAT_NONE: not a document of ours. */
 enum kb_format kb_format_of(const char *key);
 
-/* Parses one document. All of `out` is in the arena. Any thread; CPU work of up to a second for the largest
+/* Parses one document. `locale` is that of documents that do not say, neither themselves nor by their folder;
+ * "": it is detected. All of `out` is in the arena. Any thread; CPU work of up to a second for the largest
  * document. False: ERROR_REJECT "kb_format", "kb_encoding", "kb_too_complex" or "kb_empty". */
-bool kb_parse(struct arena *arena, const char *key, const char *data, size_t len, struct kb_document *out,
-    struct error *err);
+bool kb_parse(struct arena *arena, const char *key, const char *locale, const char *data, size_t len,
+    struct kb_document *out, struct error *err);
 
 /* The full text configuration of a locale: "english", "german" or "simple". */
 const char *kb_text_config(const char *locale);

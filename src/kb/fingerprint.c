@@ -21,7 +21,16 @@ static void digest_text(EVP_MD_CTX *digest, const char *text)
     EVP_DigestUpdate(digest, text, strlen(text) + 1);
 }
 
-static void digest_end(EVP_MD_CTX *digest, char out[65])
+static void digest_rules(EVP_MD_CTX *digest, const struct kb_rules *rules)
+{
+    digest_text(digest, KB_CUTTER_VERSION);
+    digest_text(digest, rules->public_url);
+    if (*rules->locale) {
+        digest_text(digest, rules->locale);
+    }
+}
+
+static void digest_end(EVP_MD_CTX *digest, char out[KB_DIGEST_SIZE])
 {
     static const char hex[] = "0123456789abcdef";
     unsigned char bytes[EVP_MAX_MD_SIZE];
@@ -36,34 +45,35 @@ static void digest_end(EVP_MD_CTX *digest, char out[65])
 }
 
 const char *kb_fingerprint(
-    struct arena *arena, const char *public_url, const char *key, const char *data, size_t len)
+    struct arena *arena, const struct kb_rules *rules, const char *key, const char *data, size_t len)
 {
     EVP_MD_CTX *digest = digest_start();
-    digest_text(digest, KB_CUTTER_VERSION);
-    digest_text(digest, public_url);
+    digest_rules(digest, rules);
     digest_text(digest, key);
     EVP_DigestUpdate(digest, data, len);
-    char *out = arena_alloc(arena, 65);
+    char *out = arena_alloc(arena, KB_DIGEST_SIZE);
     digest_end(digest, out);
     return out;
 }
 
-const char *kb_etag(struct arena *arena, const char *public_url, const char *etag)
+const char *kb_etag(struct arena *arena, const struct kb_rules *rules, const char *etag)
 {
     EVP_MD_CTX *digest = digest_start();
-    digest_text(digest, KB_CUTTER_VERSION);
-    digest_text(digest, public_url);
-    char rules[65];
-    digest_end(digest, rules);
-    return arena_printf(arena, "%s/%.8s", etag, rules);
+    digest_rules(digest, rules);
+    char hex[KB_DIGEST_SIZE];
+    digest_end(digest, hex);
+    return arena_printf(arena, "%s/%.8s", etag, hex);
 }
 
-void kb_list_digest(const struct blob_object *const *objects, size_t count, char out[65])
+void kb_page_digest(const char *after, const struct blob_page *page, char out[KB_DIGEST_SIZE])
 {
     EVP_MD_CTX *digest = digest_start();
-    for (size_t i = 0; i < count; i++) {
-        digest_text(digest, objects[i]->key);
-        digest_text(digest, objects[i]->etag);
+    digest_text(digest, after);
+    for (size_t i = 0; i < page->count; i++) {
+        digest_text(digest, page->objects[i].key);
+        digest_text(digest, page->objects[i].etag);
     }
+    digest_text(digest, page->gap ? page->gap : "");
+    digest_text(digest, page->last ? "last" : "");
     digest_end(digest, out);
 }

@@ -6,14 +6,22 @@
 #include "base/arena.h"
 #include "blob/blob.h"
 
+#define KB_DIGEST_SIZE 65 /* its NUL included */
+
+/* What a source decides about its documents. Borrowed. */
+struct kb_rules {
+    const char *public_url; /* "": none */
+    const char *locale;     /* of documents that do not say; "": it is detected */
+};
+
 /* SHA-256 (hex) of the content and of everything else that decides what becomes of it. */
 const char *kb_fingerprint(
-    struct arena *arena, const char *public_url, const char *key, const char *data, size_t len);
+    struct arena *arena, const struct kb_rules *rules, const char *key, const char *data, size_t len);
 
 /* The object's etag as the base keeps it: another one when documents would be cut or cited in another way. */
-const char *kb_etag(struct arena *arena, const char *public_url, const char *etag);
+const char *kb_etag(struct arena *arena, const struct kb_rules *rules, const char *etag);
 
-/* SHA-256 (hex) of the keys and etags of a list of objects. */
-void kb_list_digest(const struct blob_object *const *objects, size_t count, char out[65]);
+/* SHA-256 (hex) of a page's keys and etags, and of where it begins and ends: behind key `after`. */
+void kb_page_digest(const char *after, const struct blob_page *page, char out[KB_DIGEST_SIZE]);
 
 #endif

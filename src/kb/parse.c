@@ -84,8 +84,8 @@ static const char *detected_locale(struct arena *arena, const struct kb_document
     return strcmp(found, "und") ? found : "";
 }
 
-/* What the document says, else its first folder ("de/hub.md"), else its text. */
-static void settle_locale(struct arena *arena, const char *key, struct kb_document *out)
+/* What the document says, else its first folder ("de/hub.md"), else its source, else its text. */
+static void settle_locale(struct arena *arena, const char *key, const char *locale, struct kb_document *out)
 {
     if (*out->locale) {
         return;
@@ -95,13 +95,15 @@ static void settle_locale(struct arena *arena, const char *key, struct kb_docume
     size_t language = folder ? strcspn(folder, "-_") : 0;
     if (language == 2 && kb_is_locale(folder)) {
         out->locale = folder;
+    } else if (*locale) {
+        out->locale = locale;
     } else {
         out->locale = detected_locale(arena, out);
     }
 }
 
-bool kb_parse(struct arena *arena, const char *key, const char *data, size_t len, struct kb_document *out,
-    struct error *err)
+bool kb_parse(struct arena *arena, const char *key, const char *locale, const char *data, size_t len,
+    struct kb_document *out, struct error *err)
 {
     enum kb_format format = kb_format_of(key);
     if (format == KB_FORMAT_NONE) {
@@ -127,7 +129,7 @@ bool kb_parse(struct arena *arena, const char *key, const char *data, size_t len
     if (!*out->title) {
         out->title = title_of_key(arena, key);
     }
-    settle_locale(arena, key, out);
+    settle_locale(arena, key, locale, out);
     return true;
 }
 

@@ -106,14 +106,14 @@ static void on_list(void *arg, const struct db_result *result, const struct erro
     call->listed(call->arg, result ? &list : NULL, err);
 }
 
-void kb_store_list(
-    struct db *db, struct arena *arena, const struct kb_place *place, kb_listed *done, void *arg)
+void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *place, size_t limit,
+    kb_listed *done, void *arg)
 {
     struct db_query query = {
         .sql = "SELECT object_key, etag, revision FROM kb_documents WHERE tenant = $1 AND source = $2 "
-               "ORDER BY object_key COLLATE \"C\"",
-        .param_count = 2,
-        .params = {place->tenant, place->source},
+               "AND object_key COLLATE \"C\" > $3 ORDER BY object_key COLLATE \"C\" LIMIT $4::int",
+        .param_count = 4,
+        .params = {place->tenant, place->source, place->key, number(arena, (int64_t)limit)},
     };
     struct call *call = call_new(arena, arg);
     call->listed = done;

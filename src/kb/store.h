@@ -53,9 +53,10 @@ typedef void kb_looked_up(void *arg, int64_t revision, const struct error *err);
 void kb_store_put(struct db *db, struct arena *arena, const struct kb_put *put, kb_changed *done, void *arg);
 void kb_store_remove(struct db *db, struct arena *arena, const struct kb_place *place, int64_t seen,
     kb_changed *done, void *arg);
-/* All documents of a source; `place->key` is not looked at. The list is in `arena`. */
-void kb_store_list(
-    struct db *db, struct arena *arena, const struct kb_place *place, kb_listed *done, void *arg);
+/* The first `limit` documents of a source behind `place->key` ("": from the start). What the list names is in
+ * `arena`. */
+void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *place, size_t limit,
+    kb_listed *done, void *arg);
 /* The revision of one document, 0 when the base does not have it. */
 void kb_store_look_up(
     struct db *db, struct arena *arena, const struct kb_place *place, kb_looked_up *done, void *arg);

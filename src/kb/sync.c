@@ -15,7 +15,6 @@
 
 struct sync_job {
     const struct kb_sync_env *env;
-    char *tenant;
     char *key;
     kb_document_synced *done;
     void *arg;
@@ -35,7 +34,6 @@ static void finish(struct sync_job *job, enum kb_synced what, const struct error
 {
     job->done(job->arg, what, err);
     arena_free(job->arena);
-    free(job->tenant);
     free(job->key);
     free(job);
 }
@@ -97,9 +95,9 @@ static void parse_work(void *arg)
     struct sync_job *job = arg;
     const struct blob_content *content = &job->content;
     job->put.fingerprint =
-        kb_fingerprint(job->arena, job->env->public_url, job->key, content->data, content->len);
-    job->parsed =
-        kb_parse(job->arena, job->key, content->data, content->len, &job->document, &job->parse_error);
+        kb_fingerprint(job->arena, &job->env->rules, job->key, content->data, content->len);
+    job->parsed = kb_parse(job->arena, job->key, job->env->rules.locale, content->data, content->len,
+        &job->document, &job->parse_error);
 }
 
 static void parse_finished(void *arg)
@@ -135,10 +133,17 @@ static void on_read(void *arg, const struct blob_content *content, const struct 
         return;
     }
     job->content = *content;
-    job->put.etag = kb_etag(job->arena, job->env->public_url, content->object.etag);
+    job->put.etag = kb_etag(job->arena, &job->env->rules, content->object.etag);
     job->put.size = content->object.size;
     job->put.modified_ms = content->object.modified_ms;
     loop_offload(job->env->loop, parse_work, parse_finished, job);
+}
+
+/* `seen` is the document's revision as it is before the object is read. */
+static void read_object(struct sync_job *job, int64_t seen)
+{
+    job->put.seen = seen;
+    blob_read(job->env->source, job->arena, job->key, job->env->max_document, on_read, job);
 }
 
 static void on_looked_up(void *arg, int64_t revision, const struct error *err)
@@ -148,30 +153,46 @@ static void on_looked_up(void *arg, int64_t revision, const struct error *err)
         finish(job, KB_SYNCED_UNCHANGED, err);
         return;
     }
-    job->put.seen = revision;
-    blob_read(job->env->source, job->arena, job->key, job->env->max_document, on_read, job);
+    read_object(job, revision);
 }
 
-static void start_attempt(struct sync_job *job)
+static void prepare(struct sync_job *job)
 {
     arena_free(job->arena);
     job->arena = arena_new(KB_PARSE_ARENA);
     const char *source = blob_name(job->env->source);
     job->put = (struct kb_put){
-        .place = {.tenant = job->tenant, .source = source, .key = job->key},
-        .uri = kb_uri(job->arena, job->env->public_url, source, job->key),
+        .place = {.tenant = job->env->tenant, .source = source, .key = job->key},
+        .uri = kb_uri(job->arena, job->env->rules.public_url, source, job->key),
     };
+}
+
+static void start_attempt(struct sync_job *job)
+{
+    prepare(job);
     kb_store_look_up(job->env->db, job->arena, &job->put.place, on_looked_up, job);
 }
 
-void kb_sync_document(
-    const struct kb_sync_env *env, const char *tenant, const char *key, kb_document_synced *done, void *arg)
+static struct sync_job *job_new(
+    const struct kb_sync_env *env, const char *key, kb_document_synced *done, void *arg)
 {
     struct sync_job *job = xcalloc(1, sizeof(*job));
     job->env = env;
-    job->tenant = xstrdup(tenant);
     job->key = xstrdup(key);
     job->done = done;
     job->arg = arg;
-    start_attempt(job);
+    return job;
+}
+
+void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_document_synced *done, void *arg)
+{
+    start_attempt(job_new(env, key, done, arg));
+}
+
+void kb_sync_known_document(
+    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg)
+{
+    struct sync_job *job = job_new(env, key, done, arg);
+    prepare(job);
+    read_object(job, seen);
 }

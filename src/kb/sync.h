@@ -6,13 +6,15 @@
 #include "base/error.h"
 #include "blob/blob.h"
 #include "db/db.h"
+#include "kb/fingerprint.h"
 #include "loop/loop.h"
 
 struct kb_sync_env { /* borrowed; outlives everything started with it */
     struct loop *loop;
     struct db *db;
     struct blob_source *source;
-    const char *public_url;
+    const char *tenant; /* whose documents they are */
+    struct kb_rules rules;
     size_t max_document; /* bytes */
 };
 
@@ -26,9 +28,11 @@ enum kb_synced {
 /* `err` (weather only) NULL: `what` is true now. Loop thread. */
 typedef void kb_document_synced(void *arg, enum kb_synced what, const struct error *err);
 
-/* Strings are copied. */
-void kb_sync_document(
-    const struct kb_sync_env *env, const char *tenant, const char *key, kb_document_synced *done, void *arg);
+/* Document `key` (copied), which may be in the source, in the base, in both or in neither. */
+void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_document_synced *done, void *arg);
+/* The same of one whose kb_known.revision is at hand (0: the base does not have it). */
+void kb_sync_known_document(
+    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg);
 
 struct kb_sync_counts {
     int found;   /* documents in the source */
@@ -36,17 +40,25 @@ struct kb_sync_counts {
     int changed; /* in the base */
     int failed;
     int removed; /* from the base */
+    int refused; /* objects whose keys are not valid */
+    /* Wall time of the oldest change that the base does not have: while it runs, of those found so far; at
+     * the end, of those that could not be read. 0: none. */
+    int64_t oldest_ms;
 };
 
-/* What a source looked like after the last run that left nothing to do; zeroed: nothing is known. */
+/* The pages of a source that were the same in the base at the last run; zeroed: nothing is known. Good for
+ * one revision of the base. */
 struct kb_sync_memory {
-    char digest[65];
+    char (*digests)[KB_DIGEST_SIZE]; /* of each page; "": there was something to do */
+    size_t count;
+    size_t capacity;
 };
+
+void kb_sync_memory_forget(struct kb_sync_memory *memory); /* frees what it holds */
 
 struct kb_sync_request {
-    const char *tenant;            /* copied */
     bool full;                     /* read every document again */
-    struct kb_sync_memory *memory; /* NULL: none; else a source that looks the same is left at once */
+    struct kb_sync_memory *memory; /* NULL: none; else pages that look the same are not compared */
     /* Loop thread. `progress` (may be NULL) after each document; `stopped` (may be NULL) true: start no more.
      */
     void (*progress)(void *arg, const struct kb_sync_counts *counts);

@@ -1,5 +1,6 @@
-/* All documents of a source: compares what it holds with what the base knows, and synchronises those that
- * differ. */
+/* All documents of a source: a merge of two walks in order of the keys, through what the source holds and
+ * through what the base knows, page by page; what differs is synchronised on the way. So a run holds a page
+ * of each and the few documents under way, whatever the size of the source. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +11,32 @@
 #include "kb/sync.h"
 
 #define RUN_AT_ONCE 4 /* documents; each may hold its whole text in memory */
-#define RUN_ARENA ((size_t)1 << 30)
+#define BASE_PAGE ((size_t)1000)
 
 struct run {
     const struct kb_sync_env *env;
     struct kb_sync_request request;
-    char *tenant;
-    struct arena *arena;
-    const struct blob_object **objects; /* those that are documents */
-    size_t object_count;
-    char digest[65];
     char why[200];
-    const char **todo; /* keys */
-    size_t todo_count;
-    size_t next;
-    int under_way;
-    bool starting; /* inside start_some */
+    /* The source's side: */
+    struct blob_walk *walk;
+    const struct blob_page *page; /* NULL: the next one is to be fetched */
+    size_t at;                    /* the next object in it */
+    size_t page_number;
+    char *page_after; /* the last key of the pages before */
+    char digest[KB_DIGEST_SIZE];
+    bool page_differs;
+    /* The base's side: */
+    struct arena *base_arena;
+    struct kb_known_list base; /* a page */
+    bool base_ended;           /* it is the last one */
+    size_t base_at;
+    char *base_after; /* the last key of it that was looked at */
+
+    bool fetching; /* a page of either */
+    bool walked;   /* both sides are at their end */
+    int under_way; /* documents */
+    bool working;  /* inside go_on */
+    int64_t oldest_failed_ms;
     struct kb_sync_counts counts;
     struct error err; /* ERROR_NONE until the run must end early */
 };
@@ -33,31 +44,51 @@ struct run {
 /* A document of a run under way. */
 struct step {
     struct run *run;
+    int64_t modified_ms; /* of the object; 0: the source does not have it */
 };
 
-static void start_some(struct run *run);
+static void go_on(struct run *run);
+
+static bool run_failed(const struct run *run)
+{
+    return run->err.disposition != ERROR_NONE;
+}
+
+static void set_text(char **text, const char *value)
+{
+    char *copied = xstrdup(value);
+    free(*text);
+    *text = copied;
+}
+
+static int64_t older(int64_t a_ms, int64_t b_ms)
+{
+    return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
+}
 
 static void run_finish(struct run *run)
 {
-    bool failed = run->err.disposition != ERROR_NONE;
-    struct kb_sync_memory *memory = run->request.memory;
-    if (memory) {
-        bool clean = !failed && run->counts.failed == 0 && !*run->why;
-        memcpy(memory->digest, clean ? run->digest : "", clean ? sizeof(memory->digest) : 1);
+    if (!run_failed(run)) {
+        run->counts.oldest_ms = run->oldest_failed_ms;
     }
-    run->request.done(run->request.arg, &run->counts, run->why, failed ? &run->err : NULL);
-    arena_free(run->arena);
-    free(run->tenant);
+    run->request.done(run->request.arg, &run->counts, run->why, run_failed(run) ? &run->err : NULL);
+    blob_walk_free(run->walk);
+    arena_free(run->base_arena);
+    free(run->page_after);
+    free(run->base_after);
     free(run);
 }
 
+/* ---- documents ---- */
+
 /* What a single document's weather means for the run: the source's is that document's failure, the database's
  * ends it. */
-static void count_error(struct run *run, const struct error *err)
+static void count_error(struct run *run, const struct step *step, const struct error *err)
 {
     if (!strncmp(err->code, "blob_", 5) || !strcmp(err->code, "kb_conflict")) {
         run->counts.failed++;
-    } else if (run->err.disposition == ERROR_NONE) {
+        run->oldest_failed_ms = older(run->oldest_failed_ms, step->modified_ms);
+    } else if (!run_failed(run)) {
         run->err = *err;
     }
 }
@@ -66,11 +97,11 @@ static void on_document(void *arg, enum kb_synced what, const struct error *err)
 {
     struct step *step = arg;
     struct run *run = step->run;
-    free(step);
     run->under_way--;
     if (err) {
-        count_error(run, err);
+        count_error(run, step, err);
     }
+    free(step);
     run->counts.read += !err && what != KB_SYNCED_REMOVED;
     run->counts.changed += !err && what == KB_SYNCED_CHANGED;
     run->counts.failed += !err && what == KB_SYNCED_FAILED;
@@ -78,103 +109,244 @@ static void on_document(void *arg, enum kb_synced what, const struct error *err)
     if (run->request.progress) {
         run->request.progress(run->request.arg, &run->counts);
     }
-    if (!run->starting) {
-        start_some(run);
+    go_on(run);
+}
+
+/* `known` NULL: the base does not have it; `object` NULL: the source does not. */
+static void start_document(struct run *run, const struct blob_object *object, const struct kb_known *known)
+{
+    struct step *step = xcalloc(1, sizeof(*step));
+    step->run = run;
+    step->modified_ms = object ? object->modified_ms : 0;
+    run->page_differs = true;
+    run->under_way++;
+    run->counts.oldest_ms = older(run->counts.oldest_ms, step->modified_ms);
+    kb_sync_known_document(
+        run->env, object ? object->key : known->key, known ? known->revision : 0, on_document, step);
+}
+
+/* ---- pages of the source ---- */
+
+static bool page_remembered(const struct run *run)
+{
+    const struct kb_sync_memory *memory = run->request.memory;
+    return memory && !run->request.full && run->page_number < memory->count &&
+           !strcmp(memory->digests[run->page_number], run->digest);
+}
+
+static void remember_page(struct run *run)
+{
+    struct kb_sync_memory *memory = run->request.memory;
+    if (!memory) {
+        return;
+    }
+    if (run->page_number == memory->capacity) {
+        memory->capacity = memory->capacity ? memory->capacity * 2 : 16;
+        memory->digests = xrealloc(memory->digests, memory->capacity * sizeof(*memory->digests));
+    }
+    char *digest = memory->digests[run->page_number];
+    memcpy(digest, run->digest, sizeof(run->digest));
+    if (run->page_differs) {
+        digest[0] = '\0';
+    }
+    if (memory->count <= run->page_number) {
+        memory->count = run->page_number + 1;
     }
 }
 
-static void start_some(struct run *run)
+static void count_found(struct run *run, const struct blob_page *page)
 {
-    if (run->request.stopped && run->request.stopped(run->request.arg) &&
-        run->err.disposition == ERROR_NONE) {
-        error_set(&run->err, ERROR_RETRY, "kb_stopped", "the synchronisation was stopped");
+    run->counts.refused += (int)page->refused;
+    for (size_t i = 0; i < page->count; i++) {
+        run->counts.found += kb_format_of(page->objects[i].key) != KB_FORMAT_NONE;
     }
-    run->starting = true;
-    while (
-        run->err.disposition == ERROR_NONE && run->next < run->todo_count && run->under_way < RUN_AT_ONCE) {
-        struct step *step = xcalloc(1, sizeof(*step));
-        step->run = run;
-        run->under_way++;
-        kb_sync_document(run->env, run->tenant, run->todo[run->next++], on_document, step);
-    }
-    run->starting = false;
-    if (run->under_way == 0) {
-        run_finish(run);
+    if (page->gap && !*run->why) {
+        memcpy(run->why, page->why, strnlen(page->why, sizeof(run->why) - 1));
     }
 }
 
-static void add_todo(struct run *run, const char *key)
+static const char *page_end(const struct run *run)
 {
-    run->todo[run->todo_count++] = key;
+    return run->page->count > 0 ? run->page->objects[run->page->count - 1].key : run->page_after;
 }
 
-/* Both lists are sorted by key: one walk finds what is new, different and gone. */
-static void compare(struct run *run, const struct kb_known_list *known)
+static void page_done(struct run *run)
 {
-    run->todo = arena_array(run->arena, run->object_count + known->count + 1, sizeof(*run->todo));
-    bool whole = !*run->why; /* else what was not listed may be there all the same */
-    size_t k = 0;
-    for (size_t i = 0; i < run->object_count; i++) {
-        const struct blob_object *object = run->objects[i];
-        for (; k < known->count && strcmp(known->items[k].key, object->key) < 0; k++) {
-            if (whole) {
-                add_todo(run, known->items[k].key);
-            }
+    bool last = run->page->last;
+    remember_page(run);
+    set_text(&run->page_after, page_end(run));
+    run->page_number++;
+    run->page = NULL;
+    run->walked = last;
+    if (last && run->request.memory) {
+        run->request.memory->count = run->page_number;
+    }
+}
+
+/* What was the same in the base the last time is so now: nothing of it need be looked at. A page that ends
+ * with a gap is compared, since what lies in the gap must be passed over one by one. */
+static void skip_page(struct run *run)
+{
+    const char *end = page_end(run);
+    run->at = run->page->count;
+    while (run->base_at < run->base.count && strcmp(run->base.items[run->base_at].key, end) <= 0) {
+        run->base_at++;
+    }
+    if (strcmp(run->base_after, end) < 0) {
+        set_text(&run->base_after, end);
+    }
+    page_done(run);
+}
+
+static void on_page(void *arg, const struct blob_page *page, const struct error *err)
+{
+    struct run *run = arg;
+    run->fetching = false;
+    if (err) {
+        run->err = *err;
+    } else {
+        run->page = page;
+        run->at = 0;
+        run->page_differs = false;
+        count_found(run, page);
+        kb_page_digest(run->page_after, page, run->digest);
+        if (!page->gap && page_remembered(run)) {
+            skip_page(run);
         }
-        const struct kb_known *row =
-            k < known->count && !strcmp(known->items[k].key, object->key) ? &known->items[k++] : NULL;
-        const char *etag = kb_etag(run->arena, run->env->public_url, object->etag);
-        if (run->request.full || !row || strcmp(etag, row->etag) != 0) {
-            add_todo(run, object->key);
-        }
     }
-    for (; whole && k < known->count; k++) {
-        add_todo(run, known->items[k].key);
-    }
+    go_on(run);
 }
+
+/* ---- pages of the base ---- */
 
 static void on_known(void *arg, const struct kb_known_list *known, const struct error *err)
 {
     struct run *run = arg;
+    run->fetching = false;
     if (err) {
         run->err = *err;
     } else {
-        compare(run, known);
+        run->base = *known;
+        run->base_at = 0;
+        run->base_ended = known->count < BASE_PAGE;
     }
-    start_some(run);
+    go_on(run);
 }
 
-static void keep_documents(struct run *run, const struct blob_list *list)
+static void fetch_base(struct run *run)
 {
-    run->objects = arena_array(run->arena, list->count + 1, sizeof(*run->objects));
-    for (size_t i = 0; i < list->count; i++) {
-        if (kb_format_of(list->objects[i].key) != KB_FORMAT_NONE) {
-            run->objects[run->object_count++] = &list->objects[i];
+    struct kb_place place = {
+        .tenant = run->env->tenant, .source = blob_name(run->env->source), .key = run->base_after};
+    arena_free(run->base_arena);
+    run->base_arena = arena_new(0);
+    run->fetching = true;
+    kb_store_list(run->env->db, run->base_arena, &place, BASE_PAGE, on_known, run);
+}
+
+/* ---- the merge ---- */
+
+/* The next known document, NULL at the end of the base; `wait` when its page must be fetched first. */
+static const struct kb_known *next_known(struct run *run, bool *wait)
+{
+    if (run->base_at < run->base.count) {
+        return &run->base.items[run->base_at];
+    }
+    if (!run->base_ended) {
+        *wait = true;
+        fetch_base(run);
+    }
+    return NULL;
+}
+
+static void known_done(struct run *run, const struct kb_known *known)
+{
+    set_text(&run->base_after, known->key);
+    run->base_at++;
+}
+
+/* Behind the last object of a page: what the base has there is gone, if this is the last page, or may be on
+ * the next one; in a gap it may be there or not. */
+static void behind_page(struct run *run, const struct kb_known *known)
+{
+    const char *gap = run->page->gap;
+    bool in_gap = known && gap && !strncmp(known->key, gap, strlen(gap));
+    bool gone = known && !in_gap && (run->page->last || (gap && strcmp(known->key, gap) < 0));
+    if (gone) {
+        start_document(run, NULL, known);
+    }
+    if (in_gap || gone) {
+        known_done(run, known);
+    } else {
+        page_done(run);
+    }
+}
+
+static bool differs(struct run *run, const struct blob_object *object, const struct kb_known *known)
+{
+    if (run->request.full || !known) {
+        return true;
+    }
+    struct arena *arena = arena_new(0);
+    bool other = strcmp(kb_etag(arena, &run->env->rules, object->etag), known->etag) != 0;
+    arena_free(arena);
+    return other;
+}
+
+static void compare_one(struct run *run, const struct kb_known *known)
+{
+    if (run->at == run->page->count) {
+        behind_page(run, known);
+        return;
+    }
+    const struct blob_object *object = &run->page->objects[run->at];
+    int order = known ? strcmp(known->key, object->key) : 1;
+    if (order < 0) { /* the source has no such object any more */
+        start_document(run, NULL, known);
+        known_done(run, known);
+        return;
+    }
+    const struct kb_known *row = order == 0 ? known : NULL;
+    if ((row || kb_format_of(object->key) != KB_FORMAT_NONE) && differs(run, object, row)) {
+        start_document(run, object, row);
+    }
+    run->at++;
+    if (row) {
+        known_done(run, row);
+    }
+}
+
+/* One thing at a time, until something must be waited for. */
+static void advance(struct run *run)
+{
+    if (!run->page) {
+        run->fetching = true;
+        blob_walk_next(run->walk, on_page, run);
+        return;
+    }
+    bool wait = false;
+    const struct kb_known *known = next_known(run, &wait);
+    if (!wait) {
+        compare_one(run, known);
+    }
+}
+
+static void go_on(struct run *run)
+{
+    if (run->working) {
+        return;
+    }
+    run->working = true;
+    while (!run_failed(run) && !run->walked && !run->fetching && run->under_way < RUN_AT_ONCE) {
+        if (run->request.stopped && run->request.stopped(run->request.arg)) {
+            error_set(&run->err, ERROR_RETRY, "kb_stopped", "the synchronisation was stopped");
+        } else {
+            advance(run);
         }
     }
-    run->counts.found = (int)run->object_count;
-    kb_list_digest(run->objects, run->object_count, run->digest);
-}
-
-static void on_list(void *arg, const struct blob_list *list, const struct error *err)
-{
-    struct run *run = arg;
-    if (err) {
-        run->err = *err;
+    run->working = false;
+    if (run->under_way == 0 && !run->fetching && (run->walked || run_failed(run))) {
         run_finish(run);
-        return;
     }
-    keep_documents(run, list);
-    if (list->incomplete) {
-        memcpy(run->why, list->why, sizeof(run->why));
-    }
-    bool same = run->request.memory && !list->incomplete && !strcmp(run->request.memory->digest, run->digest);
-    if (same && !run->request.full) {
-        run_finish(run);
-        return;
-    }
-    struct kb_place place = {.tenant = run->tenant, .source = blob_name(run->env->source)};
-    kb_store_list(run->env->db, run->arena, &place, on_known, run);
 }
 
 void kb_sync_run(const struct kb_sync_env *env, const struct kb_sync_request *request)
@@ -182,7 +354,17 @@ void kb_sync_run(const struct kb_sync_env *env, const struct kb_sync_request *re
     struct run *run = xcalloc(1, sizeof(*run));
     run->env = env;
     run->request = *request;
-    run->tenant = xstrdup(request->tenant);
-    run->arena = arena_new(RUN_ARENA);
-    blob_list(env->source, run->arena, on_list, run);
+    run->page_after = xstrdup("");
+    run->base_after = xstrdup("");
+    run->walk = blob_walk_new(env->source);
+    if (request->full && request->memory) {
+        kb_sync_memory_forget(request->memory);
+    }
+    go_on(run);
+}
+
+void kb_sync_memory_forget(struct kb_sync_memory *memory)
+{
+    free(memory->digests);
+    *memory = (struct kb_sync_memory){0};
 }

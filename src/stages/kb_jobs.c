@@ -14,9 +14,8 @@ struct job_write {
 };
 
 /* What is finished stays finished, whichever statement comes last. */
-static void write_row(struct kb_stage *stage, struct arena *arena, const char *tenant, const char *id,
-    bool full, const char *state, const struct kb_sync_counts *counts, const char *why, db_done *done,
-    void *arg)
+static void write_row(struct kb_stage *stage, struct arena *arena, const struct kb_job_row *row,
+    const char *state, const struct kb_sync_counts *counts, const char *why, db_done *done, void *arg)
 {
     struct db_query query = {
         .sql = "INSERT INTO kb_jobs AS j (tenant, job_id, source, full_read, state, found, read, changed, "
@@ -30,12 +29,12 @@ static void write_row(struct kb_stage *stage, struct arena *arena, const char *t
                "removed = EXCLUDED.removed, why = EXCLUDED.why, finished_at = EXCLUDED.finished_at "
                "WHERE j.state IN ('started', 'running') OR EXCLUDED.state <> 'running'",
         .param_count = 11,
-        .params = {tenant, id, stage->env.source ? blob_name(stage->env.source) : "", full ? "true" : "false",
-            state, arena_printf(arena, "%d", counts->found), arena_printf(arena, "%d", counts->read),
+        .params = {row->tenant, row->id, row->source, row->full ? "true" : "false", state,
+            arena_printf(arena, "%d", counts->found), arena_printf(arena, "%d", counts->read),
             arena_printf(arena, "%d", counts->changed), arena_printf(arena, "%d", counts->failed),
             arena_printf(arena, "%d", counts->removed), why},
     };
-    db_query(stage->env.db, &query, done, arg);
+    db_query(stage->db, &query, done, arg);
 }
 
 static void on_progress_written(void *arg, const struct db_result *result, const struct error *err)
@@ -59,8 +58,7 @@ void kb_job_progress(struct kb_stage *stage, struct kb_job_row *row, const struc
     struct job_write *write = ARENA_NEW(arena, struct job_write);
     *write = (struct job_write){.stage = stage, .own = arena};
     kb_stage_enter(stage);
-    write_row(
-        stage, arena, stage->tenant, row->id, row->full, "running", counts, "", on_progress_written, write);
+    write_row(stage, arena, row, "running", counts, "", on_progress_written, write);
 }
 
 static void on_finish_written(void *arg, const struct db_result *result, const struct error *err)
@@ -76,7 +74,7 @@ void kb_job_finish(struct kb_stage *stage, struct arena *arena, struct kb_job_ro
 {
     struct job_write *write = ARENA_NEW(arena, struct job_write);
     *write = (struct job_write){.stage = stage, .done = done, .arg = arg};
-    write_row(stage, arena, stage->tenant, row->id, row->full, "done", counts, why, on_finish_written, write);
+    write_row(stage, arena, row, "done", counts, why, on_finish_written, write);
 }
 
 static void on_failure_written(void *arg, const struct db_result *result, const struct error *err)
@@ -89,13 +87,11 @@ static void on_failure_written(void *arg, const struct db_result *result, const 
     kb_stage_leave(stage);
 }
 
-void kb_job_fail(struct kb_stage *stage, struct arena *arena, const char *tenant, const char *id, bool full,
-    const char *why)
+void kb_job_fail(struct kb_stage *stage, struct arena *arena, const struct kb_job_row *row, const char *why)
 {
     if (stage->closing) {
         return;
     }
     kb_stage_enter(stage);
-    write_row(stage, arena, tenant, id, full, "failed", &(struct kb_sync_counts){0}, why, on_failure_written,
-        stage);
+    write_row(stage, arena, row, "failed", &(struct kb_sync_counts){0}, why, on_failure_written, stage);
 }

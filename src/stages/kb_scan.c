@@ -10,10 +10,10 @@
 
 #define LEASE_MS 5000 /* beyond the interval: how long others wait for a holder that died */
 
-static void scan_again(struct kb_stage *stage)
+static void scan_again(struct kb_stage_source *source)
 {
-    if (kb_stage_leave(stage)) {
-        loop_timer_arm(stage->timer, stage->interval_ms);
+    if (kb_stage_leave(source->stage)) {
+        loop_timer_arm(source->timer, source->stage->interval_ms);
     }
 }
 
@@ -21,34 +21,34 @@ static void scan_again(struct kb_stage *stage)
 
 static void on_counts(void *arg, const struct db_result *result, const struct error *err)
 {
-    struct kb_stage *stage = arg;
+    struct kb_stage_source *source = arg;
     if (!err && db_rows(result) == 1) {
-        metric_set(stage->documents_ready, (double)db_int(result, 0, 0));
-        metric_set(stage->documents_failed, (double)db_int(result, 0, 1));
-        metric_set(stage->passages, (double)db_int(result, 0, 2));
-        stage->counted = true;
+        metric_set(source->documents_ready, (double)db_int(result, 0, 0));
+        metric_set(source->documents_failed, (double)db_int(result, 0, 1));
+        metric_set(source->passages, (double)db_int(result, 0, 2));
+        source->counted = true;
     }
-    scan_again(stage);
+    scan_again(source);
 }
 
-static void count_documents(struct kb_stage *stage)
+static void count_documents(struct kb_stage_source *source)
 {
     struct db_query query = {
         .sql = "SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'failed'), "
-               "(SELECT coalesce(sum(texts), 0) FROM kb_corpora WHERE tenant = $1 AND corpus = 'kb') "
+               "(SELECT count(*) FROM kb_passages WHERE tenant = $1 AND source = $2) "
                "FROM kb_documents WHERE tenant = $1 AND source = $2",
         .param_count = 2,
-        .params = {stage->tenant, blob_name(stage->env.source)},
+        .params = {source->settings->tenant, source->settings->place.name},
     };
-    db_query(stage->env.db, &query, on_counts, stage);
+    db_query(source->env.db, &query, on_counts, source);
 }
 
 /* ---- the lease ---- */
 
-static void claim(struct kb_stage *stage, db_done *done)
+static void claim(struct kb_stage_source *source, db_done *done)
 {
     char lease[32];
-    snprintf(lease, sizeof(lease), "%" PRId64, stage->interval_ms + LEASE_MS);
+    snprintf(lease, sizeof(lease), "%" PRId64, source->stage->interval_ms + LEASE_MS);
     struct db_query query = {
         .sql = "WITH claim AS ("
                "INSERT INTO kb_scans AS s (tenant, source, holder, lease_until) "
@@ -59,26 +59,27 @@ static void claim(struct kb_stage *stage, db_done *done)
                "SELECT EXISTS (SELECT 1 FROM claim), "
                "coalesce((SELECT revision FROM kb_revisions WHERE tenant = $1), 0)",
         .param_count = 4,
-        .params = {stage->tenant, blob_name(stage->env.source), stage->holder, lease},
+        .params = {source->settings->tenant, source->settings->place.name, source->stage->holder, lease},
     };
-    stage->claimed_mono_ms = clock_mono_ms();
-    db_query(stage->env.db, &query, done, stage);
+    source->claimed_mono_ms = clock_mono_ms();
+    db_query(source->env.db, &query, done, source);
 }
 
 static void on_claimed_again(void *arg, const struct db_result *result, const struct error *err)
 {
     (void)result;
     (void)err; /* a lost lease does no harm: documents are switched whole whoever does it */
-    kb_stage_leave(arg);
+    const struct kb_stage_source *source = arg;
+    kb_stage_leave(source->stage);
 }
 
 static void on_progress(void *arg, const struct kb_sync_counts *counts)
 {
-    struct kb_stage *stage = arg;
-    (void)counts;
-    if (!stage->closing && clock_mono_ms() - stage->claimed_mono_ms > LEASE_MS / 3) {
-        kb_stage_enter(stage);
-        claim(stage, on_claimed_again);
+    struct kb_stage_source *source = arg;
+    metric_set(source->oldest_change, (double)counts->oldest_ms / 1000);
+    if (!source->stage->closing && clock_mono_ms() - source->claimed_mono_ms > LEASE_MS / 3) {
+        kb_stage_enter(source->stage);
+        claim(source, on_claimed_again);
     }
 }
 
@@ -86,86 +87,101 @@ static void on_progress(void *arg, const struct kb_sync_counts *counts)
 
 static bool scan_stopped(void *arg)
 {
-    const struct kb_stage *stage = arg;
-    return stage->closing;
+    const struct kb_stage_source *source = arg;
+    return source->stage->closing;
 }
 
-static void scan_report(
-    struct kb_stage *stage, const struct kb_sync_counts *counts, const char *why, const struct error *err)
+/* Objects that cannot be documents whatever is done: said when their number changes. */
+static void report_refused(struct kb_stage_source *source, int refused)
 {
-    kb_stage_count(stage, counts->changed, counts->removed, counts->failed);
+    metric_set(source->keys_refused, refused);
+    if (refused > 0 && refused != source->refused) {
+        log_warn("objects are left out since their keys are not valid",
+            LOG_STR("source", source->settings->place.name), LOG_INT("objects", refused));
+    }
+    source->refused = refused;
+}
+
+static void report_away(struct kb_stage_source *source, const char *why)
+{
+    if (*why && !source->away) {
+        log_warn("source of documents cannot be read in full",
+            LOG_STR("source", source->settings->place.name), LOG_STR("why", why));
+    } else if (!*why && source->away) {
+        log_info("source of documents can be read again", LOG_STR("source", source->settings->place.name));
+    }
+    source->away = *why;
+}
+
+static void scan_report(struct kb_stage_source *source, const struct kb_sync_counts *counts, const char *why,
+    const struct error *err)
+{
+    kb_source_count(source, counts->changed, counts->removed, counts->failed);
     if (counts->changed || counts->removed) {
-        log_info("knowledge base synchronised", LOG_INT("found", counts->found),
-            LOG_INT("changed", counts->changed), LOG_INT("removed", counts->removed),
-            LOG_INT("failed", counts->failed));
+        log_info("knowledge base synchronised", LOG_STR("source", source->settings->place.name),
+            LOG_INT("found", counts->found), LOG_INT("changed", counts->changed),
+            LOG_INT("removed", counts->removed), LOG_INT("failed", counts->failed));
     }
-    bool away = err || *why;
-    if (away && !stage->source_away) {
-        log_warn("source of documents cannot be read in full", LOG_STR("why", err ? err->text : why));
-    } else if (!away && stage->source_away) {
-        log_info("source of documents can be read again");
-    }
-    stage->source_away = away;
+    report_away(source, err ? err->text : why);
     if (!err) {
-        metric_set(stage->last_scan, (double)clock_wall_ms() / 1000);
+        report_refused(source, counts->refused);
+        metric_set(source->oldest_change, (double)counts->oldest_ms / 1000);
+    }
+    if (!err && !*why) {
+        metric_set(source->last_scan, (double)clock_wall_ms() / 1000);
     }
 }
 
 static void on_scanned(
     void *arg, const struct kb_sync_counts *counts, const char *why, const struct error *err)
 {
-    struct kb_stage *stage = arg;
-    if (!stage->closing) {
-        scan_report(stage, counts, why, err);
+    struct kb_stage_source *source = arg;
+    if (!source->stage->closing) {
+        scan_report(source, counts, why, err);
     }
-    if (stage->closing || err ||
-        (stage->counted && !counts->changed && !counts->removed && !counts->failed)) {
-        scan_again(stage);
+    if (source->stage->closing || err ||
+        (source->counted && !counts->changed && !counts->removed && !counts->failed)) {
+        scan_again(source);
     } else {
-        count_documents(stage);
+        count_documents(source);
     }
 }
 
 static void on_claimed(void *arg, const struct db_result *result, const struct error *err)
 {
-    struct kb_stage *stage = arg;
-    if (stage->closing || err || !db_bool(result, 0, 0)) {
-        stage->memory = (struct kb_sync_memory){{0}};
-        scan_again(stage);
+    struct kb_stage_source *source = arg;
+    if (source->stage->closing || err || !db_bool(result, 0, 0)) {
+        kb_sync_memory_forget(&source->memory);
+        scan_again(source);
         return;
     }
     int64_t revision = db_int(result, 0, 1);
-    if (revision != stage->revision) { /* someone changed the base: compare it again */
-        stage->memory = (struct kb_sync_memory){{0}};
-        stage->counted = false;
+    if (revision != source->revision) { /* someone changed the base: compare it again */
+        kb_sync_memory_forget(&source->memory);
+        source->counted = false;
     }
-    stage->revision = revision;
+    source->revision = revision;
     struct kb_sync_request request = {
-        .tenant = stage->tenant,
-        .memory = &stage->memory,
+        .memory = &source->memory,
         .progress = on_progress,
         .stopped = scan_stopped,
         .done = on_scanned,
-        .arg = stage,
+        .arg = source,
     };
-    kb_sync_run(&stage->env, &request);
+    kb_sync_run(&source->env, &request);
 }
 
 static void on_timer(void *arg)
 {
-    struct kb_stage *stage = arg;
-    kb_stage_enter(stage);
-    claim(stage, on_claimed);
+    struct kb_stage_source *source = arg;
+    kb_stage_enter(source->stage);
+    claim(source, on_claimed);
 }
 
-void kb_scan_start(struct kb_stage *stage, const char *instance, int64_t interval_ms)
+void kb_scan_start(struct kb_stage_source *source)
 {
-    char own[UUID_TEXT_SIZE];
-    uuid_v7(own);
-    stage->holder = xstrdup(*instance ? instance : own);
-    stage->interval_ms = interval_ms;
-    stage->timer = loop_timer_new(stage->env.loop, on_timer, stage);
-    loop_timer_arm(stage->timer, 0);
+    source->timer = loop_timer_new(source->stage->loop, on_timer, source);
+    loop_timer_arm(source->timer, 0);
 }
 
 /* ---- the stage's life ---- */
@@ -177,9 +193,12 @@ void kb_stage_enter(struct kb_stage *stage)
 
 static void stage_free(struct kb_stage *stage)
 {
-    blob_close(stage->env.source);
-    free(stage->tenant);
-    free(stage->public_url);
+    for (size_t i = 0; i < stage->source_count; i++) {
+        blob_close(stage->sources[i].env.source);
+        kb_sync_memory_forget(&stage->sources[i].memory);
+    }
+    kb_sources_free(stage->settings);
+    free(stage->sources);
     free(stage->holder);
     free(stage);
 }
@@ -199,32 +218,48 @@ bool kb_stage_leave(struct kb_stage *stage)
 void kb_stage_close(struct kb_stage *stage)
 {
     stage->closing = true;
-    loop_timer_free(stage->timer);
-    stage->timer = NULL;
+    for (size_t i = 0; i < stage->source_count; i++) {
+        loop_timer_free(stage->sources[i].timer);
+        stage->sources[i].timer = NULL;
+    }
     if (stage->under_way == 0) {
         stage_free(stage);
     }
 }
 
-void kb_stage_metrics(struct kb_stage *stage)
+struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant, const char *name)
 {
-    stage->documents_ready =
-        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", "state=\"ready\"");
-    stage->documents_failed =
-        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", "state=\"failed\"");
-    stage->passages = metrics_gauge("helpdesk_kb_passages", "Passages of the knowledge base", NULL);
-    stage->last_scan = metrics_gauge(
-        "helpdesk_kb_last_scan_timestamp_seconds", "When this process last looked through the source", NULL);
-    stage->changed_total =
-        metrics_counter("helpdesk_kb_changed_total", "Documents switched to a new content", NULL);
-    stage->removed_total = metrics_counter("helpdesk_kb_removed_total", "Documents removed", NULL);
-    stage->failures_total =
-        metrics_counter("helpdesk_kb_failures_total", "Readings of a document that failed", NULL);
+    const struct kb_source *settings = kb_sources_find(stage->settings, tenant, name);
+    return settings ? &stage->sources[settings - stage->settings->items] : NULL;
 }
 
-void kb_stage_count(struct kb_stage *stage, int changed, int removed, int failed)
+void kb_source_metrics(struct kb_stage_source *source)
 {
-    metric_add(stage->changed_total, changed);
-    metric_add(stage->removed_total, removed);
-    metric_add(stage->failures_total, failed);
+    char labels[128], ready[160], failed[160];
+    (void)snprintf(labels, sizeof(labels), "source=\"%s\"", source->settings->place.name);
+    (void)snprintf(ready, sizeof(ready), "%s,state=\"ready\"", labels);
+    (void)snprintf(failed, sizeof(failed), "%s,state=\"failed\"", labels);
+    source->documents_ready =
+        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", ready);
+    source->documents_failed =
+        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", failed);
+    source->passages = metrics_gauge("helpdesk_kb_passages", "Passages of the knowledge base", labels);
+    source->keys_refused = metrics_gauge(
+        "helpdesk_kb_keys_refused", "Objects that are left out since their keys are not valid", labels);
+    source->last_scan = metrics_gauge("helpdesk_kb_last_scan_timestamp_seconds",
+        "When this process last looked through all of the source", labels);
+    source->oldest_change = metrics_gauge("helpdesk_kb_oldest_change_timestamp_seconds",
+        "When the oldest change was made that was seen and is not yet in the base; 0: there is none", labels);
+    source->changed_total =
+        metrics_counter("helpdesk_kb_changed_total", "Documents switched to a new content", labels);
+    source->removed_total = metrics_counter("helpdesk_kb_removed_total", "Documents removed", labels);
+    source->failures_total =
+        metrics_counter("helpdesk_kb_failures_total", "Readings of a document that failed", labels);
+}
+
+void kb_source_count(struct kb_stage_source *source, int changed, int removed, int failed)
+{
+    metric_add(source->changed_total, changed);
+    metric_add(source->removed_total, removed);
+    metric_add(source->failures_total, failed);
 }

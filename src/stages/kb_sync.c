@@ -17,15 +17,18 @@
 struct notice { /* in its own arena, as the engine may be gone before the database */
     struct kb_stage *stage;
     struct arena *arena;
-    struct engine_job *job; /* valid unless the stage is closing */
+    struct engine_job *job;         /* valid unless the stage is closing */
+    struct kb_stage_source *source; /* of a document, or whose turn it is in a sync */
     struct kb_job_row row;
+    struct kb_sync_counts counts; /* of the sources that are done */
+    const char *why;              /* of the first of them that could not be read in full */
 };
 
 static struct notice *notice_new(struct kb_stage *stage, struct engine_job *job)
 {
     struct arena *arena = arena_new(0);
     struct notice *notice = ARENA_NEW(arena, struct notice);
-    *notice = (struct notice){.stage = stage, .arena = arena, .job = job};
+    *notice = (struct notice){.stage = stage, .arena = arena, .job = job, .why = ""};
     return notice;
 }
 
@@ -49,15 +52,28 @@ static void on_document(void *arg, enum kb_synced what, const struct error *err)
         notice_failed(notice, err);
         return;
     }
-    kb_stage_count(
-        notice->stage, what == KB_SYNCED_CHANGED, what == KB_SYNCED_REMOVED, what == KB_SYNCED_FAILED);
+    kb_source_count(
+        notice->source, what == KB_SYNCED_CHANGED, what == KB_SYNCED_REMOVED, what == KB_SYNCED_FAILED);
     notice_finish(notice, ENGINE_DONE, NULL);
+}
+
+/* ---- a synchronisation of one source, or of all of a tenant one after the other ---- */
+
+static struct kb_sync_counts sum(const struct kb_sync_counts *a, const struct kb_sync_counts *b)
+{
+    return (struct kb_sync_counts){.found = a->found + b->found,
+        .read = a->read + b->read,
+        .changed = a->changed + b->changed,
+        .failed = a->failed + b->failed,
+        .removed = a->removed + b->removed,
+        .refused = a->refused + b->refused};
 }
 
 static void on_run_progress(void *arg, const struct kb_sync_counts *counts)
 {
     struct notice *notice = arg;
-    kb_job_progress(notice->stage, &notice->row, counts);
+    const struct kb_sync_counts all = sum(&notice->counts, counts);
+    kb_job_progress(notice->stage, &notice->row, &all);
 }
 
 static bool run_stopped(void *arg)
@@ -76,6 +92,20 @@ static void on_job_row(void *arg, const struct error *err)
     }
 }
 
+/* The first of the tenant's sources from `source` on. */
+static struct kb_stage_source *next_source(struct notice *notice, struct kb_stage_source *source)
+{
+    struct kb_stage_source *end = notice->stage->sources + notice->stage->source_count;
+    for (; source < end; source++) {
+        if (!strcmp(source->settings->tenant, notice->row.tenant)) {
+            return source;
+        }
+    }
+    return NULL;
+}
+
+static void start_sync(struct notice *notice);
+
 static void on_run_done(
     void *arg, const struct kb_sync_counts *counts, const char *why, const struct error *err)
 {
@@ -84,30 +114,31 @@ static void on_run_done(
         notice_failed(notice, err);
         return;
     }
-    kb_stage_count(notice->stage, counts->changed, counts->removed, counts->failed);
-    kb_job_finish(notice->stage, notice->arena, &notice->row, counts, why, on_job_row, notice);
+    kb_source_count(notice->source, counts->changed, counts->removed, counts->failed);
+    notice->counts = sum(&notice->counts, counts);
+    notice->why = *notice->why ? notice->why : arena_strdup(notice->arena, why);
+    notice->source = *notice->row.source ? NULL : next_source(notice, notice->source + 1);
+    if (notice->source) {
+        start_sync(notice);
+    } else {
+        kb_job_finish(
+            notice->stage, notice->arena, &notice->row, &notice->counts, notice->why, on_job_row, notice);
+    }
 }
 
 static void start_sync(struct notice *notice)
 {
-    struct kb_stage *stage = notice->stage;
-    kb_job_progress(stage, &notice->row, &(struct kb_sync_counts){0});
     struct kb_sync_request request = {
-        .tenant = stage->tenant,
         .full = notice->row.full,
         .progress = on_run_progress,
         .stopped = run_stopped,
         .done = on_run_done,
         .arg = notice,
     };
-    kb_sync_run(&stage->env, &request);
+    kb_sync_run(&notice->source->env, &request);
 }
 
-static bool is_ours(const struct kb_stage *stage, const struct msg_kb_notification *message)
-{
-    return stage->env.source && !strcmp(message->tenant, stage->tenant) &&
-           (!*message->source || !strcmp(message->source, blob_name(stage->env.source)));
-}
+/* ---- what a notification asks for ---- */
 
 static const char *job_id(struct engine_job *job, const struct msg_kb_notification *message)
 {
@@ -127,18 +158,36 @@ static void no_source(const struct msg_kb_notification *message, struct error *e
     error_set(err, ERROR_REJECT, "kb_source", "there is no source called \"%.60s\" here", message->source);
 }
 
+/* Begins; false: there is no such source. */
+static bool notice_begin(struct notice *notice, const struct msg_kb_notification *message)
+{
+    struct kb_stage *stage = notice->stage;
+    bool all = message->action == MSG_KB_ACTION_SYNC && !*message->source;
+    notice->row = (struct kb_job_row){.tenant = arena_strdup(notice->arena, message->tenant),
+        .source = arena_strdup(notice->arena, message->source),
+        .full = message->full};
+    notice->source =
+        all ? next_source(notice, stage->sources) : kb_stage_find(stage, message->tenant, message->source);
+    if (!notice->source) {
+        return false;
+    }
+    if (message->action == MSG_KB_ACTION_SYNC) {
+        notice->row.id = arena_strdup(notice->arena, job_id(notice->job, message));
+        kb_job_progress(stage, &notice->row, &(struct kb_sync_counts){0});
+        start_sync(notice);
+    } else {
+        kb_sync_document(&notice->source->env, message->object_key, on_document, notice);
+    }
+    return true;
+}
+
 static void kb_sync_process(struct engine_job *job, void *state)
 {
     struct kb_stage *stage = state;
-    struct arena *arena = engine_arena(job);
     const struct bus_record *record = engine_record(job);
     struct error err;
     const struct msg_kb_notification *message =
-        msg_decode(&msg_kb_notification, arena, record->value, record->value_len, &err);
-    if (message && !is_ours(stage, message)) {
-        no_source(message, &err);
-        message = NULL;
-    }
+        msg_decode(&msg_kb_notification, engine_arena(job), record->value, record->value_len, &err);
     if (!message) {
         engine_finish(job, ENGINE_FAILED, &err);
         return;
@@ -149,12 +198,9 @@ static void kb_sync_process(struct engine_job *job, void *state)
     }
     kb_stage_enter(stage);
     struct notice *notice = notice_new(stage, job);
-    if (message->action == MSG_KB_ACTION_SYNC) {
-        const char *id = job_id(job, message);
-        notice->row = (struct kb_job_row){.id = arena_strdup(notice->arena, id), .full = message->full};
-        start_sync(notice);
-    } else {
-        kb_sync_document(&stage->env, stage->tenant, message->object_key, on_document, notice);
+    if (!notice_begin(notice, message)) {
+        no_source(message, &err);
+        notice_failed(notice, &err);
     }
 }
 
@@ -166,8 +212,11 @@ static void kb_sync_rejected(struct engine_job *job, const struct error *err, vo
     const struct msg_kb_notification *message =
         msg_decode(&msg_kb_notification, engine_arena(job), record->value, record->value_len, NULL);
     if (message && message->action == MSG_KB_ACTION_SYNC) {
-        kb_job_fail(
-            stage, engine_arena(job), message->tenant, job_id(job, message), message->full, err->text);
+        const struct kb_job_row row = {.tenant = message->tenant,
+            .id = job_id(job, message),
+            .source = message->source,
+            .full = message->full};
+        kb_job_fail(stage, engine_arena(job), &row, err->text);
     }
 }
 
@@ -183,27 +232,56 @@ static const struct engine_stage engine_stage = {
     .rejected = kb_sync_rejected,
 };
 
+static bool open_source(
+    struct kb_stage *stage, const struct kb_source *settings, const struct conf *conf, struct error *err)
+{
+    struct error why;
+    struct blob_source *blob = blob_open(stage->loop, &settings->place, &why);
+    if (!blob) {
+        return error_set(err, why.disposition, why.code, "source \"%s\": %s", settings->place.name, why.text);
+    }
+    struct kb_stage_source *source = &stage->sources[stage->source_count++];
+    source->stage = stage;
+    source->settings = settings;
+    source->env = (struct kb_sync_env){
+        .loop = stage->loop,
+        .db = stage->db,
+        .source = blob,
+        .tenant = settings->tenant,
+        .rules = {.public_url = settings->public_url, .locale = settings->locale},
+        .max_document = (size_t)conf_int(conf, CONF_KB_MAX_DOCUMENT),
+    };
+    kb_source_metrics(source);
+    return true;
+}
+
 static void *kb_sync_open(const struct stage_env *env, struct error *err)
 {
+    struct kb_sources *settings = kb_sources_load(env->conf, err);
+    if (!settings) {
+        return NULL;
+    }
+    char own[UUID_TEXT_SIZE];
+    uuid_v7(own);
+    const char *instance = conf_text(env->conf, CONF_INSTANCE);
     struct kb_stage *stage = xcalloc(1, sizeof(*stage));
-    stage->tenant = xstrdup(conf_text(env->conf, CONF_TENANT));
-    stage->public_url = xstrdup(conf_text(env->conf, CONF_KB_PUBLIC_URL));
-    stage->env = (struct kb_sync_env){
-        .loop = env->loop,
-        .db = env->db,
-        .public_url = stage->public_url,
-        .max_document = (size_t)conf_int(env->conf, CONF_KB_MAX_DOCUMENT),
-    };
-    kb_stage_metrics(stage);
-    if (*conf_text(env->conf, CONF_KB_SOURCE)) {
-        stage->env.source = blob_open(env->loop, env->conf, err);
-        if (!stage->env.source) {
+    stage->loop = env->loop;
+    stage->db = env->db;
+    stage->settings = settings;
+    stage->interval_ms = conf_int(env->conf, CONF_KB_SCAN_INTERVAL);
+    stage->holder = xstrdup(*instance ? instance : own);
+    stage->sources = xcalloc(settings->count + 1, sizeof(*stage->sources));
+    for (size_t i = 0; i < settings->count; i++) {
+        if (!open_source(stage, &settings->items[i], env->conf, err)) {
             kb_stage_close(stage);
             return NULL;
         }
-        kb_scan_start(stage, conf_text(env->conf, CONF_INSTANCE), conf_int(env->conf, CONF_KB_SCAN_INTERVAL));
-    } else {
-        log_warn("no source of documents is set (kb.source): nothing to synchronise");
+    }
+    for (size_t i = 0; i < stage->source_count; i++) {
+        kb_scan_start(&stage->sources[i]);
+    }
+    if (stage->source_count == 0) {
+        log_warn("no source of documents is set (kb.source, kb.sources): nothing to synchronise");
     }
     return stage;
 }

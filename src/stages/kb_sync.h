@@ -4,39 +4,56 @@
 #define HELPDESK_STAGES_KB_SYNC_H
 
 #include "base/metrics.h"
+#include "kb/sources.h"
 #include "kb/sync.h"
 #include "stages/stage.h"
 
-struct kb_stage {
-    struct kb_sync_env env; /* source NULL: none is set */
-    char *tenant;
-    char *public_url;
-    int under_way; /* operations that will call back */
-    bool closing;  /* the last of them frees the stage */
-    /* The scan: */
+struct kb_stage;
+
+/* One source, with its own scan. */
+struct kb_stage_source {
+    struct kb_stage *stage;
+    const struct kb_source *settings;
+    struct kb_sync_env env;
     struct loop_timer *timer;
-    int64_t interval_ms;
-    char *holder; /* this process in kb_scans: its instance, so that it goes on at once after a restart */
     int64_t claimed_mono_ms;
     struct kb_sync_memory memory;
     int64_t revision; /* of the base at the last scan */
     bool counted;     /* the gauges tell of `revision` */
-    bool source_away; /* said so in the log */
-    struct metric *documents_ready, *documents_failed, *passages, *last_scan;
+    bool away;        /* said so in the log */
+    int refused;      /* objects whose keys are not valid, as said in the log */
+    struct metric *documents_ready, *documents_failed, *passages, *keys_refused, *last_scan, *oldest_change;
     struct metric *changed_total, *removed_total, *failures_total;
+};
+
+struct kb_stage {
+    struct loop *loop;
+    struct db *db;
+    struct kb_sources *settings;
+    struct kb_stage_source *sources;
+    size_t source_count; /* 0: none is set */
+    int under_way;       /* operations that will call back */
+    bool closing;        /* the last of them frees the stage */
+    int64_t interval_ms; /* of scans */
+    char *holder; /* this process in kb_scans: its instance, so that it goes on at once after a restart */
 };
 
 /* Around each operation: leave is false when the stage is closing, and then `stage` may be gone. */
 void kb_stage_enter(struct kb_stage *stage);
 bool kb_stage_leave(struct kb_stage *stage);
 void kb_stage_close(struct kb_stage *stage);
-void kb_stage_metrics(struct kb_stage *stage);
-void kb_stage_count(struct kb_stage *stage, int changed, int removed, int failed);
 
-void kb_scan_start(struct kb_stage *stage, const char *instance, int64_t interval_ms);
+/* The tenant's source of that name, "" for the only one; NULL: there is none. */
+struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant, const char *name);
+void kb_source_metrics(struct kb_stage_source *source);
+void kb_source_count(struct kb_stage_source *source, int changed, int removed, int failed);
+
+void kb_scan_start(struct kb_stage_source *source);
 
 struct kb_job_row {
+    const char *tenant;
     const char *id;
+    const char *source; /* "": all of the tenant */
     bool full;
     int64_t written_mono_ms; /* the newest progress */
 };
@@ -47,7 +64,6 @@ void kb_job_progress(struct kb_stage *stage, struct kb_job_row *row, const struc
 void kb_job_finish(struct kb_stage *stage, struct arena *arena, struct kb_job_row *row,
     const struct kb_sync_counts *counts, const char *why, void (*done)(void *arg, const struct error *err),
     void *arg);
-void kb_job_fail(struct kb_stage *stage, struct arena *arena, const char *tenant, const char *id, bool full,
-    const char *why);
+void kb_job_fail(struct kb_stage *stage, struct arena *arena, const struct kb_job_row *row, const char *why);
 
 #endif

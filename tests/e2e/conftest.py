@@ -3,7 +3,7 @@
 import pytest
 
 from harness import Registry, Stack
-from servers import folder, kafka, postgres  # noqa: F401
+from servers import folder, kafka, postgres, s3  # noqa: F401
 
 
 @pytest.fixture(scope="session")

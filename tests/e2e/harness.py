@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ import urllib.error
 import urllib.request
 import uuid
 
+import botocore.config
+import botocore.session
 import psycopg2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,7 +45,7 @@ def free_port():
 def bash(script):
     """Runs a line of bash with the project's own server scripts loaded."""
     head = f'source "{ROOT}/tools/lib/common.sh"; source "{ROOT}/tools/lib/postgres.sh"; source "{ROOT}/tools/lib/kafka.sh"; ' \
-        f'source "{ROOT}/tools/lib/registry.sh"; '
+        f'source "{ROOT}/tools/lib/registry.sh"; source "{ROOT}/tools/lib/s3.sh"; '
     done = subprocess.run(["bash", "-c", head + script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, f"{script}\n{done.stderr}"
     return done.stdout.strip()
@@ -148,6 +151,45 @@ class Registry:
         done = self.call("POST", f"/subjects/{subject}/versions", {"schema": json.dumps(schema)})
         assert done.status == 200, done.body
         return done.json["id"]
+
+
+class S3:
+    """An S3 server. `options` are versitygw's; `client` is botocore's client of it."""
+
+    def __init__(self, folder, options=()):
+        self.folder = folder
+        self.options = options
+        self.region, self.access_key, self.secret_key = bash("echo $S3_REGION $S3_ACCESS_KEY $S3_SECRET_KEY").split()
+        atexit.register(self.stop)
+        self.start()
+        self.client = botocore.session.Session().create_client(
+            "s3", region_name=self.region, endpoint_url=self.url, aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=botocore.config.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}))
+
+    def start(self):
+        bash(f's3_start "{self.folder}" {shlex.join(self.options)} </dev/null >/dev/null 2>&1')
+        self.url = (pathlib.Path(self.folder) / "url").read_text().strip()
+
+    def stop(self):
+        atexit.unregister(self.stop)
+        bash(f's3_stop "{self.folder}"')
+
+    def bucket(self, name):
+        """A new bucket; its name."""
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    def put(self, bucket, key, body, **more):
+        return self.client.put_object(Bucket=bucket, Key=key, Body=body if isinstance(body, bytes) else body.encode(), **more)
+
+    def delete(self, bucket, key):
+        self.client.delete_object(Bucket=bucket, Key=key)
+
+    @property
+    def credentials(self):
+        """Of a program that is to read it."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_REGION": self.region}
 
 
 class Stack:

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from harness import Kafka, Postgres
+from harness import S3, Kafka, Postgres
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +25,12 @@ def postgres(folder):
 @pytest.fixture(scope="session")
 def kafka(folder):
     server = Kafka(f"{folder}/kafka")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(folder):
+    server = S3(f"{folder}/s3")
     yield server
     server.stop()

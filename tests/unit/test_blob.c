@@ -14,15 +14,20 @@
 #include <unistd.h>
 
 #include "blob/blob.h"
-#include "blob/blob_impl.h"
+#include "blob/glob.h"
 
 static char folder[64];
 static struct loop *loop;
-static struct conf *conf;
 static struct blob_source *source;
 static struct arena *arena;
 
-static struct blob_list list;
+/* All pages of a walk; the strings in `arena`. */
+static struct {
+    struct blob_object objects[4000];
+    size_t count, pages, refused;
+    const char *gap;
+} list;
+static struct blob_walk *walk;
 static struct blob_content content;
 static struct error error;
 
@@ -48,10 +53,32 @@ static void make_folder(const char *name)
     assert_int_equal(mkdir(path, 0755), 0);
 }
 
-static void on_list(void *arg, const struct blob_list *got, const struct error *err)
+static void on_page(void *arg, const struct blob_page *page, const struct error *err)
 {
     (void)arg;
-    list = got ? *got : (struct blob_list){0};
+    error = err ? *err : (struct error){0};
+    for (size_t i = 0; page && i < page->count; i++) {
+        assert_true(list.count < sizeof(list.objects) / sizeof(list.objects[0]));
+        struct blob_object *object = &list.objects[list.count++];
+        *object = page->objects[i];
+        object->key = arena_strdup(arena, object->key);
+        object->etag = arena_strdup(arena, object->etag);
+    }
+    if (page) {
+        list.pages++;
+        list.refused += page->refused;
+        list.gap = page->gap ? arena_strdup(arena, page->gap) : list.gap;
+    }
+    if (page && !page->last) {
+        blob_walk_next(walk, on_page, NULL);
+    } else {
+        loop_stop(loop, 0);
+    }
+}
+
+static void on_change(void *arg, const struct error *err)
+{
+    (void)arg;
     error = err ? *err : (struct error){0};
     loop_stop(loop, 0);
 }
@@ -66,13 +93,29 @@ static void on_read(void *arg, const struct blob_content *got, const struct erro
 
 static void do_list(void)
 {
-    blob_list(source, arena, on_list, NULL);
+    list.count = list.pages = list.refused = 0;
+    list.gap = NULL;
+    walk = blob_walk_new(source);
+    blob_walk_next(walk, on_page, NULL);
     (void)loop_run(loop);
+    blob_walk_free(walk);
 }
 
 static void do_read(const char *key, size_t max)
 {
     blob_read(source, arena, key, max, on_read, NULL);
+    (void)loop_run(loop);
+}
+
+static void do_write(const char *key, const char *text)
+{
+    blob_write(source, arena, key, text, strlen(text), on_change, NULL);
+    (void)loop_run(loop);
+}
+
+static void do_remove(const char *key)
+{
+    blob_remove(source, arena, key, on_change, NULL);
     (void)loop_run(loop);
 }
 
@@ -88,18 +131,12 @@ static int setup(void **state)
 {
     (void)state;
     struct error err;
-    struct buf problems;
-    buf_init(&problems, 4096);
     (void)snprintf(folder, sizeof(folder), "/tmp/test_blob.XXXXXX");
     assert_non_null(mkdtemp(folder));
     loop = loop_new(1);
-    conf = conf_load(NULL, &problems);
-    assert_non_null(conf);
-    assert_true(conf_set(conf, "kb.source", folder, &err));
-    source = blob_open(loop, conf, &err);
+    source = blob_open(loop, &(struct blob_place){.name = "default", .place = folder}, &err);
     assert_non_null(source);
     arena = arena_new(0);
-    buf_fini(&problems);
     return 0;
 }
 
@@ -108,7 +145,6 @@ static int teardown(void **state)
     (void)state;
     arena_free(arena);
     blob_close(source);
-    conf_free(conf);
     loop_free(loop);
     return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -127,7 +163,8 @@ static void lists_files_below_sorted(void **state)
     assert_string_equal(list.objects[1].key, "b/two.md");
     assert_string_equal(list.objects[2].key, "z.txt");
     assert_int_equal(list.objects[0].size, 3);
-    assert_false(list.incomplete);
+    assert_null(list.gap);
+    assert_int_equal(list.pages, 1);
 }
 
 static void sees_no_hidden_files_links_or_pipes(void **state)
@@ -211,7 +248,7 @@ static void a_missing_folder_is_weather(void **state)
     assert_int_equal(mkdir(folder, 0755), 0);
 }
 
-static void a_folder_that_cannot_be_opened_makes_the_list_incomplete(void **state)
+static void a_folder_that_cannot_be_opened_is_a_gap(void **state)
 {
     (void)state;
     char path[512] = "", name[512] = "";
@@ -222,17 +259,143 @@ static void a_folder_that_cannot_be_opened_makes_the_list_incomplete(void **stat
         assert_int_equal(mkdir(path, 0755), 0);
     }
     write_file("a.md", "x");
+    write_file("e.md", "x");
     do_list();
-    assert_true(list.incomplete);
-    assert_int_equal(list.count, 1);
+    assert_non_null(list.gap);
+    assert_memory_equal(list.gap, "d/d/d/", 6);
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.objects[1].key, "e.md");
+}
+
+static void pages_are_in_byte_order_of_the_keys(void **state)
+{
+    (void)state;
+    char name[64];
+    make_folder("dir");
+    write_file("dir/x.md", "x");
+    write_file("dir.md", "x");
+    write_file("dir-a.md", "x");
+    write_file("dir0.md", "x");
+    make_folder("many");
+    for (int i = 0; i < 2100; i++) {
+        (void)snprintf(name, sizeof(name), "many/%d.md", i);
+        write_file(name, "x");
+    }
+    write_file("\x01.md", "x");
+    do_list();
+    assert_int_equal(list.count, 2104);
+    assert_int_equal(list.pages, 3);
+    assert_int_equal(list.refused, 1);
+    static const char *const first[] = {"dir-a.md", "dir.md", "dir/x.md", "dir0.md", "many/0.md"};
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        assert_string_equal(list.objects[i].key, first[i]);
+    }
+    for (size_t i = 1; i < list.count; i++) {
+        assert_true(strcmp(list.objects[i - 1].key, list.objects[i].key) < 0);
+    }
+}
+
+static void writes_and_removes_inside_only(void **state)
+{
+    (void)state;
+    char path[512];
+    do_write("new/folder/a.md", "one");
+    assert_int_equal(error.disposition, ERROR_NONE);
+    do_write("new/folder/a.md", "two");
+    do_read("new/folder/a.md", 100);
+    assert_memory_equal(content.data, "two", 3);
+    do_list();
+    assert_int_equal(list.count, 1); /* no file of its own is left */
+    do_remove("new/folder/a.md");
+    assert_int_equal(error.disposition, ERROR_NONE);
+    do_remove("new/folder/a.md");
+    assert_int_equal(error.disposition, ERROR_NONE);
+    do_remove("no/such/folder.md");
+    assert_int_equal(error.disposition, ERROR_NONE);
+    do_list();
+    assert_int_equal(list.count, 0);
+    path_of(path, "out");
+    assert_int_equal(symlink("/tmp", path), 0);
+    do_write("out/a.md", "x");
+    assert_string_equal(error.code, "blob_unwritable");
+    do_remove("out/a.md");
+    assert_string_equal(error.code, "blob_unwritable");
+    do_write("../a.md", "x");
+    assert_string_equal(error.code, "blob_bad_key");
+    do_remove("a/../../b.md");
+    assert_string_equal(error.code, "blob_bad_key");
+}
+
+static void globs_leave_out(void **state)
+{
+    (void)state;
+    static const char *const include[] = {"guides/**", "*.md"}, *const exclude[] = {"**/draft-*"};
+    const struct blob_place place = {.name = "globs",
+        .place = folder,
+        .include = include,
+        .include_count = 2,
+        .exclude = exclude,
+        .exclude_count = 1};
+    struct error err;
+    struct blob_source *all = source;
+    source = blob_open(loop, &place, &err);
+    make_folder("guides");
+    make_folder("other");
+    write_file("guides/a.md", "x");
+    write_file("guides/draft-b.md", "x");
+    write_file("other/c.md", "x");
+    write_file("d.md", "x");
+    do_list();
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.objects[0].key, "d.md");
+    assert_string_equal(list.objects[1].key, "guides/a.md");
+    do_read("other/c.md", 100);
+    assert_string_equal(error.code, "blob_missing");
+    do_read("d.md", 100);
+    assert_int_equal(error.disposition, ERROR_NONE);
+    do_write("guides/draft-b.md", "y");
+    assert_string_equal(error.code, "blob_missing");
+    blob_close(source);
+    source = all;
+}
+
+static void patterns_match_whole_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *key;
+        bool matches;
+    } cases[] = {{"a.md", "a.md", true}, {"a.md", "a.mdx", false}, {"*.md", "a.md", true},
+        {"*.md", "b/a.md", false}, {"**/*.md", "a.md", true}, {"**/*.md", "b/c/a.md", true},
+        {"b/**", "b/c/a.md", true}, {"b/**", "bc", false}, {"b/**/a.md", "b/a.md", true},
+        {"b/**/a.md", "b/c/d/a.md", true}, {"x**/a", "xy/z/a", true}, {"?.md", "\xc3\xa9.md", true},
+        {"?.md", "ab.md", false}, {"?", "/", false}, {"", "a", false}, {"**", "a/b", true}, {"*", "", true},
+        {"a*b*c", "aXbYc", true}, {"a*b*c", "aXbY", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (glob_match(cases[i].pattern, cases[i].key) != cases[i].matches) {
+            fail_msg("%s %s", cases[i].pattern, cases[i].key);
+        }
+    }
+}
+
+static void a_place_knows_its_keys(void **state)
+{
+    (void)state;
+    const struct blob_place whole = {.place = "s3://docs"}, part = {.place = "s3://docs/help/de"};
+    assert_string_equal(blob_place_key(&whole, "docs", "a/b.md"), "a/b.md");
+    assert_null(blob_place_key(&whole, "doc", "a"));
+    assert_null(blob_place_key(&whole, "docs2", "a"));
+    assert_string_equal(blob_place_key(&part, "docs", "help/de/b.md"), "b.md");
+    assert_null(blob_place_key(&part, "docs", "help/den/b.md"));
+    assert_null(blob_place_key(&part, "docs", "help/b.md"));
+    assert_null(blob_place_key(&(struct blob_place){.place = "/docs"}, "docs", "a"));
 }
 
 static void an_unknown_kind_of_place_is_refused(void **state)
 {
     (void)state;
     struct error err;
-    assert_true(conf_set(conf, "kb.source", "ftp://example/", &err));
-    assert_null(blob_open(loop, conf, &err));
+    assert_null(blob_open(loop, &(struct blob_place){.name = "x", .place = "ftp://example/"}, &err));
     assert_int_equal(err.disposition, ERROR_FATAL);
 }
 
@@ -245,8 +408,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_what_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(reaches_nothing_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_folder_is_weather, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            a_folder_that_cannot_be_opened_makes_the_list_incomplete, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_opened_is_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(pages_are_in_byte_order_of_the_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(writes_and_removes_inside_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(globs_leave_out, setup, teardown),
+        cmocka_unit_test(patterns_match_whole_keys),
+        cmocka_unit_test(a_place_knows_its_keys),
         cmocka_unit_test_setup_teardown(an_unknown_kind_of_place_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests_name("blob", tests, NULL, NULL);

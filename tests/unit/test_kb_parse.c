@@ -20,7 +20,7 @@ static struct error error;
 static bool parse(const char *key, const char *text)
 {
     error = (struct error){0};
-    return kb_parse(arena, key, text, strlen(text), &document, &error);
+    return kb_parse(arena, key, "", text, strlen(text), &document, &error);
 }
 
 static int setup(void **state)

@@ -40,15 +40,16 @@ static void on_synced(
 static void load_samples(void)
 {
     struct error err;
-    assert_true(conf_set(conf, "kb.source", SOURCE_DIR "/deploy/sample/kb", &err));
-    struct blob_source *source = blob_open(loop, conf, &err);
+    const struct blob_place place = {.name = "default", .place = SOURCE_DIR "/deploy/sample/kb"};
+    struct blob_source *source = blob_open(loop, &place, &err);
     assert_non_null(source);
     struct kb_sync_env env = {.loop = loop,
         .db = db,
         .source = source,
-        .public_url = "https://help.example/",
+        .tenant = "default",
+        .rules = {.public_url = "https://help.example/", .locale = ""},
         .max_document = 1 << 20};
-    kb_sync_run(&env, &(struct kb_sync_request){.tenant = "default", .done = on_synced});
+    kb_sync_run(&env, &(struct kb_sync_request){.done = on_synced});
     (void)loop_run(loop);
     blob_close(source);
     pg_testdb_script(&testdb,

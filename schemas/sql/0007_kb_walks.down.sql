@@ -1,0 +1,1 @@
+DROP INDEX kb_documents_walk;
