@@ -57,6 +57,8 @@ struct engine_stage {
 const struct bus_record *engine_record(const struct engine_job *job);
 struct arena *engine_arena(struct engine_job *job); /* freed when the job is over; new for each attempt */
 int engine_attempt(const struct engine_job *job);   /* 1 for the first */
+/* When the record came from the broker, on the monotonic clock: what it tells of had happened before. */
+int64_t engine_taken_ms(const struct engine_job *job);
 /* Why the attempts before this one failed, the last 5 at most, oldest first: "<code>: <text>", cut to 200
  * bytes. */
 size_t engine_error_count(const struct engine_job *job);

@@ -118,7 +118,6 @@ static void publish_one(struct kb_posted *posted, const struct kb_event *event)
         .source = "",
         .object_key = event->key,
         .bucket = event->bucket,
-        .etag = event->etag,
         .sequencer = event->sequencer,
         .has_happened_at = event->wall_ms > 0,
         .happened_at = event->wall_ms,

@@ -11,7 +11,6 @@
 #define NESTED_MAX 6 /* texts within texts, and objects within objects */
 #define BUCKET_MAX 255
 #define KEY_MAX 1024 /* bytes, S3's own limit */
-#define ETAG_MAX 128
 #define SEQUENCER_MAX 64
 #define ARN_MAX 512
 
@@ -108,17 +107,6 @@ static bool read_key(
                        : "must be an object's key of 1 to 1024 bytes");
 }
 
-static const char *read_etag(struct reading *reading, const cJSON *object, const char *name)
-{
-    const char *etag = json_str(object, name);
-    size_t len = etag ? strlen(etag) : 0;
-    if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"') {
-        etag++;
-        len -= 2;
-    }
-    return len <= ETAG_MAX ? arena_strndup(reading->arena, etag ? etag : "", len) : "";
-}
-
 /* One that is not a number orders nothing: it is as good as none. */
 static const char *read_sequencer(struct reading *reading, const cJSON *object)
 {
@@ -175,7 +163,6 @@ static bool read_record(struct reading *reading, const cJSON *json, const char *
         return true;
     }
     struct kb_event event = {.removed = removed,
-        .etag = read_etag(reading, object, "eTag"),
         .sequencer = read_sequencer(reading, object),
         .wall_ms = read_time(json, "eventTime")};
     where = member(reading, where, "s3");
@@ -199,7 +186,6 @@ static bool read_event_bridge(struct reading *reading, const cJSON *json, const 
         return true;
     }
     struct kb_event event = {.removed = removed,
-        .etag = read_etag(reading, object, "etag"),
         .sequencer = read_sequencer(reading, object),
         .wall_ms = read_time(json, "time")};
     where = member(reading, where, "detail");

@@ -25,7 +25,6 @@
 struct kb_event {
     const char *bucket;
     const char *key;       /* as the object is called; not relative to any source, not checked against one */
-    const char *etag;      /* of the content, without quotes; "": not said */
     const char *sequencer; /* hexadecimal digits; "": not said */
     bool removed;          /* else written */
     int64_t wall_ms;       /* when it happened; 0: not said */

@@ -200,6 +200,7 @@ static void stage_free(struct kb_stage *stage)
     kb_sources_free(stage->settings);
     free(stage->sources);
     free(stage->holder);
+    kb_seen_free(stage->seen);
     free(stage);
 }
 

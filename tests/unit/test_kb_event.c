@@ -60,7 +60,6 @@ static void check_s3(const struct kb_events *events)
     assert_int_equal(events->count, 1);
     assert_string_equal(events->items[0].bucket, "amzn-s3-demo-bucket");
     assert_string_equal(events->items[0].key, "red/flower b\xc3\xa4r.md");
-    assert_string_equal(events->items[0].etag, "d41d8cd98f00b204e9800998ecf8427e");
     assert_string_equal(events->items[0].sequencer, "0055AED6DCD90281E5");
     assert_int_equal(events->items[0].wall_ms, 1767323045678);
     assert_false(events->items[0].removed);
@@ -111,7 +110,6 @@ static void test_event_bridge(void **state)
     struct kb_events events = parsed(*state, BRIDGE("Object Created"));
     assert_int_equal(events.count, 1);
     assert_string_equal(events.items[0].key, "a+b%20c");
-    assert_string_equal(events.items[0].etag, "b1946ac92492d2347c6235b4d2611184");
     assert_int_equal(events.items[0].wall_ms, 1636675200000);
     assert_true(parsed(*state, BRIDGE("Object Deleted")).items[0].removed);
     assert_int_equal(parsed(*state, BRIDGE("Object Tags Added")).ignored, 1);
