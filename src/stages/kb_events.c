@@ -1,9 +1,10 @@
 /* Notifications of single objects: finds the source, leaves out what tells nothing new, and brings the rest
- * into the base. */
+ * into the base. However many tell of an object at once, one reading is under way and one more may follow. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kb/document.h"
@@ -18,7 +19,7 @@ struct telling {
     struct arena *arena;
     struct engine_job *job; /* valid unless the stage is closing */
     int64_t taken_ms;
-    struct errand *errands;
+    struct kb_errand *errands;
     size_t count;
     size_t next;
     size_t under_way;
@@ -27,13 +28,14 @@ struct telling {
 };
 
 /* One object of one source. */
-struct errand {
+struct kb_errand {
     struct telling *telling;
     struct kb_stage_source *source;
     const char *key; /* relative to the source */
     const char *sequencer;
     int64_t happened_ms; /* wall time; 0: not said */
     int64_t began_ms;    /* monotonic */
+    TAILQ_ENTRY(kb_errand) link; /* in reading or waiting */
 };
 
 static void count_outcome(const char *outcome)
@@ -47,7 +49,7 @@ static void count_outcome(const char *outcome)
 
 /* ---- their ends ---- */
 
-static void tell_lag(const struct errand *errand)
+static void tell_lag(const struct kb_errand *errand)
 {
     char labels[160];
     int64_t lag_ms = clock_wall_ms() - errand->happened_ms;
@@ -70,49 +72,94 @@ static void end(struct telling *telling)
 
 static void start_some(struct telling *telling);
 
+static void errand_over(struct kb_errand *errand, const char *outcome)
+{
+    struct telling *telling = errand->telling;
+    count_outcome(outcome);
+    telling->under_way--;
+    if (!telling->starting) {
+        start_some(telling);
+    }
+}
+
+/* ---- reading ---- */
+
+static bool same_object(const struct kb_errand *a, const struct kb_errand *b)
+{
+    return a->source == b->source && !strcmp(a->key, b->key);
+}
+
+static void on_document(void *arg, enum kb_synced what, const struct error *err);
+
+/* Reads the object, waits for who does, or finds that it was read since. */
+static void begin(struct kb_errand *errand)
+{
+    struct kb_stage *stage = errand->telling->stage;
+    struct kb_errand *other;
+    if (stage->closing || kb_seen_covers(stage->seen, errand->source->settings->place.name, errand->key,
+                              errand->sequencer, errand->telling->taken_ms)) {
+        errand_over(errand, "known");
+        return;
+    }
+    TAILQ_FOREACH (other, &stage->reading, link) {
+        if (same_object(other, errand)) {
+            TAILQ_INSERT_TAIL(&stage->waiting, errand, link);
+            return;
+        }
+    }
+    TAILQ_INSERT_TAIL(&stage->reading, errand, link);
+    errand->began_ms = clock_mono_ms();
+    kb_sync_document(&errand->source->env, errand->key, on_document, errand);
+}
+
+/* Those that waited for the end of this one. */
+static void take_waiting(const struct kb_errand *ended, struct kb_errands *out)
+{
+    struct kb_errands *waiting = &ended->telling->stage->waiting;
+    struct kb_errand *errand, *next;
+    TAILQ_INIT(out);
+    for (errand = TAILQ_FIRST(waiting); errand; errand = next) {
+        next = TAILQ_NEXT(errand, link);
+        if (same_object(errand, ended)) {
+            TAILQ_REMOVE(waiting, errand, link);
+            TAILQ_INSERT_TAIL(out, errand, link);
+        }
+    }
+}
+
 static void on_document(void *arg, enum kb_synced what, const struct error *err)
 {
-    struct errand *errand = arg;
+    struct kb_errand *errand = arg, *other;
     struct telling *telling = errand->telling;
     struct kb_stage *stage = telling->stage;
-    telling->under_way--;
+    struct kb_errands waiting;
+    kb_stage_enter(stage); /* until those that waited have begun */
+    TAILQ_REMOVE(&stage->reading, errand, link);
+    take_waiting(errand, &waiting);
     if (err) {
-        count_outcome("failed");
         telling->err = telling->err.disposition == ERROR_NONE ? *err : telling->err;
     } else if (!stage->closing) {
-        count_outcome("read");
         kb_source_count(
             errand->source, what == KB_SYNCED_CHANGED, what == KB_SYNCED_REMOVED, what == KB_SYNCED_FAILED);
         kb_seen_read(stage->seen, errand->source->settings->place.name, errand->key, errand->sequencer,
             errand->began_ms);
         tell_lag(errand);
     }
-    if (!telling->starting) {
-        start_some(telling);
+    errand_over(errand, err ? "failed" : "read");
+    while ((other = TAILQ_FIRST(&waiting))) {
+        TAILQ_REMOVE(&waiting, other, link);
+        begin(other);
     }
-}
-
-/* ---- their starts ---- */
-
-static void start(struct errand *errand)
-{
-    struct telling *telling = errand->telling;
-    if (kb_seen_covers(telling->stage->seen, errand->source->settings->place.name, errand->key,
-            errand->sequencer, telling->taken_ms)) {
-        count_outcome("known");
-        return;
-    }
-    errand->began_ms = clock_mono_ms();
-    telling->under_way++;
-    kb_sync_document(&errand->source->env, errand->key, on_document, errand);
+    kb_stage_leave(stage);
 }
 
 static void start_some(struct telling *telling)
 {
     telling->starting = true;
-    while (telling->err.disposition == ERROR_NONE && !telling->stage->closing &&
-           telling->next < telling->count && telling->under_way < AT_ONCE) {
-        start(&telling->errands[telling->next++]);
+    while (telling->err.disposition == ERROR_NONE && telling->next < telling->count &&
+           telling->under_way < AT_ONCE) {
+        telling->under_way++;
+        begin(&telling->errands[telling->next++]);
     }
     telling->starting = false;
     if (telling->under_way == 0) {
@@ -129,7 +176,7 @@ static void add_errand(struct telling *telling, struct kb_stage_source *source, 
         count_outcome("other"); /* a picture, a style sheet: nothing of ours */
         return;
     }
-    telling->errands[telling->count++] = (struct errand){.telling = telling,
+    telling->errands[telling->count++] = (struct kb_errand){.telling = telling,
         .source = source,
         .key = arena_strdup(telling->arena, key),
         .sequencer = arena_strdup(telling->arena, told->sequencer),

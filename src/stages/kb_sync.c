@@ -256,6 +256,7 @@ static const char *const topics[] = {TOPIC_KB_NOTIFICATIONS, NULL};
 static const struct engine_stage engine_stage = {
     .name = "kb-sync",
     .topics = topics,
+    .any_order = true, /* a store may write all that it tells under one key */
     .dependencies = (const char *const[]){"db", "blob", NULL},
     .process = kb_sync_process,
     .rejected = kb_sync_rejected,
@@ -298,6 +299,8 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
     stage->db = env->db;
     stage->settings = settings;
     stage->seen = kb_seen_new();
+    TAILQ_INIT(&stage->reading);
+    TAILQ_INIT(&stage->waiting);
     stage->interval_ms = conf_int(env->conf, CONF_KB_SCAN_INTERVAL);
     stage->holder = xstrdup(*instance ? instance : own);
     stage->sources = xcalloc(settings->count + 1, sizeof(*stage->sources));

@@ -4,6 +4,8 @@
 #ifndef HELPDESK_STAGES_KB_SYNC_H
 #define HELPDESK_STAGES_KB_SYNC_H
 
+#include <sys/queue.h>
+
 #include "base/metrics.h"
 #include "kb/seen.h"
 #include "kb/sources.h"
@@ -11,6 +13,8 @@
 #include "stages/stage.h"
 
 struct kb_stage;
+struct kb_errand; /* of kb_events.c: an object that somebody told of */
+TAILQ_HEAD(kb_errands, kb_errand);
 
 /* One source, with its own scan. */
 struct kb_stage_source {
@@ -38,6 +42,8 @@ struct kb_stage {
     bool closing;        /* the last of them frees the stage */
     int64_t interval_ms; /* of scans */
     struct kb_seen *seen;
+    struct kb_errands reading; /* no two of the same object */
+    struct kb_errands waiting; /* for one that is being read */
     int64_t foreign_said_ms; /* monotonic: when the log was last told of a bucket that is no source */
     char *holder; /* this process in kb_scans: its instance, so that it goes on at once after a restart */
 };
