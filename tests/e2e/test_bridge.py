@@ -1,0 +1,139 @@
+"""The bridge from SQS queues, on another project's SQS server: nothing is lost, nothing is two, nothing unreadable is thrown away."""
+
+import json
+import os
+import signal
+import subprocess
+
+import botocore.session
+import pytest
+
+from harness import PROGRAM, free_port, http, sample_ticket, wait_until
+
+
+@pytest.fixture(scope="module")
+def sqs():
+    port = free_port()
+    server = subprocess.Popen([os.environ["HELPDESK_TEST_BOTOCORE"], "-m", "moto.server", "-p", str(port)],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    client = botocore.session.Session().create_client("sqs", region_name="eu-central-1", endpoint_url=f"http://127.0.0.1:{port}",
+                                                      aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="hush")
+
+    def answers():
+        assert server.poll() is None
+        try:
+            return client.list_queues()
+        except Exception:  # noqa: BLE001 - whatever it is, it is not there yet
+            return None
+    try:
+        wait_until("the SQS server answers", 60, answers)
+        yield client
+    finally:
+        server.kill()
+        server.wait()
+
+
+class Bridge:
+    def __init__(self, stack, sqs, state, **queues):
+        self.sqs = sqs
+        env = dict(stack.env, HELPDESK_KAFKA_BROKERS=stack.brokers, HELPDESK_INSTANCE="bridge", HELPDESK_RUN_DIR=str(state),
+                   AWS_ENDPOINT_URL_SQS=sqs.meta.endpoint_url, AWS_REGION="eu-central-1", AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
+                   AWS_SECRET_ACCESS_KEY="hush", **queues)
+        if stack.kafka is None:
+            env["HELPDESK_KAFKA_EMBEDDED"] = "true"
+        self.state = state
+        self.process = subprocess.Popen([PROGRAM, "bridge"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def metric(self, queue, outcome):
+        address = (self.state / "bridge.admin").read_text().strip()
+        for line in http("GET", f"http://{address}/metrics").body.decode().splitlines():
+            if line.startswith(f'helpdesk_bridge_messages_total{{queue="{queue}",outcome="{outcome}"}}'):
+                return float(line.rsplit(" ", 1)[1])
+        return 0
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, said
+        return said
+
+
+@pytest.fixture
+def queues(sqs, request):
+    """URLs of two queues; what is received and not deleted comes again after 2 s."""
+    made = [sqs.create_queue(QueueName=f"{kind}-{abs(hash(request.node.name))}", Attributes={"VisibilityTimeout": "2"})["QueueUrl"]
+            for kind in ("tickets", "kb")]
+    yield made
+    for url in made:
+        sqs.delete_queue(QueueUrl=url)
+
+
+def left(sqs, url):
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"])
+    return sum(int(count) for count in found["Attributes"].values())
+
+
+def ticket(number, **members):
+    return json.dumps(sample_ticket(ticket_id=f"sqs-{number}", external_ticket_id=f"E-{number}", created_at="2026-01-02T03:04:05Z", **members))
+
+
+def test_tickets_and_events(embedded, sqs, queues, tmp_path):
+    tickets, events = queues
+    for number in range(25):
+        sqs.send_message(QueueUrl=tickets, MessageBody=ticket(number))
+    sqs.send_message(QueueUrl=tickets, MessageBody=json.dumps({"subject": "no description"}))
+    sqs.send_message(QueueUrl=events, MessageBody=json.dumps({"Records": [
+        {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "nobodys"}, "object": {"key": "a.md"}}}]}))
+    sqs.send_message(QueueUrl=events, MessageBody="no JSON")
+    bridge = Bridge(embedded, sqs, tmp_path, HELPDESK_BRIDGE_TICKETS_QUEUE=tickets, HELPDESK_BRIDGE_KB_QUEUE=events)
+    wait_until("all tickets are answered", 60, lambda: all(
+        http("GET", f"{embedded.url()}/tickets/sqs-{number}").json.get("status", "") not in ("", "accepted", "classified", "enriched")
+        for number in range(25)))
+    wait_until("what cannot be read stays, the rest is gone", 30, lambda: (left(sqs, tickets), left(sqs, events)) == (1, 1))
+    assert bridge.metric("tickets", "published") == 25
+    assert bridge.metric("tickets", "refused") >= 1
+    assert bridge.metric("kb", "published") == 1
+    said = bridge.stop()
+    assert "description" in said and "no description" not in said
+    rows = embedded.sql("SELECT ticket_id, count(DISTINCT correlation_id) FROM runs WHERE ticket_id LIKE 'sqs-%%' GROUP BY 1")
+    assert sorted(rows) == sorted((f"sqs-{number}", 1) for number in range(25))
+
+
+def test_message_received_twice_is_one_ticket(embedded, sqs, queues, tmp_path):
+    """Its deletion is lost: the bridge is stopped by force when the broker has the record, and another one reads it again."""
+    url = queues[0]
+    sqs.send_message(QueueUrl=url, MessageBody=ticket("twice"))
+    message = sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"][0]
+    bridge = Bridge(embedded, sqs, tmp_path, HELPDESK_BRIDGE_TICKETS_QUEUE=url)
+    wait_until("it is published", 30, lambda: bridge.metric("tickets", "published") == 1)
+    wait_until("it is deleted", 30, lambda: left(sqs, url) == 0)
+    sqs.send_message(QueueUrl=url, MessageBody=message["Body"])  # another message: another event of the same ticket
+    wait_until("it is published", 30, lambda: bridge.metric("tickets", "published") == 2)
+    bridge.stop()
+    runs = wait_until("both runs are in the log", 30, lambda: [r for r in embedded.sql(
+        "SELECT correlation_id FROM runs WHERE ticket_id = 'sqs-twice'")] if len(embedded.sql(
+            "SELECT 1 FROM runs WHERE ticket_id = 'sqs-twice'")) == 2 else None)
+    assert len({run[0] for run in runs}) == 2
+
+
+def test_queue_away_is_told_and_waited_for(embedded, sqs, tmp_path):
+    url = sqs.meta.endpoint_url + "/123456789012/later"
+    bridge = Bridge(embedded, sqs, tmp_path, HELPDESK_BRIDGE_TICKETS_QUEUE=url)
+    address = wait_until("it runs", 30, lambda: (tmp_path / "bridge.admin").exists() and (tmp_path / "bridge.admin").read_text().strip())
+    refused = wait_until("it says so", 30, lambda: [h for h in [http("GET", f"http://{address}/health/ready")] if b"SQS answers" in h.body])
+    assert refused[0].status == 503
+    made = sqs.create_queue(QueueName="later")["QueueUrl"]
+    sqs.send_message(QueueUrl=made, MessageBody=ticket("later"))
+    wait_until("it is published", 60, lambda: bridge.metric("tickets", "published") == 1)
+    wait_until("it is ready", 60, lambda: http("GET", f"http://{address}/health/ready").status == 200)
+    bridge.stop()
+
+
+@pytest.mark.parametrize("settings, why", [
+    ({}, "bridge.kb-queue or bridge.tickets-queue must name a queue"),
+    ({"HELPDESK_BRIDGE_KB_QUEUE": "my-queue"}, "a queue is named like https://sqs."),
+])
+def test_start_errors(embedded, settings, why):
+    done = embedded.run("bridge", env={"AWS_REGION": "eu-central-1", **settings})
+    assert done.returncode == 1
+    assert why in done.stderr
