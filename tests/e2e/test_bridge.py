@@ -8,7 +8,7 @@ import subprocess
 import botocore.session
 import pytest
 
-from harness import PROGRAM, free_port, http, sample_ticket, wait_until
+from harness import PROGRAM, free_port, http, ticket, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +73,14 @@ def left(sqs, url):
     return sum(int(count) for count in found["Attributes"].values())
 
 
-def ticket(number, **members):
-    return json.dumps(sample_ticket(ticket_id=f"sqs-{number}", external_ticket_id=f"E-{number}", created_at="2026-01-02T03:04:05Z", **members))
+def ticket_text(number, **members):
+    return json.dumps(ticket(ticket_id=f"sqs-{number}", external_ticket_id=f"E-{number}", created_at="2026-01-02T03:04:05Z", **members))
 
 
 def test_tickets_and_events(embedded, sqs, queues, tmp_path):
     tickets, events = queues
     for number in range(25):
-        sqs.send_message(QueueUrl=tickets, MessageBody=ticket(number))
+        sqs.send_message(QueueUrl=tickets, MessageBody=ticket_text(number))
     sqs.send_message(QueueUrl=tickets, MessageBody=json.dumps({"subject": "no description"}))
     sqs.send_message(QueueUrl=events, MessageBody=json.dumps({"Records": [
         {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "nobodys"}, "object": {"key": "a.md"}}}]}))
@@ -102,7 +102,7 @@ def test_tickets_and_events(embedded, sqs, queues, tmp_path):
 def test_message_received_twice_is_one_ticket(embedded, sqs, queues, tmp_path):
     """Its deletion is lost: the bridge is stopped by force when the broker has the record, and another one reads it again."""
     url = queues[0]
-    sqs.send_message(QueueUrl=url, MessageBody=ticket("twice"))
+    sqs.send_message(QueueUrl=url, MessageBody=ticket_text("twice"))
     message = sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"][0]
     bridge = Bridge(embedded, sqs, tmp_path, HELPDESK_BRIDGE_TICKETS_QUEUE=url)
     wait_until("it is published", 30, lambda: bridge.metric("tickets", "published") == 1)
@@ -123,7 +123,7 @@ def test_queue_away_is_told_and_waited_for(embedded, sqs, tmp_path):
     refused = wait_until("it says so", 30, lambda: [h for h in [http("GET", f"http://{address}/health/ready")] if b"SQS answers" in h.body])
     assert refused[0].status == 503
     made = sqs.create_queue(QueueName="later")["QueueUrl"]
-    sqs.send_message(QueueUrl=made, MessageBody=ticket("later"))
+    sqs.send_message(QueueUrl=made, MessageBody=ticket_text("later"))
     wait_until("it is published", 60, lambda: bridge.metric("tickets", "published") == 1)
     wait_until("it is ready", 60, lambda: http("GET", f"http://{address}/health/ready").status == 200)
     bridge.stop()
