@@ -119,8 +119,9 @@ static void globs_free(struct globs *globs)
 
 struct blob_source *blob_open(struct loop *loop, const struct blob_place *place, struct error *err)
 {
-    const struct blob_driver *driver = &blob_folder;
-    if (strstr(place->place, "://")) {
+    bool in_s3 = !strncmp(place->place, BLOB_S3_SCHEME, strlen(BLOB_S3_SCHEME));
+    const struct blob_driver *driver = in_s3 ? &blob_s3 : &blob_folder;
+    if (!in_s3 && strstr(place->place, "://")) {
         error_set(err, ERROR_FATAL, "blob_source", "the place is of a kind that is not known: %.200s",
             place->place);
         return NULL;
@@ -149,6 +150,13 @@ void blob_close(struct blob_source *source)
     globs_free(&source->exclude);
     free(source->name);
     free(source);
+}
+
+void blob_abort(struct blob_source *source)
+{
+    if (source->driver->abort) {
+        source->driver->abort(source->state);
+    }
 }
 
 const char *blob_name(const struct blob_source *source)

@@ -73,7 +73,10 @@ const char *blob_place_key(const struct blob_place *place, const char *bucket, c
 
 /* NULL with ERROR_FATAL "blob_source", naming the member that is wrong. */
 struct blob_source *blob_open(struct loop *loop, const struct blob_place *place, struct error *err);
-void blob_close(struct blob_source *source);             /* nothing under way; NULL is fine */
+void blob_close(struct blob_source *source); /* nothing under way; NULL is fine */
+/* Ends what waits for a server: each is called back inside, with ERROR_RETRY "blob_unavailable". Before
+ * blob_close of a source in use; nothing is started any more. */
+void blob_abort(struct blob_source *source);
 const char *blob_name(const struct blob_source *source); /* borrowed */
 /* Whether `key` is valid and is not left out by the globs. */
 bool blob_wanted(const struct blob_source *source, const char *key);

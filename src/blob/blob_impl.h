@@ -9,6 +9,8 @@ struct blob_driver {
     const char *name;
     void *(*open)(struct loop *loop, const struct blob_place *place, struct error *err); /* NULL: err */
     void (*close)(void *state);
+    void (*abort)(
+        void *state); /* calls `done` of all that is under way, with ERROR_RETRY; NULL: it ends by itself */
     /* `walk_next` gives pages in order, in the arena, which is the page's. blob.c checks the order and leaves
      * out what is not valid or not wanted. */
     void *(*walk_new)(void *state);
@@ -22,5 +24,6 @@ struct blob_driver {
 };
 
 extern const struct blob_driver blob_folder;
+extern const struct blob_driver blob_s3;
 
 #endif

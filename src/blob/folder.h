@@ -19,8 +19,8 @@ int folder_open_root(const struct folder *folder, struct error *err);
 void folder_object(struct arena *arena, struct blob_object *object, const struct stat *st);
 
 void *folder_walk_new(void *state);
-void folder_walk_free(void *walk);
-void folder_walk_next(void *walk, struct arena *arena, blob_page_done *done, void *arg);
+void folder_walk_free(void *state);
+void folder_walk_next(void *state, struct arena *arena, blob_page_done *done, void *arg);
 
 void folder_write(void *state, struct arena *arena, const char *key, const void *data, size_t len,
     blob_change_done *done, void *arg);

@@ -102,7 +102,7 @@ static const char *level_read(struct walk *walk, struct level *level)
     size_t capacity = 0;
     struct dirent *entry;
     errno = 0;
-    while (!why && (entry = readdir(dir)) != NULL) {
+    while (dir && !why && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] != '.' && !level_add(walk, level, entry, &capacity)) {
             why = "more names than a folder may have";
         }

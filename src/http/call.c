@@ -81,11 +81,13 @@ static int64_t retry_after_ms(CURL *easy)
     return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000;
 }
 
-static void read_error_type(CURL *easy, char out[HTTP_ERROR_TYPE_MAX])
+void http_call_header(const struct http_call_result *result, const char *name, char *out, size_t size)
 {
     struct curl_header *header;
-    if (curl_easy_header(easy, "x-amzn-ErrorType", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
-        strlen(header->value) < HTTP_ERROR_TYPE_MAX) {
+    CURL *easy = result->call->transfer.easy;
+    out[0] = '\0';
+    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
+        strlen(header->value) < size) {
         memcpy(out, header->value, strlen(header->value) + 1);
     }
 }
@@ -98,7 +100,8 @@ static void call_ended(struct http_call *call, CURLcode code)
     call_detach(call);
     if (answered) {
         result.retry_after_ms = retry_after_ms(call->transfer.easy);
-        read_error_type(call->transfer.easy, result.error_type);
+        result.call = call;
+        http_call_header(&result, "x-amzn-ErrorType", result.error_type, sizeof(result.error_type));
         result.body = call->transfer.body;
     }
     call->done(call->arg, answered ? &result : NULL, answered ? NULL : &err);

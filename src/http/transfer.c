@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 #include "base/alloc.h"
+#include "http/reach.h"
 
 #define NO_PROXY_MAX (16 * 1024)
 
@@ -39,6 +40,29 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     struct http_transfer *transfer = arg;
     buf_append(&transfer->body, data, size * count);
     return transfer->body.failed ? 0 : size * count;
+}
+
+static bool has_proxy(void)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_transfer *transfer = arg;
+    (void)purpose;
+    if (!http_reach_allows(transfer->reach, &address->addr)) {
+        transfer->out_of_reach = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 void http_transfer_setup(void)
@@ -105,12 +129,18 @@ static void set_request(CURL *easy, const struct http_call_request *request)
 void http_transfer_init(struct http_transfer *transfer, CURL *easy, const struct http_call_request *request)
 {
     int64_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : HTTP_CALL_TIMEOUT_MS;
-    *transfer = (struct http_transfer){.easy = easy, .headers = header_list(request->headers)};
+    *transfer = (struct http_transfer){
+        .easy = easy, .headers = header_list(request->headers), .reach = request->reach};
     buf_init(&transfer->body, request->max_body);
     set_request(easy, request);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_body);
+    if (transfer->reach == HTTP_REACH_PUBLIC && has_proxy()) {
+        transfer->reach = HTTP_REACH_NO_METADATA;
+    }
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why);
 }
@@ -141,6 +171,10 @@ bool http_transfer_ended(struct http_transfer *transfer, CURLcode code, int *sta
     if (transfer->body.failed || code == CURLE_FILESIZE_EXCEEDED) {
         return error_set(
             err, ERROR_REJECT, "too_large", "the answer is larger than %zu bytes", transfer->body.max);
+    }
+    if (transfer->out_of_reach) {
+        return error_set(
+            err, ERROR_REJECT, "address_refused", "the host's address is one that is never asked: %s", why);
     }
     if (!was_sent(transfer->easy)) {
         return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL

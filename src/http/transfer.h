@@ -11,6 +11,8 @@ struct http_transfer {
     struct curl_slist *headers;
     struct buf body;           /* of the answer */
     char why[CURL_ERROR_SIZE]; /* libcurl's words for what went wrong */
+    enum http_reach reach;
+    bool out_of_reach; /* an address was refused */
 };
 
 /* Starts libcurl once for the process: before anything else of it. Any thread. */

@@ -219,13 +219,13 @@ bool kb_stage_leave(struct kb_stage *stage)
 void kb_stage_close(struct kb_stage *stage)
 {
     stage->closing = true;
+    kb_stage_enter(stage); /* what is aborted must not free it in between */
     for (size_t i = 0; i < stage->source_count; i++) {
         loop_timer_free(stage->sources[i].timer);
         stage->sources[i].timer = NULL;
+        blob_abort(stage->sources[i].env.source);
     }
-    if (stage->under_way == 0) {
-        stage_free(stage);
-    }
+    kb_stage_leave(stage);
 }
 
 struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant, const char *name)

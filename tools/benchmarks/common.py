@@ -14,7 +14,7 @@ BUILD = ROOT / "build"
 PROGRAM = str(BUILD / "helpdesk")
 os.environ["HELPDESK_TEST_PROGRAM"] = PROGRAM
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-from harness import Kafka, Postgres, Stack, bash, sample_ticket  # noqa: E402,F401
+from harness import S3, Kafka, Postgres, Stack, bash, http, sample_ticket  # noqa: E402,F401
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

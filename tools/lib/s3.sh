@@ -55,7 +55,7 @@ s3_stop() {
     pid=$(cat "$dir/pid" 2>/dev/null || true)
     [ -n "$pid" ] || return 0
     kill "$pid" 2>/dev/null || true
-    wait_until 15 s3_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+    wait_until 2 s3_gone "$pid" || kill -9 "$pid" 2>/dev/null || true # it waits for clients that keep connections
     rm -f "$dir/pid"
 }
 

@@ -1,0 +1,212 @@
+"""Buckets as sources, in a real S3 server: what is in them is in the base, what is not is gone, and nothing hostile gets further."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from harness import Stack, ticket, wait_until
+
+def s3_settings(s3, place, **more):
+    """The short form: one source."""
+    return {"HELPDESK_KB_SOURCE": place, "HELPDESK_KB_ENDPOINT": s3.url, "HELPDESK_KB_PATH_STYLE": "true",
+            "HELPDESK_KB_SCAN_INTERVAL": "200ms", **s3.credentials, **more}
+
+
+def documents(stack):
+    return dict(stack.sql("SELECT object_key, state FROM kb_documents"))
+
+
+def wait_documents(stack, wanted, seconds=60):
+    try:
+        wait_until("the documents", seconds, lambda: documents(stack) == wanted)
+    except AssertionError:
+        assert documents(stack) == wanted, stack.log_tail()
+
+
+def ready(*keys):
+    return {key: "ready" for key in keys}
+
+
+@pytest.fixture(scope="module")
+def bucket(s3):
+    """A bucket, and a stack that reads its prefix "help"."""
+    name = s3.bucket("help-center")
+    s3.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture(scope="module")
+def stack(folder, postgres, s3, bucket):
+    made = Stack(f"{folder}/in-s3", postgres, settings=s3_settings(s3, f"s3://{bucket}/help", HELPDESK_KB_MAX_DOCUMENT="64KiB")).start()
+    yield made
+    assert made.stop() == 0
+
+
+def test_what_changes_in_the_bucket_changes_in_the_base(stack, s3, bucket):
+    s3.put(bucket, "help/zebra.md", "# Zebra mode\n\nZebra mode is switched on with the striped button.\n")
+    s3.put(bucket, "elsewhere/other.md", "# Other\n\nNot below the prefix.\n")
+    s3.put(bucket, "help/picture.png", b"\x89PNG")
+    wait_documents(stack, ready("zebra.md"))
+    asked = ticket(subject="Zebra mode", description="How do I switch zebra mode on?")
+    draft = stack.ask(asked)
+    assert "striped button" in json.dumps(draft), draft
+    assert "https://help.example.com/zebra.md" in json.dumps(draft)
+    s3.put(bucket, "help/zebra.md", "# Zebra mode\n\nZebra mode is switched on with the spotted lever.\n")
+    wait_until("the change", 30, lambda: stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%spotted lever%%'"))
+    assert not stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%striped%%'")
+    s3.delete(bucket, "help/zebra.md")
+    wait_documents(stack, {})
+    assert stack.metric("kb-sync-1", "helpdesk_kb_last_scan_timestamp_seconds") > 0
+    assert stack.metric("kb-sync-1", "helpdesk_kb_oldest_change_timestamp_seconds") == 0
+
+
+def test_keys_of_all_kinds(stack, s3, bucket):
+    good = ["a b.md", "plus+and%20percent.md", "déjà/vu ü.md", "日本/😀.md", "q?u=e&r#y.md", "dir.md", "dir-a.md", "dir/x.md", "dir0.md", "a'(b)!*~.md"]
+    for key in good:
+        s3.put(bucket, f"help/{key}", f"# Title\n\nThe text of {key}\n")
+    # (The server itself normalises "." and "//" away; those forms are in the unit test of lists.)
+    s3.put(bucket, "help/.hidden/a.md", "# Hidden\n\nNot a valid key.\n")
+    wait_documents(stack, ready(*good))
+    wait_until("the count", 10, lambda: stack.metric("kb-sync-1", "helpdesk_kb_keys_refused") == 1)
+    for key in [*good, ".hidden/a.md"]:
+        s3.delete(bucket, f"help/{key}")
+    wait_documents(stack, {})
+
+
+def test_an_object_that_is_too_large_fails_alone(stack, s3, bucket):
+    s3.put(bucket, "help/large.md", b"# Large\n\n" + b"word " * 1_000_000)
+    s3.put(bucket, "help/empty.md", b"")
+    s3.put(bucket, "help/limit.md", b"# Limit\n\n" + b"x" * (64 * 1024 - 9))
+    s3.put(bucket, "help/small.md", "# Small\n\nAs ever.\n")
+    wait_documents(stack, {"large.md": "failed", "empty.md": "failed", "limit.md": "ready", "small.md": "ready"})
+    why = dict(stack.sql("SELECT object_key, why FROM kb_documents WHERE state = 'failed'"))
+    assert "5000009 bytes" in why["large.md"]
+    for key in ("large", "empty", "limit", "small"):
+        s3.delete(bucket, f"help/{key}.md")
+    wait_documents(stack, {})
+
+
+def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
+    many, texts = s3.bucket("many-objects"), s3.bucket("some-texts")
+    for i in range(2500):
+        s3.put(many, f"{i % 7}/{i}.md", f"# Number {i}\n\nThe text of number {i}.\n")
+    for key in ("guides/a.md", "guides/draft-b.md", "internal/c.md", "guides/d.txt"):
+        s3.put(texts, key, "# Hier\n\nEin Text, der nicht sagt, welche Sprache er hat.\n")
+    sources = [{"name": "many", "place": f"s3://{many}", "endpoint": s3.url, "path_style": True},
+               {"name": "texts", "place": f"s3://{texts}", "endpoint": s3.url, "path_style": True, "tenant": "other", "locale": "nl",
+                "include": ["guides/**"], "exclude": ["**/draft-*"]},
+               {"name": "local", "place": f"{folder}/several/kb", "include": ["*/**"]}]
+    path = f"{folder}/sources.json"
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(sources, file)
+    settings = dict(s3.credentials, HELPDESK_KB_SCAN_INTERVAL="200ms", HELPDESK_KB_SOURCES=path, HELPDESK_KB_SOURCE="", HELPDESK_KB_PUBLIC_URL="")
+    stack = Stack(f"{folder}/several", postgres, settings=settings).start()
+    try:
+        def counts():
+            return dict(stack.sql("SELECT source, count(*)::int FROM kb_documents WHERE state = 'ready' GROUP BY 1"))
+        wait_until("all pages", 120, lambda: counts().get("many") == 2500 and counts().get("local", 0) > 30 and counts().get("texts"))
+        assert stack.sql("SELECT tenant, object_key, locale FROM kb_documents WHERE source = 'texts' ORDER BY 2") == [
+            ("other", "guides/a.md", "nl"), ("other", "guides/d.txt", "nl")]
+        for i in range(0, 2500, 500):
+            s3.delete(many, f"{i % 7}/{i}.md")
+        s3.put(many, "3/new.md", "# New\n\nBetween the pages.\n")
+        wait_until("the changes", 60, lambda: counts()["many"] == 2496)
+        found = stack.sync()["found"]
+        assert found == sum(counts()[name] for name in ("many", "local"))
+    finally:
+        assert stack.stop() == 0
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Sends everybody to `target`."""
+
+    target = ""
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_response(307)
+        self.send_header("Location", self.target + self.path)
+        self.send_header("x-amz-bucket-region", "eu-west-1")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def logged(stack, text):
+    return text in (stack.folder / "helpdesk.log").read_text(errors="replace")
+
+
+def source_file(folder, name, source):
+    path = f"{folder}/{name}.json"
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(source if isinstance(source, list) else [source], file)
+    return path
+
+
+def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres, s3):
+    """One stack, a source for each trouble, and a good one that does not mind."""
+    good = s3.bucket("good-bucket")
+    s3.put(good, "a.md", "# A\n\nStill here.\n")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Elsewhere.target = s3.url
+    s3_place = {"endpoint": s3.url, "path_style": True}
+    path = source_file(folder, "troubles", [
+        {"name": "good", "place": f"s3://{good}", **s3_place},
+        {"name": "missing", "place": "s3://no-such-bucket", **s3_place},
+        {"name": "elsewhere", "place": f"s3://{good}", "endpoint": f"http://127.0.0.1:{server.server_port}", "path_style": True}])
+    settings = dict(s3.credentials, HELPDESK_KB_SCAN_INTERVAL="200ms", HELPDESK_KB_SOURCES=path, HELPDESK_KB_SOURCE="")
+    stack = Stack(f"{folder}/troubles", postgres, settings=settings).start()
+    try:
+        wait_documents(stack, ready("a.md"))
+        wait_until("the bucket that is not there", 20, lambda: logged(stack, "S3 answers 404 NoSuchBucket for bucket no-such-bucket"))
+        wait_until("the redirect", 20, lambda: logged(stack, "its region must be set to eu-west-1"))
+        assert Elsewhere.asked > 0
+        assert stack.sql("SELECT DISTINCT source FROM kb_documents") == [("good",)]
+    finally:
+        assert stack.stop() == 0
+        server.shutdown()
+    stack.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    stack.start()
+    try:
+        wait_until("the refusal", 20, lambda: logged(stack, "S3 answers 403 SignatureDoesNotMatch for bucket good-bucket"))
+        assert documents(stack) == ready("a.md")
+    finally:
+        assert stack.stop() == 0
+
+
+@pytest.mark.parametrize("source, said", [
+    ({"place": "s3://bucket-a"}, "sources[0].name"),
+    ({"name": "a"}, "sources[0].place"),
+    ({"name": "a b", "place": "x"}, "sources[0].name"),
+    ({"name": "a", "place": "s3://B", "region": "eu-west-1"}, "place must be s3://bucket"),
+    ({"name": "a", "place": "s3://bucket-a/../x", "region": "eu-west-1"}, "place has a prefix"),
+    ({"name": "a", "place": "s3://bucket-a"}, "region is not set"),
+    ({"name": "a", "place": "ftp://x"}, "not known"),
+    ({"name": "a", "place": "s3://bucket-a", "endpoint": "http://169.254.169.254"}, "endpoint is an address where clouds keep credentials"),
+    ({"name": "a", "place": "s3://bucket-a", "endpoint": "http://[fe80::1]:80"}, "endpoint is an address where clouds keep credentials"),
+    ({"name": "a", "place": "s3://bucket-a", "endpoint": "http://u@host/"}, "endpoint must be an address"),
+    ({"name": "a", "place": "s3://bucket-a", "region": "../x"}, "sources[0].region"),
+    ({"name": "a", "place": "s3://bucket-a", "storage_class": "a b"}, "sources[0].storage_class"),
+    ({"name": "a", "place": "x", "endpoint": "http://h"}, "sources[0].endpoint"),
+    ({"name": "a", "place": "x", "locale": "english please"}, "sources[0].locale"),
+    ({"name": "a", "place": "x", "tenant": "a/b"}, "sources[0].tenant"),
+    ({"name": "a", "place": "x", "include": "*.md"}, "sources[0].include"),
+    ({"name": "a", "place": "x", "exclude": [1]}, "sources[0].exclude"),
+    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata"),
+    ({"name": "a", "place": "x", "path_style": "yes"}, "sources[0].path_style"),
+    ({"name": "a", "place": "x", "prefix": "p"}, "sources[0].prefix is not known"),
+    ([{"name": "a", "place": "x"}, {"name": "a", "place": "y"}], "sources[1].name is the name of another source"),
+    ([], "must be an array of 1 to 64 sources"),
+])
+def test_a_wrong_member_stops_the_start_and_is_named(embedded, folder, source, said):
+    path = source_file(folder, "wrong", source)
+    env = {"HELPDESK_KB_SOURCES": path, "HELPDESK_KB_SOURCE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
+    done = embedded.run("kb-sync", env=env)
+    assert done.returncode != 0
+    assert said in done.stderr, done.stderr
