@@ -21,6 +21,7 @@ COPY_FACTOR = 10  # a copy is over too soon to measure it on as few records
 THROUGHPUT_TARGET = 0.1
 SAMPLE_SECONDS = 2
 FLAT_TARGET = 1.05  # memory at the end over that after the first quarter
+COURSE = 12  # parts of the run whose means are told
 CUSTOMERS = 1000
 SUBJECTS = [
     ("Hub is offline", "The light blinks red since this morning and the app does not find the hub."),
@@ -176,7 +177,9 @@ def memory(stack, delivery, minutes, rate):
         tenth = max(len(settled) // 10, 1)
         first, last = (statistics.mean(m for _, m in part) for part in (settled[:tenth], settled[-tenth:]))
         row("pipeline", f"resident MiB of {role} at the end over a quarter in, {case}", last, first, most=FLAT_TARGET)
-        say(f"{case}: {role} {slope_mib_per_hour(settled):+.2f} MiB an hour, at most {max(m for _, m in of_role):.1f} MiB")
+        course = [statistics.mean(m for _, m in of_role[i * len(of_role) // COURSE:(i + 1) * len(of_role) // COURSE]) for i in range(COURSE)]
+        say(f"{case}: {role} {slope_mib_per_hour(settled):+.2f} MiB an hour, at most {max(m for _, m in of_role):.1f} MiB; its course: "
+            + " ".join(f"{mib:.1f}" for mib in course))
 
 
 # ---- the run ----
