@@ -16,6 +16,7 @@ static const struct cmd commands[] = {
     {"generator", "", "role: cited drafts and what is unsafe in them", cmd_generator},
     {"kb-sync", "", "role: keeps the knowledge base equal to its source", cmd_kb_sync},
     {"logger", "", "role: writes everything that happens to PostgreSQL", cmd_logger},
+    {"bridge", "", "role: brings what lies in SQS queues to Kafka: notifications of buckets, tickets", cmd_bridge},
     {"broker", "", "role: the embedded broker, for trial only; prints its address", cmd_broker},
     {"migrate", "up | down [N] | status", "the database's schema", cmd_migrate},
     {"topics", "plan | apply | check", "the topics on the broker", cmd_topics},

@@ -6,28 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include "aws/answer.h"
-#include "aws/credentials.h"
 #include "aws/endpoint.h"
+#include "aws/service.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
-#include "http/call.h"
 
 #define SERVICE "secretsmanager"
 #define TIMEOUT_MS 10000
 #define ARN_MAX 2048
 #define BODY_MAX ((size_t)512 * 1024) /* 64 KiB of secret, escaped, and its versions' names */
-#define CONTENT_TYPE "application/x-amz-json-1.1"
 #define TARGET "secretsmanager.GetSecretValue"
+
+static const struct aws_service_kind kind = {
+    .name = SERVICE, .endpoint_id = "SECRETS_MANAGER", .content_type = "application/x-amz-json-1.1"};
 
 struct aws_secret {
     char *arn;
     char *region;
-    struct aws_credentials *credentials;
-    struct http_calls *calls;
-    struct aws_credentials_wait *wait;
-    struct http_call *call;
+    struct aws_service *service;
     bool reading;
     aws_secret_done *done;
     void *arg;
@@ -98,10 +95,14 @@ static void on_answer(struct aws_secret *secret, struct arena *arena, const stru
     end(secret, text, text ? NULL : &err);
 }
 
+/* What goes wrong before there are credentials says so itself. */
 static void on_called(void *arg, const struct http_call_result *result, const struct error *err)
 {
     struct aws_secret *secret = arg;
-    secret->call = NULL;
+    if (!result && !strncmp(err->code, "aws_", 4)) {
+        end(secret, NULL, err);
+        return;
+    }
     if (!result) {
         struct error why;
         bool away = err->disposition == ERROR_RETRY;
@@ -112,64 +113,6 @@ static void on_called(void *arg, const struct http_call_result *result, const st
     }
     struct arena *arena = arena_new(0);
     on_answer(secret, arena, result);
-    arena_free(arena);
-}
-
-static void send_signed(struct aws_secret *secret, struct arena *arena,
-    const struct sigv4_credentials *credentials, const struct aws_endpoint *endpoint)
-{
-    struct buf body;
-    char hash[SIGV4_HEX_SIZE];
-    buf_init(&body, 2 * ARN_MAX);
-    buf_puts(&body, "{\"SecretId\":");
-    json_put_string(&body, secret->arn);
-    buf_putc(&body, '}');
-    sigv4_hash(buf_text(&body), body.len, hash);
-    const struct sigv4_header signed_headers[] = {
-        {"Host", endpoint->host}, {"Content-Type", CONTENT_TYPE}, {"X-Amz-Target", TARGET}};
-    const struct sigv4_request request = {.method = "POST",
-        .path = endpoint->path,
-        .query = "",
-        .headers = signed_headers,
-        .header_count = 3,
-        .payload_hash = hash,
-        .region = secret->region,
-        .service = SERVICE,
-        .wall_ms = clock_wall_ms()};
-    struct sigv4_signature signature;
-    bool ok = sigv4_sign(arena, credentials, &request, &signature);
-    assert(ok); /* three headers and no query */
-    (void)ok;
-    const char *const headers[] = {arena_printf(arena, "Host: %s", endpoint->host),
-        "Content-Type: " CONTENT_TYPE, "X-Amz-Target: " TARGET, signature.date, signature.authorization,
-        signature.security_token, NULL};
-    const struct http_call_request call = {.method = "POST",
-        .url = endpoint->url,
-        .headers = headers,
-        .body = buf_text(&body),
-        .body_len = body.len,
-        .timeout_ms = TIMEOUT_MS,
-        .max_body = BODY_MAX};
-    secret->call = http_call_start(secret->calls, &call, on_called, secret);
-    buf_fini(&body);
-}
-
-static void on_credentials(void *arg, const struct sigv4_credentials *credentials, const struct error *err)
-{
-    struct aws_secret *secret = arg;
-    struct aws_endpoint endpoint;
-    struct error why = {0};
-    secret->wait = NULL;
-    if (!credentials) {
-        end(secret, NULL, err);
-        return;
-    }
-    struct arena *arena = arena_new(0);
-    if (aws_endpoint_find(arena, "SECRETS_MANAGER", SERVICE, secret->region, &endpoint, &why)) {
-        send_signed(secret, arena, credentials, &endpoint);
-    } else {
-        end(secret, NULL, &why);
-    }
     arena_free(arena);
 }
 
@@ -186,8 +129,7 @@ struct aws_secret *aws_secret_new(struct loop *loop, const char *arn, struct err
     struct aws_secret *secret = xcalloc(1, sizeof(*secret));
     secret->arn = xstrdup(arn);
     secret->region = region;
-    secret->credentials = aws_credentials_new(loop);
-    secret->calls = http_calls_new(loop);
+    secret->service = aws_service_new(loop, &kind, region);
     return secret;
 }
 
@@ -196,14 +138,7 @@ void aws_secret_free(struct aws_secret *secret)
     if (!secret) {
         return;
     }
-    if (secret->wait) {
-        aws_credentials_wait_cancel(secret->wait);
-    }
-    if (secret->call) {
-        http_call_cancel(secret->call);
-    }
-    aws_credentials_free(secret->credentials);
-    http_calls_free(secret->calls);
+    aws_service_free(secret->service);
     free(secret->arn);
     free(secret->region);
     free(secret);
@@ -215,7 +150,18 @@ void aws_secret_read(struct aws_secret *secret, aws_secret_done *done, void *arg
     secret->reading = true;
     secret->done = done;
     secret->arg = arg;
-    secret->wait = aws_credentials_get(secret->credentials, on_credentials, secret);
+    struct buf body;
+    buf_init(&body, 2 * ARN_MAX);
+    buf_puts(&body, "{\"SecretId\":");
+    json_put_string(&body, secret->arn);
+    buf_putc(&body, '}');
+    const struct aws_service_request request = {.target = TARGET,
+        .body = buf_text(&body),
+        .body_len = body.len,
+        .timeout_ms = TIMEOUT_MS,
+        .max_body = BODY_MAX};
+    aws_service_start(secret->service, &request, on_called, secret);
+    buf_fini(&body);
 }
 
 bool aws_secret_reading(const struct aws_secret *secret)

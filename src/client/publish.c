@@ -8,7 +8,7 @@
 #include "bus/topics.h"
 #include "client/client.h"
 #include "stages/ticket_check.h"
-#include "stages/ticket_event.h"
+#include "stages/ticket_record.h"
 
 /* A ticket on its way. */
 struct publication {
@@ -106,39 +106,6 @@ static void delivered(void *arg, const struct error *err)
     free(publication);
 }
 
-static struct bus_header header(const char *name, const char *value)
-{
-    return (struct bus_header){.name = name, .value = value, .len = strlen(value)};
-}
-
-static void send_event(const struct msg_ticket_event *event, const struct buf *value, struct arena *arena,
-    struct publication *publication)
-{
-    const char *key = arena_printf(arena, "%s/%s", event->tenant, event->ticket.ticket_id);
-    const struct bus_header headers[] = {
-        header("correlation-id", event->correlation_id),
-        header("event-id", event->event_id),
-        header("tenant", event->tenant),
-        header("kind", msg_kind_name(event->kind)),
-        header("state", msg_state_name(event->state)),
-        header("content-type", msg_content_type()),
-        header("priority", msg_priority_name(ticket_event_priority(event))),
-    };
-    const struct bus_record record = {
-        .topic = TOPIC_SUBMITTED,
-        .partition = -1,
-        .key = key,
-        .key_len = strlen(key),
-        .value = value->data,
-        .value_len = value->len,
-        .headers = headers,
-        .header_count = sizeof headers / sizeof *headers,
-    };
-
-    publication->client->pending++;
-    bus_produce(publication->client->producer, &record, delivered, publication);
-}
-
 static void fill_receipt(struct helpdesk_receipt *receipt, const struct msg_ticket_event *event)
 {
     snprintf(receipt->ticket_id, sizeof receipt->ticket_id, "%s", event->ticket.ticket_id);
@@ -151,11 +118,10 @@ bool helpdesk_publish(struct helpdesk_client *client, const struct helpdesk_tick
 {
     struct arena *arena = arena_new(0);
     struct error why = {.disposition = ERROR_NONE};
-    struct buf value;
+    struct bus_record record;
 
-    buf_init(&value, MSG_MAX_RECORD);
     const struct msg_ticket_event *event = make_event(client, ticket, arena, &why);
-    bool ok = event != NULL && msg_encode(&msg_ticket_event, event, &value, &why);
+    bool ok = event != NULL && ticket_record_make(arena, event, &record, &why);
     if (ok) {
         struct publication *publication = xcalloc(1, sizeof *publication);
         *publication = (struct publication){.client = client, .published = published, .arg = arg};
@@ -163,9 +129,9 @@ bool helpdesk_publish(struct helpdesk_client *client, const struct helpdesk_tick
         if (receipt != NULL) {
             *receipt = publication->receipt;
         }
-        send_event(event, &value, arena, publication);
+        client->pending++;
+        bus_produce(client->producer, &record, delivered, publication);
     }
-    buf_fini(&value);
     arena_free(arena);
     return ok || client_error(err, &why);
 }

@@ -19,6 +19,7 @@ int cmd_retriever(int argc, char **argv);
 int cmd_generator(int argc, char **argv);
 int cmd_kb_sync(int argc, char **argv);
 int cmd_logger(int argc, char **argv);
+int cmd_bridge(int argc, char **argv);
 int cmd_broker(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 

@@ -42,6 +42,7 @@ enum engine_outcome {
 struct engine_stage {
     const char *name; /* "classifier": the group, the dead-letter topic "<name>.dead", metric labels */
     const char *const *topics; /* logical names, NULL-terminated */
+    bool any_order; /* records of one key need no order: what they say is looked up when they run */
     /* What its jobs need and may miss, NULL-terminated ("db"); NULL: nothing. Each has a circuit breaker that
      * opens when attempts end in "<dependency>_unavailable", engine.breaker-after of them without one that is
      * done between them: then one job at a time tries, and the others wait. */
@@ -57,6 +58,8 @@ struct engine_stage {
 const struct bus_record *engine_record(const struct engine_job *job);
 struct arena *engine_arena(struct engine_job *job); /* freed when the job is over; new for each attempt */
 int engine_attempt(const struct engine_job *job);   /* 1 for the first */
+/* When the record came from the broker, on the monotonic clock: what it tells of had happened before. */
+int64_t engine_taken_ms(const struct engine_job *job);
 /* Why the attempts before this one failed, the last 5 at most, oldest first: "<code>: <text>", cut to 200
  * bytes. */
 size_t engine_error_count(const struct engine_job *job);

@@ -134,7 +134,8 @@ void intake_record(void *arg, const struct bus_record *record, void *handle)
     }
     struct engine_job *job = job_new(partition, engine, record, handle);
     job_take_crashes(job, crashes_of(engine, record));
-    if (order_join(partition->order, &job->turn, record->key, record->key_len)) {
+    const void *key = engine->stage->any_order ? NULL : record->key;
+    if (order_join(partition->order, &job->turn, key, record->key_len)) {
         job_make_ready(job);
     }
     limit_intake(engine);

@@ -66,6 +66,7 @@ struct engine_job {
     int first_output;        /* in the sealed batch */
     int output_count;
     struct loop_timer *timer;
+    int64_t taken_ms; /* monotonic */
     int64_t started_us;
     TAILQ_ENTRY(engine_job) link;         /* in suspects, last_chance, finished or sealed */
     TAILQ_ENTRY(engine_job) of_partition; /* in partition->jobs */

@@ -23,9 +23,10 @@ struct engine_job *job_new(
     job->record = record;
     job->handle = handle;
     job->slot = -1;
+    job->taken_ms = clock_mono_ms();
     job->place.priority = hints_priority(record);
     int64_t left = hints_deadline_left_ms(record, clock_wall_ms() - engine->clock_skew_ms);
-    job->deadline_ms = left == INT64_MAX ? INT64_MAX : clock_mono_ms() + left;
+    job->deadline_ms = left == INT64_MAX ? INT64_MAX : job->taken_ms + left;
     job->outputs_end = &job->outputs;
     job->bytes = bus_record_bytes(record) + JOB_OVERHEAD;
     engine->bytes += job->bytes;
@@ -141,6 +142,7 @@ static void leave_journal(struct engine_job *job)
         journal_leave(job->engine->journal, job->slot);
     }
     job->slot = -1;
+    job->taken_ms = clock_mono_ms();
 }
 
 static void stop_running(struct engine_job *job, enum engine_outcome outcome, const struct error *err)
@@ -216,6 +218,11 @@ const struct bus_record *engine_record(const struct engine_job *job)
 struct arena *engine_arena(struct engine_job *job)
 {
     return job->arena;
+}
+
+int64_t engine_taken_ms(const struct engine_job *job)
+{
+    return job->taken_ms;
 }
 
 int engine_attempt(const struct engine_job *job)

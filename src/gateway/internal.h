@@ -114,6 +114,7 @@ void handle_feedback(struct http_request *request, void *arg);
 void handle_customer_get(struct http_request *request, void *arg);
 void handle_customer_get_by_ticket_path(struct http_request *request, void *arg);
 void handle_kb_sync(struct http_request *request, void *arg);
+void handle_kb_events(struct http_request *request, void *arg);
 void handle_kb_job_get(struct http_request *request, void *arg);
 void handle_health(struct http_request *request, void *arg);
 void handle_health_live(struct http_request *request, void *arg);

@@ -142,6 +142,8 @@ void handle_kb_sync(struct http_request *request, void *arg)
     sync->record.action = MSG_KB_ACTION_SYNC;
     sync->record.tenant = sync->gateway->tenant;
     sync->record.object_key = "";
+    sync->record.bucket = "";
+    sync->record.sequencer = "";
     sync->record.job_id = job_id;
     sync->record.has_requested_at = true;
     sync->record.requested_at = clock_wall_ms();

@@ -12,6 +12,7 @@ const struct http_route gateway_routes[] = {
     {"POST", "/tickets/{ticket_id}/feedback", handle_feedback},
     {"GET", "/customers/{external_id}/context", handle_customer_get},
     {"POST", "/kb/sync", handle_kb_sync},
+    {"POST", "/kb/events", handle_kb_events},
     {"GET", "/kb/sync/{job_id}", handle_kb_job_get},
     {"GET", "/health", handle_health},
     {"GET", "/health/live", handle_health_live},

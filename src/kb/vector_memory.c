@@ -253,6 +253,7 @@ static void on_page(void *arg, const struct db_result *result, const struct erro
             tenant->next = NULL;
         }
     }
+    show(tenant->memory);
 }
 
 /* What is not needed comes without its vector; at a first reading not at all. */

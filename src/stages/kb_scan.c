@@ -201,6 +201,7 @@ static void stage_free(struct kb_stage *stage)
     free(stage->sources);
     kb_parser_free(stage->parser);
     free(stage->holder);
+    kb_seen_free(stage->seen);
     free(stage);
 }
 

@@ -1,5 +1,6 @@
 /* The kb-sync stage: brings documents into the knowledge base when a notification says so, and looks through
- * the source by itself, one process at a time. */
+ * the source by itself, one process at a time. A notification is ours (Avro), or JSON that an object store wrote
+ * to the topic itself. */
 #include "stages/kb_sync.h"
 
 #include <stdlib.h>
@@ -9,16 +10,16 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "bus/topics.h"
-#include "kb/document.h"
+#include "kb/event.h"
 #include "msg/codec.h"
 
-/* ---- notifications ---- */
+/* ---- a job: synchronising what somebody asked for ---- */
 
 struct notice { /* in its own arena, as the engine may be gone before the database */
     struct kb_stage *stage;
     struct arena *arena;
     struct engine_job *job;         /* valid unless the stage is closing */
-    struct kb_stage_source *source; /* of a document, or whose turn it is in a sync */
+    struct kb_stage_source *source; /* whose turn it is */
     struct kb_job_row row;
     struct kb_sync_counts counts; /* of the sources that are done */
     const char *why;              /* of the first of them that could not be read in full */
@@ -44,20 +45,6 @@ static void notice_failed(struct notice *notice, const struct error *err)
 {
     notice_finish(notice, ENGINE_FAILED, err);
 }
-
-static void on_document(void *arg, enum kb_synced what, const struct error *err)
-{
-    struct notice *notice = arg;
-    if (err) {
-        notice_failed(notice, err);
-        return;
-    }
-    kb_source_count(
-        notice->source, what == KB_SYNCED_CHANGED, what == KB_SYNCED_REMOVED, what == KB_SYNCED_FAILED);
-    notice_finish(notice, ENGINE_DONE, NULL);
-}
-
-/* ---- a synchronisation of one source, or of all of a tenant one after the other ---- */
 
 static struct kb_sync_counts sum(const struct kb_sync_counts *a, const struct kb_sync_counts *b)
 {
@@ -153,54 +140,96 @@ static const char *job_id(struct engine_job *job, const struct msg_kb_notificati
     return arena_strdup(engine_arena(job), id);
 }
 
-static void no_source(const struct msg_kb_notification *message, struct error *err)
-{
-    error_set(err, ERROR_REJECT, "kb_source", "there is no source called \"%.60s\" here", message->source);
-}
-
-/* Begins; false: there is no such source. */
+/* Of one source, or of all of a tenant one after the other. False: there is no such source. */
 static bool notice_begin(struct notice *notice, const struct msg_kb_notification *message)
 {
     struct kb_stage *stage = notice->stage;
-    bool all = message->action == MSG_KB_ACTION_SYNC && !*message->source;
     notice->row = (struct kb_job_row){.tenant = arena_strdup(notice->arena, message->tenant),
         .source = arena_strdup(notice->arena, message->source),
         .full = message->full};
-    notice->source =
-        all ? next_source(notice, stage->sources) : kb_stage_find(stage, message->tenant, message->source);
+    notice->source = *message->source ? kb_stage_find(stage, message->tenant, message->source)
+                                      : next_source(notice, stage->sources);
     if (!notice->source) {
         return false;
     }
-    if (message->action == MSG_KB_ACTION_SYNC) {
-        notice->row.id = arena_strdup(notice->arena, job_id(notice->job, message));
-        kb_job_progress(stage, &notice->row, &(struct kb_sync_counts){0});
-        start_sync(notice);
-    } else {
-        kb_sync_document(&notice->source->env, message->object_key, on_document, notice);
-    }
+    notice->row.id = arena_strdup(notice->arena, job_id(notice->job, message));
+    kb_job_progress(stage, &notice->row, &(struct kb_sync_counts){0});
+    start_sync(notice);
     return true;
 }
 
-static void kb_sync_process(struct engine_job *job, void *state)
+static void process_job(
+    struct kb_stage *stage, struct engine_job *job, const struct msg_kb_notification *message)
 {
-    struct kb_stage *stage = state;
+    struct error err;
+    kb_stage_enter(stage);
+    struct notice *notice = notice_new(stage, job);
+    if (!notice_begin(notice, message)) {
+        error_set(&err, ERROR_REJECT, "kb_source", "there is no source called \"%.60s\" here", message->source);
+        notice_failed(notice, &err);
+    }
+}
+
+/* ---- a record ---- */
+
+static void process_avro(struct kb_stage *stage, struct engine_job *job)
+{
     const struct bus_record *record = engine_record(job);
     struct error err;
     const struct msg_kb_notification *message =
         msg_decode(&msg_kb_notification, engine_arena(job), record->value, record->value_len, &err);
     if (!message) {
         engine_finish(job, ENGINE_FAILED, &err);
+    } else if (message->action == MSG_KB_ACTION_SYNC) {
+        process_job(stage, job, message);
+    } else {
+        const struct kb_told told = {.bucket = message->bucket,
+            .tenant = message->tenant,
+            .source = message->source,
+            .key = message->object_key,
+            .sequencer = message->sequencer,
+            .happened_ms = message->has_happened_at ? message->happened_at : 0};
+        kb_events_start(stage, job, &told, 1);
+    }
+}
+
+static void process_json(struct kb_stage *stage, struct engine_job *job)
+{
+    const struct bus_record *record = engine_record(job);
+    struct arena *arena = engine_arena(job);
+    struct kb_events events;
+    struct error err;
+    if (!kb_events_parse(arena, record->value, record->value_len, &events, &err)) {
+        engine_finish(job, ENGINE_FAILED, &err);
         return;
     }
-    if (message->action != MSG_KB_ACTION_SYNC && kb_format_of(message->object_key) == KB_FORMAT_NONE) {
-        engine_finish(job, ENGINE_SKIP, NULL); /* a picture, a style sheet: nothing of ours */
-        return;
+    struct kb_told *told = arena_array(arena, events.count + 1, sizeof(*told));
+    for (size_t i = 0; i < events.count; i++) {
+        told[i] = (struct kb_told){.bucket = events.items[i].bucket,
+            .key = events.items[i].key,
+            .sequencer = events.items[i].sequencer,
+            .happened_ms = events.items[i].wall_ms};
     }
-    kb_stage_enter(stage);
-    struct notice *notice = notice_new(stage, job);
-    if (!notice_begin(notice, message)) {
-        no_source(message, &err);
-        notice_failed(notice, &err);
+    kb_events_start(stage, job, told, events.count);
+}
+
+/* No framing of Avro starts like this. */
+static bool is_json(const struct bus_record *record)
+{
+    const char *text = record->value;
+    size_t at = 0;
+    while (at < record->value_len && strchr(" \t\r\n", text[at]) && text[at]) {
+        at++;
+    }
+    return at < record->value_len && (text[at] == '{' || text[at] == '[');
+}
+
+static void kb_sync_process(struct engine_job *job, void *state)
+{
+    if (is_json(engine_record(job))) {
+        process_json(state, job);
+    } else {
+        process_avro(state, job);
     }
 }
 
@@ -227,6 +256,7 @@ static const char *const topics[] = {TOPIC_KB_NOTIFICATIONS, NULL};
 static const struct engine_stage engine_stage = {
     .name = "kb-sync",
     .topics = topics,
+    .any_order = true, /* a store may write all that it tells under one key */
     .dependencies = (const char *const[]){"db", "blob", NULL},
     .process = kb_sync_process,
     .rejected = kb_sync_rejected,
@@ -271,6 +301,9 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
     stage->settings = settings;
     stage->parser = kb_parser_new("/proc/self/exe", (size_t)conf_int(env->conf, CONF_KB_PARSE_MEMORY),
         conf_int(env->conf, CONF_KB_PARSE_TIMEOUT));
+    stage->seen = kb_seen_new();
+    TAILQ_INIT(&stage->reading);
+    TAILQ_INIT(&stage->waiting);
     stage->interval_ms = conf_int(env->conf, CONF_KB_SCAN_INTERVAL);
     stage->holder = xstrdup(*instance ? instance : own);
     stage->sources = xcalloc(settings->count + 1, sizeof(*stage->sources));

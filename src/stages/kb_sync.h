@@ -1,15 +1,21 @@
-/* The halves of the kb-sync stage: notifications (kb_sync.c), the scan of the source (kb_scan.c), the rows
- * that tell of a job's progress (kb_jobs.c). Private to the stage. Everything on the loop thread. */
+/* The parts of the kb-sync stage: what a record asks for (kb_sync.c), notifications of single objects
+ * (kb_events.c), the scan of the source (kb_scan.c), the rows that tell of a job's progress (kb_jobs.c).
+ * Private to the stage. Everything on the loop thread. */
 #ifndef HELPDESK_STAGES_KB_SYNC_H
 #define HELPDESK_STAGES_KB_SYNC_H
 
+#include <sys/queue.h>
+
 #include "base/metrics.h"
+#include "kb/seen.h"
 #include "kb/sources.h"
 #include "kb/sync.h"
 #include "stages/kb_vectors.h"
 #include "stages/stage.h"
 
 struct kb_stage;
+struct kb_errand; /* of kb_events.c: an object that somebody told of */
+TAILQ_HEAD(kb_errands, kb_errand);
 
 /* One source, with its own scan. */
 struct kb_stage_source {
@@ -38,6 +44,10 @@ struct kb_stage {
     int under_way;       /* operations that will call back */
     bool closing;        /* the last of them frees the stage */
     int64_t interval_ms; /* of scans */
+    struct kb_seen *seen;
+    struct kb_errands reading; /* no two of the same object */
+    struct kb_errands waiting; /* for one that is being read */
+    int64_t foreign_said_ms; /* monotonic: when the log was last told of a bucket that is no source */
     char *holder; /* this process in kb_scans: its instance, so that it goes on at once after a restart */
 };
 
@@ -50,6 +60,20 @@ void kb_stage_close(struct kb_stage *stage);
 struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant, const char *name);
 void kb_source_metrics(struct kb_stage_source *source);
 void kb_source_count(struct kb_stage_source *source, int changed, int removed, int failed);
+
+/* What somebody tells of one object; borrowed. */
+struct kb_told {
+    const char *bucket; /* "": `tenant` and `source` say where, `key` is relative to the source */
+    const char *tenant;
+    const char *source;
+    const char *key;
+    const char *sequencer;
+    int64_t happened_ms; /* wall time; 0: not said */
+};
+
+/* Ends the job when the base holds what the source does, of all these objects. */
+void kb_events_start(
+    struct kb_stage *stage, struct engine_job *job, const struct kb_told *told, size_t count);
 
 void kb_scan_start(struct kb_stage_source *source);
 

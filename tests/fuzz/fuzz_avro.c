@@ -8,7 +8,7 @@
 
 static const struct msg_type *const types[] = {&msg_ticket_event, &msg_feedback, &msg_kb_notification};
 static const char *const names[] = {
-    "TicketEvent", "Feedback", "KbNotification", "ticket_event.1", "ticket_event.2"};
+    "TicketEvent", "Feedback", "KbNotification", "ticket_event.1", "ticket_event.2", "kb_notification.1"};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

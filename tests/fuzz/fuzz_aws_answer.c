@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "aws/answer.h"
+#include "bridge/sqs.h"
 #include "db/db_login.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -37,6 +38,23 @@ static void check_login(struct arena *arena, const char *secret, size_t len)
     }
 }
 
+static void check_messages(struct arena *arena, const char *body, size_t len)
+{
+    struct sqs_messages messages;
+    struct error err = {0};
+    size_t failed;
+    if (sqs_read_messages(arena, body, len, &messages, &err)) {
+        for (size_t i = 0; i < messages.count; i++) {
+            if (!*messages.items[i].id || !*messages.items[i].handle || messages.items[i].sent_ms < 0) {
+                abort();
+            }
+        }
+    } else if (strcmp(err.code, "sqs_answer") != 0) {
+        abort();
+    }
+    sqs_read_deleted(body, len, &failed, &err);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena *arena = arena_new(0);
@@ -60,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_login(arena, text, strlen(text));
     }
     check_login(arena, body, size);
+    check_messages(arena, body, size);
     free(body);
     arena_free(arena);
     return 0;

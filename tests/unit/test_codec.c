@@ -274,7 +274,7 @@ static void test_no_room(void **state)
 /* ---- hostile bytes ---- */
 
 /* A notification byte by byte: action, tenant, source, object_key, job_id, full, requested_at. */
-#define NOTE "\x00\x02t\x02s\x02k\x00\x00\x00"
+#define NOTE "\x00\x02t\x02s\x02k\x00\x00\x00\x00\x00\x00"
 
 static void *decode_datum(
     struct arena *arena, const struct msg_type *type, const void *datum, size_t len, struct error *err)

@@ -116,7 +116,7 @@ need_python_client() {
     step "installing another Kafka client for Python" python_client_install "$wanted" "$folder"
 }
 
-# Amazon's own client, new enough to know Converse: the stand-in for Bedrock is held against it. BOTOCORE is the interpreter that has it.
+# Amazon's own client, new enough to know Converse: the stand-in for Bedrock is held against it; and a server of SQS. BOTOCORE is the interpreter that has them.
 BOTOCORE=$ROOT/.cache/botocore/bin/python
 
 need_botocore() {

@@ -1,0 +1,165 @@
+"""Notifications of object stores: posted to the gateway, or written to Kafka by the S3 server itself."""
+
+import base64
+import json
+
+import pytest
+from confluent_kafka import Producer
+
+from harness import S3, Stack, http, wait_until
+
+NEVER = "1d"  # no scan finds what a notification should have told
+TOKEN = "first-token,second-token"
+
+
+def text_of(word):
+    return f"# The {word} manual\n\nTo reset the {word}, hold its {word} button for nine seconds.\n"
+
+
+def s3_record(bucket, key, name="ObjectCreated:Put", sequencer="01"):
+    return {"eventSource": "aws:s3", "eventName": name, "eventTime": "2026-01-02T03:04:05Z",
+            "s3": {"bucket": {"name": bucket}, "object": {"key": key, "sequencer": sequencer}}}
+
+
+class Bucketed:
+    """A stack whose knowledge base is a bucket that nobody scans."""
+
+    def __init__(self, folder, postgres, kafka, **settings):
+        topic = "kb.notifications"
+        self.stack = Stack(f"{folder}/kb-events", postgres, kafka)
+        done = self.stack.run("topics", "apply")  # the S3 server does not start without its topic
+        assert done.returncode == 0, done.stderr
+        self.s3 = S3(f"{folder}/kb-events-s3", ["--event-kafka-url", kafka.address, "--event-kafka-topic",
+                                               self.stack.prefix + topic])
+        self.bucket = self.s3.bucket("help-kb")
+        self.other = self.s3.bucket("other")
+        self.sources = self.stack.folder / "sources.json"
+        self.sources.write_text(json.dumps([{"name": "bucket", "place": "s3://help-kb/docs", "endpoint": self.s3.url, "region": "us-east-1",
+                                             "path_style": True}]))
+        self.stack.env.update(self.s3.credentials, HELPDESK_KB_SOURCES=str(self.sources), HELPDESK_KB_SCAN_INTERVAL=NEVER,
+                              HELPDESK_GATEWAY_KB_EVENTS_TOKEN=TOKEN, **settings)
+        del self.stack.env["HELPDESK_KB_SOURCE"]
+        self.stack.start()
+        self.producer = Producer({"bootstrap.servers": kafka.address})
+
+    def keys(self):
+        return {row[0] for row in self.stack.sql("SELECT object_key FROM kb_documents WHERE source = 'bucket'")}
+
+    def wait_keys(self, *keys):
+        wait_until(f"the base holds {keys}", 20, lambda: self.keys() == set(keys))
+
+    def outcomes(self):
+        lines = http("GET", self.stack.admin("kb-sync-1") + "/metrics").body.decode().splitlines()
+        found = dict.fromkeys(("read", "known", "foreign", "other", "failed"), 0)
+        for line in lines:
+            if line.startswith("helpdesk_kb_notifications_total"):
+                found[line.split('"')[1]] = float(line.rsplit(" ", 1)[1])
+        return found
+
+    def post(self, body, token="first-token", **headers):
+        headers = {"Authorization": f"Bearer {token}", **headers} if token else headers
+        return http("POST", self.stack.url() + "/kb/events", body.encode() if isinstance(body, str) else body, headers)
+
+    def write(self, body):
+        self.producer.produce(f"{self.stack.prefix}kb.notifications", body if isinstance(body, bytes) else json.dumps(body).encode())
+        assert self.producer.flush(20) == 0
+
+    def stop(self):
+        self.s3.stop()
+        assert self.stack.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def bucketed(folder, postgres, kafka):
+    made = Bucketed(folder, postgres, kafka)
+    yield made
+    made.stop()
+
+
+def test_s3_server_tells_through_kafka(bucketed):
+    """What is put is found, what is deleted is gone; keys of every kind; nobody scans."""
+    keys = ["a.md", "with space.md", "plus+and%20.md", "ünïcode/日本.md", "deep/er/b.md"]
+    for key in keys:
+        bucketed.s3.put("help-kb", "docs/" + key, text_of("zwingli"))
+    bucketed.s3.put("help-kb", "outside.md", text_of("outside"))
+    bucketed.s3.put("help-kb", "docs/picture.png", b"\x89PNG")
+    bucketed.s3.put("other", "docs/a.md", text_of("foreign"))
+    bucketed.wait_keys(*keys)
+    for key in keys[1:]:
+        bucketed.s3.delete("help-kb", "docs/" + key)
+    bucketed.wait_keys("a.md")
+    bucketed.s3.put("help-kb", "docs/a.md", text_of("changed"))
+    wait_until("the new text is there", 20, lambda: bucketed.stack.sql(
+        "SELECT 1 FROM kb_passages WHERE source = 'bucket' AND text LIKE '%changed%'"))
+    assert bucketed.outcomes()["foreign"] >= 2
+
+
+def test_posted(bucketed):
+    """Every form that is posted, with either token, as bearer or as password."""
+    bucketed.s3.put("help-kb", "docs/a.md", text_of("posted"))
+    basic = base64.b64encode(b"sns:second-token").decode()
+    record = s3_record("help-kb", "docs/a.md")
+    answer = bucketed.post({"Records": [record, s3_record("help-kb", "docs/a.md", "ObjectTagging:Put")]})
+    assert (answer.status, answer.json) == (200, {"published": 1, "ignored": 1})
+    answer = bucketed.post({"Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:kb", "Message": json.dumps({"Records": [record]})},
+                           token=None, Authorization=f"Basic {basic}", **{"Content-Type": "text/plain; charset=UTF-8"})
+    assert (answer.status, answer.json) == (200, {"published": 1, "ignored": 0})
+    answer = bucketed.post({"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:eu-central-1:1:kb", "Token": "t"})
+    assert (answer.status, answer.json["status"]) == (202, "unconfirmed")
+    before = bucketed.outcomes()["foreign"]
+    assert bucketed.post({"Records": [s3_record("nobodys", "docs/a.md")]}).status == 200
+    wait_until("it is counted", 20, lambda: bucketed.outcomes()["foreign"] == before + 1)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}, {"Authorization": "Bearer first-token,second-token"},
+                                     {"Authorization": "Basic !"}, {"Authorization": "Basic " + base64.b64encode(b"first-token").decode()}])
+def test_stranger_is_refused(bucketed, headers):
+    answer = bucketed.post({"Records": []}, token=None, **headers)
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("body, detail", [
+    ("", "the notification must be JSON"),
+    ({"a": 1}, "must have one of the members Records"),
+    ({"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "help-kb"}, "object": {}}}]}, "Records[0].s3.object.key must be"),
+])
+def test_bad_body_is_named(bucketed, body, detail):
+    answer = bucketed.post(body)
+    assert answer.status == 400
+    assert detail in answer.json["errors"][0]["detail"]
+
+
+def test_route_is_off_without_a_token(gateway):
+    answer = http("POST", gateway.url + "/kb/events", {"Records": []}, {"Authorization": "Bearer "})
+    assert answer.status == 404
+
+
+def test_duplicates_and_late_ones_change_nothing(bucketed):
+    """A late event of what is gone by now, and many of the same: the base is what the bucket holds, with few readings."""
+    bucketed.s3.put("help-kb", "docs/late.md", text_of("late"))
+    bucketed.wait_keys("a.md", "late.md")
+    bucketed.s3.delete("help-kb", "docs/late.md")
+    bucketed.wait_keys("a.md")
+    revision = bucketed.stack.sql("SELECT revision FROM kb_revisions")[0][0]
+    before = bucketed.outcomes()
+    record = s3_record("help-kb", "docs/late.md", sequencer="AA")
+    for _ in range(50):
+        bucketed.write({"Records": [record, s3_record("help-kb", "docs/a.md", "ObjectRemoved:Delete", sequencer="AA")]})
+    def told():
+        after = bucketed.outcomes()
+        return sum(after.values()) - sum(before.values()) == 100
+    wait_until("all are handled", 20, told)
+    after = bucketed.outcomes()
+    assert after["failed"] == before["failed"]
+    assert after["read"] - before["read"] <= 4
+    assert bucketed.keys() == {"a.md"}
+    assert bucketed.stack.sql("SELECT revision FROM kb_revisions")[0][0] == revision
+
+
+def test_nonsense_in_the_topic_is_a_dead_letter(bucketed):
+    def letters():
+        return json.loads(bucketed.stack.run("dlq", "list", "--stage", "kb-sync", "--json").stdout)["letters"]
+    bucketed.write(b'{"Records":[{"s3":{}}]}')
+    bucketed.write(b"[1")
+    wait_until("both are dead letters", 30, lambda: len(letters()) == 2)
