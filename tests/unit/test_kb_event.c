@@ -93,9 +93,9 @@ static void test_s3(void **state)
 
 static void test_minio(void **state)
 {
-    struct kb_events events = parsed(
-        *state, "{\"EventName\":\"s3:ObjectCreated:Put\",\"Key\":\"amzn-s3-demo-bucket/red/flower "
-                "bär.md\",\"Records\":[" S3_RECORD("s3:ObjectCreated:Put", "red%2Fflower+b%C3%A4r.md") "]}");
+    struct kb_events events = parsed(*state,
+        "{\"EventName\":\"s3:ObjectCreated:Put\",\"Key\":\"amzn-s3-demo-bucket/red/flower "
+        "bär.md\",\"Records\":[" S3_RECORD("s3:ObjectCreated:Put", "red%2Fflower+b%C3%A4r.md") "]}");
     check_s3(&events);
 }
 
