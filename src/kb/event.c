@@ -93,20 +93,16 @@ static bool read_bucket(
     return ok || wrong(reading, member(reading, where, "name"), "must be the name of a bucket");
 }
 
-static bool read_key(
-    struct reading *reading, const cJSON *object, const char *where, bool encoded, struct kb_event *event)
+static bool is_key(const char *key)
 {
-    const char *key = json_str(object, "key");
     size_t len = key ? strlen(key) : 0;
-    if (key && len <= 3 * (size_t)KEY_MAX) {
-        key = encoded ? form_decode(reading->arena, key) : arena_strdup(reading->arena, key);
-        len = key ? strlen(key) : 0;
-    }
-    event->key = key;
-    return (len > 0 && len <= KEY_MAX && utf8_valid(key, len)) ||
-           wrong(reading, member(reading, where, "key"),
-               encoded ? "must be an object's key, percent-encoded, of 1 to 1024 bytes of UTF-8"
-                       : "must be an object's key of 1 to 1024 bytes");
+    return len > 0 && len <= KEY_MAX && utf8_valid(key, len);
+}
+
+static bool bad_key(struct reading *reading, const char *where)
+{
+    return wrong(
+        reading, member(reading, where, "key"), "must be an object's key of 1 to 1024 bytes of UTF-8");
 }
 
 /* One that is not a number orders nothing: it is as good as none. */
@@ -149,6 +145,24 @@ static bool add_event(struct reading *reading, const struct kb_event *event, con
 
 /* ---- records ---- */
 
+/* S3 writes the key encoded, some servers with its API as it is. Where that makes a difference, both are told
+ * of: it costs one look. */
+static bool add_both(struct reading *reading, struct kb_event *event, const char *key, const char *where)
+{
+    bool fits = key && strlen(key) <= 3 * (size_t)KEY_MAX;
+    const char *decoded = fits ? form_decode(reading->arena, key) : NULL;
+    bool encoded = is_key(decoded), plain = fits && is_key(key) && (!encoded || strcmp(key, decoded) != 0);
+    if (!encoded && !plain) {
+        return bad_key(reading, where);
+    }
+    event->key = decoded;
+    if (encoded && !add_event(reading, event, where)) {
+        return false;
+    }
+    event->key = plain ? arena_strdup(reading->arena, key) : NULL;
+    return !plain || add_event(reading, event, where);
+}
+
 /* S3's own, and MinIO's. */
 static bool read_record(struct reading *reading, const cJSON *json, const char *where)
 {
@@ -171,8 +185,7 @@ static bool read_record(struct reading *reading, const cJSON *json, const char *
     where = member(reading, where, "s3");
     return read_bucket(reading, cJSON_GetObjectItemCaseSensitive(s3, "bucket"),
                member(reading, where, "bucket"), &event) &&
-           read_key(reading, object, member(reading, where, "object"), true, &event) &&
-           add_event(reading, &event, where);
+           add_both(reading, &event, json_str(object, "key"), member(reading, where, "object"));
 }
 
 /* EventBridge's, whose keys are not encoded. */
@@ -192,10 +205,14 @@ static bool read_event_bridge(struct reading *reading, const cJSON *json, const 
     struct kb_event event = {
         .removed = removed, .sequencer = read_sequencer(reading, object), .wall_ms = read_time(json, "time")};
     where = member(reading, where, "detail");
-    return read_bucket(reading, cJSON_GetObjectItemCaseSensitive(detail, "bucket"),
-               member(reading, where, "bucket"), &event) &&
-           read_key(reading, object, member(reading, where, "object"), false, &event) &&
-           add_event(reading, &event, where);
+    const char *key = json_str(object, "key");
+    event.key = key && strlen(key) <= KEY_MAX ? arena_strdup(reading->arena, key) : NULL;
+    if (!read_bucket(reading, cJSON_GetObjectItemCaseSensitive(detail, "bucket"),
+            member(reading, where, "bucket"), &event)) {
+        return false;
+    }
+    where = member(reading, where, "object");
+    return is_key(event.key) ? add_event(reading, &event, where) : bad_key(reading, where);
 }
 
 /* ---- envelopes ---- */

@@ -24,7 +24,8 @@
 
 struct kb_event {
     const char *bucket;
-    const char *key;       /* as the object is called; not relative to any source, not checked against one */
+    const char *key; /* as the object is called, or may be: where an encoded key could be read as it is, two
+                        events tell of it */
     const char *sequencer; /* hexadecimal digits; "": not said */
     bool removed;          /* else written */
     int64_t wall_ms;       /* when it happened; 0: not said */

@@ -130,8 +130,8 @@ void vector_memory_close(struct vector_memory *memory)
     if (!LIST_EMPTY(&memory->searches)) {
         loop_end_offload(memory->loop); /* threads may be at them */
     }
-    struct search *search;
-    while ((search = LIST_FIRST(&memory->searches))) {
+    for (struct search *search = LIST_FIRST(&memory->searches), *next; search; search = next) {
+        next = LIST_NEXT(search, link);
         search_end(search, NULL);
     }
     loop_timer_free(memory->timer);

@@ -57,7 +57,8 @@ static void refused(struct arena *arena, const char *text, const char *why)
 
 static void check_s3(const struct kb_events *events)
 {
-    assert_int_equal(events->count, 1);
+    assert_int_equal(events->count, 2); /* the key as it is meant, and as it is written */
+    assert_true(strchr(events->items[1].key, '%'));
     assert_string_equal(events->items[0].bucket, "amzn-s3-demo-bucket");
     assert_string_equal(events->items[0].key, "red/flower b\xc3\xa4r.md");
     assert_string_equal(events->items[0].sequencer, "0055AED6DCD90281E5");
@@ -83,10 +84,11 @@ static void test_s3(void **state)
     events = parsed(
         *state, "{\"Records\":[" S3_RECORD("ObjectRemoved:DeleteMarkerCreated", "a%2Bb") "," S3_RECORD(
                     "ObjectTagging:Put", "c") "," S3_RECORD("s3:LifecycleExpiration:Delete", "d") "]}");
-    assert_int_equal(events.count, 2);
+    assert_int_equal(events.count, 3);
     assert_int_equal(events.ignored, 1);
-    assert_true(events.items[0].removed && events.items[1].removed);
+    assert_true(events.items[0].removed && events.items[2].removed);
     assert_string_equal(events.items[0].key, "a+b");
+    assert_string_equal(events.items[1].key, "a%2Bb");
     events = parsed(*state, "{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\",\"Bucket\":\"b\"}");
     assert_true(events.count == 0 && events.ignored == 1);
 }
@@ -142,7 +144,7 @@ static void test_envelopes(void **state)
             "ObjectCreated:Put", "red/flower+b%C3%A4r.md") "}");
     check_s3(&events);
     events = parsed(arena, "[" S3_EVENT "," S3_EVENT "]");
-    assert_int_equal(events.count, 2);
+    assert_int_equal(events.count, 4);
     events = parsed(arena, "{\"Type\":\"SubscriptionConfirmation\",\"Token\":\"t\",\"TopicArn\":\"arn:aws:"
                            "sns:eu-central-1:1:kb\"}");
     assert_string_equal(events.confirm, "arn:aws:sns:eu-central-1:1:kb");
@@ -164,14 +166,19 @@ static void test_refused(void **state)
     refused(arena,
         "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"a/b\"}}}]}",
         "Records[0].s3.bucket.name must be the name of a bucket");
-    static const char *const keys[] = {"", "a%", "a%0", "a%zz", "a%00", "a%FF"};
+    refused(arena,
+        "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},\"object\":{"
+        "\"key\":\"\"}}}]}",
+        "Records[0].s3.object.key must be an object's key of 1 to 1024 bytes of UTF-8");
+    static const char *const keys[] = {"a%", "a%0", "a%zz", "a%00", "a%FF"}; /* no encoding: as they are */
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        refused(arena,
+        struct kb_events events = parsed(arena,
             arena_printf(arena,
                 "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},"
                 "\"object\":{\"key\":\"%s\"}}}]}",
-                keys[i]),
-            "Records[0].s3.object.key must be an object's key, percent-encoded, of 1 to 1024 bytes of UTF-8");
+                keys[i]));
+        assert_int_equal(events.count, 1);
+        assert_string_equal(events.items[0].key, keys[i]);
     }
     refused(arena, "{\"TopicArn\":\"t\",\"Type\":\"Notification\",\"Message\":\"x\"}",
         "Message must hold a notification in JSON: not valid JSON at byte 0: a value is expected");
@@ -194,7 +201,7 @@ static void test_bounds(void **state)
     buf_puts(&text, "]}");
     assert_false(kb_events_parse(*state, buf_text(&text), text.len, &events, &err));
     assert_string_equal(
-        err.text, "Records[1000].s3 is one event more than the 1000 that a notification may hold");
+        err.text, "Records[1000].s3.object is one event more than the 1000 that a notification may hold");
     assert_int_equal(events.count, KB_EVENTS_MAX);
     buf_fini(&text);
 }
