@@ -11,15 +11,18 @@
 #include "base/arena.h"
 #include "base/clock.h"
 
+LIST_HEAD(aws_service_calls, aws_service_call);
+
 struct aws_service {
     const struct aws_service_kind *kind;
     char *region;
     struct aws_credentials *credentials;
     struct http_calls *calls;
-    LIST_HEAD(, aws_service_call) open;
+    struct aws_service_calls open;
 };
 
 struct aws_service_call {
+    LIST_ENTRY(aws_service_call) link;
     struct aws_service *service;
     struct arena *arena; /* of all that the call needs */
     struct aws_service_request request;
@@ -29,10 +32,10 @@ struct aws_service_call {
     bool over;
     aws_service_done *done;
     void *arg;
-    LIST_ENTRY(aws_service_call) link;
 };
 
-struct aws_service *aws_service_new(struct loop *loop, const struct aws_service_kind *kind, const char *region)
+struct aws_service *aws_service_new(
+    struct loop *loop, const struct aws_service_kind *kind, const char *region)
 {
     struct aws_service *service = xcalloc(1, sizeof(*service));
     service->kind = kind;
@@ -136,8 +139,8 @@ static void on_credentials(void *arg, const struct sigv4_credentials *credential
     call->wait = NULL;
     if (!credentials) {
         end(call, NULL, err);
-    } else if (!aws_endpoint_find(call->arena, service->kind->endpoint_id, service->kind->name, service->region,
-                   &endpoint, &why)) {
+    } else if (!aws_endpoint_find(call->arena, service->kind->endpoint_id, service->kind->name,
+                   service->region, &endpoint, &why)) {
         end(call, NULL, &why);
     } else {
         send_signed(call, credentials, &endpoint);

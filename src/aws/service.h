@@ -17,12 +17,13 @@ struct aws_service;
 struct aws_service_call;
 
 /* `err` NULL: the service answered, with whatever status; `result` is borrowed until this returns. Else
- * `result` is NULL and the error is that of aws_credentials_get, aws_endpoint_find or http_call_done. May start
- * and cancel calls; must not free the service. */
+ * `result` is NULL and the error is that of aws_credentials_get, aws_endpoint_find or http_call_done. May
+ * start and cancel calls; must not free the service. */
 typedef void aws_service_done(void *arg, const struct http_call_result *result, const struct error *err);
 
 /* All on the loop's thread. `kind` is borrowed for ever, `region` copied. */
-struct aws_service *aws_service_new(struct loop *loop, const struct aws_service_kind *kind, const char *region);
+struct aws_service *aws_service_new(
+    struct loop *loop, const struct aws_service_kind *kind, const char *region);
 /* Calls under way are dropped. Not from inside `done`. Before loop_free. NULL is fine. */
 void aws_service_free(struct aws_service *service);
 
@@ -36,8 +37,8 @@ struct aws_service_request {
 
 /* Everything is copied. `done` is called once: inside this call when no credentials can be had (then NULL is
  * returned), else later. */
-struct aws_service_call *aws_service_start(
-    struct aws_service *service, const struct aws_service_request *request, aws_service_done *done, void *arg);
+struct aws_service_call *aws_service_start(struct aws_service *service,
+    const struct aws_service_request *request, aws_service_done *done, void *arg);
 void aws_service_cancel(struct aws_service_call *call); /* `done` is not called */
 
 #endif

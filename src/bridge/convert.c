@@ -27,8 +27,8 @@ bool queue_convert_event(struct arena *arena, const struct conf *conf, const str
 static bool first_error(const struct field_errors *errors, struct error *err)
 {
     const struct http_field_error *first = &errors->list[0];
-    return error_set(err, ERROR_REJECT, "ticket_invalid", "%s%s%s", first->pointer, *first->pointer ? ": " : "",
-        first->detail);
+    return error_set(err, ERROR_REJECT, "ticket_invalid", "%s%s%s", first->pointer,
+        *first->pointer ? ": " : "", first->detail);
 }
 
 /* A message that is received again gives the same event. */

@@ -31,7 +31,7 @@ struct round {
     const struct sqs_message *published[SQS_BATCH];
     size_t published_count;
     struct error err; /* of the last that the broker did not take; ERROR_NONE: none */
-    size_t open; /* not yet reported by the broker, and one while they are handed over */
+    size_t open;      /* not yet reported by the broker, and one while they are handed over */
     struct aws_service_call *receiving;
     struct loop_timer *pause;
     int failures; /* in a row */
@@ -103,7 +103,8 @@ static bool check_status(const struct http_call_result *result, const struct err
         return true;
     }
     aws_answer_code_json(buf_text(&result->body), result->body.len, code);
-    return error_set(err, ERROR_RETRY, "sqs_refused", "SQS answers %d%s%s", result->status, *code ? " " : "", code);
+    return error_set(
+        err, ERROR_RETRY, "sqs_refused", "SQS answers %d%s%s", result->status, *code ? " " : "", code);
 }
 
 /* ---- deleting ---- */
@@ -168,8 +169,8 @@ static void publish(struct round *round, const struct sqs_message *message)
     struct error err = {0};
     if (!queue->options.convert(round->arena, queue->options.conf, message, &record, &err)) {
         metric_add(queue->refused, 1);
-        log_warn("message left in its queue", LOG_STR("queue", queue->options.name), LOG_STR("message", message->id),
-            LOG_STR("why", err.text));
+        log_warn("message left in its queue", LOG_STR("queue", queue->options.name),
+            LOG_STR("message", message->id), LOG_STR("why", err.text));
         return;
     }
     struct passage *passage = ARENA_NEW(round->arena, struct passage);
@@ -221,7 +222,8 @@ static struct metric *outcome(const struct queue *queue, const char *what)
 {
     char labels[80];
     snprintf(labels, sizeof(labels), "queue=\"%s\",outcome=\"%s\"", queue->options.name, what);
-    return metrics_counter("helpdesk_bridge_messages_total", "Messages of SQS queues, by what came of them", labels);
+    return metrics_counter(
+        "helpdesk_bridge_messages_total", "Messages of SQS queues, by what came of them", labels);
 }
 
 struct queue *queue_new(const struct queue_options *options, struct error *err)

@@ -15,7 +15,8 @@ void sqs_put_receive(struct buf *out, const char *queue_url)
     buf_puts(out, "{\"QueueUrl\":");
     json_put_string(out, queue_url);
     buf_printf(out,
-        ",\"MaxNumberOfMessages\":%d,\"WaitTimeSeconds\":%d,\"MessageSystemAttributeNames\":[\"SentTimestamp\"]}",
+        ",\"MaxNumberOfMessages\":%d,\"WaitTimeSeconds\":%d,\"MessageSystemAttributeNames\":["
+        "\"SentTimestamp\"]}",
         SQS_BATCH, SQS_WAIT_S);
 }
 
@@ -72,7 +73,8 @@ bool sqs_read_messages(
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "Messages");
     bool ok = cJSON_IsObject(json) && (!list || cJSON_IsNull(list) || cJSON_IsArray(list));
     const cJSON *item;
-    cJSON_ArrayForEach (item, list) {
+    cJSON_ArrayForEach(item, list)
+    {
         ok = ok && out->count < SQS_BATCH && read_message(arena, item, &out->items[out->count++]);
     }
     cJSON_Delete(json);
@@ -93,13 +95,15 @@ bool sqs_queue_region(const char *queue_url, char *region, size_t size, struct e
 {
     const char *host = strstr(queue_url, "://");
     size_t len = strlen(queue_url);
-    bool ok = host && len <= URL_MAX && (!strncmp(queue_url, "https://", 8) || !strncmp(queue_url, "http://", 7));
+    bool ok =
+        host && len <= URL_MAX && (!strncmp(queue_url, "https://", 8) || !strncmp(queue_url, "http://", 7));
     for (size_t i = 0; ok && i < len; i++) {
         ok = queue_url[i] > ' ' && queue_url[i] <= '~';
     }
     if (!ok || !strchr(host + 3, '/')) {
         return error_set(err, ERROR_FATAL, "bridge_queue",
-            "a queue is named like https://sqs.eu-central-1.amazonaws.com/123456789012/name, not %.200s", queue_url);
+            "a queue is named like https://sqs.eu-central-1.amazonaws.com/123456789012/name, not %.200s",
+            queue_url);
     }
     region[0] = '\0';
     host += 3;

@@ -10,8 +10,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define SQS_BATCH 10                            /* the most messages that one call receives or deletes */
-#define SQS_WAIT_S 20                           /* the longest that a call waits for the first */
+#define SQS_BATCH 10                             /* the most messages that one call receives or deletes */
+#define SQS_WAIT_S 20                            /* the longest that a call waits for the first */
 #define SQS_ANSWER_MAX ((size_t)8 * 1024 * 1024) /* 1 MiB of messages, escaped */
 
 struct sqs_message {

@@ -14,7 +14,8 @@
 
 #define CREDENTIALS_MAX 1024 /* characters of an Authorization header */
 #define CONFIRM_JSON                                                                                         \
-    "{\"status\":\"unconfirmed\",\"detail\":\"Confirm the subscription with the token of this request, for example " \
+    "{\"status\":\"unconfirmed\",\"detail\":\"Confirm the subscription with the token of this request, for " \
+    "example "                                                                                               \
     "by aws sns confirm-subscription.\"}"
 
 /* In the request's arena; the request is answered when the last event is on the broker, or will never be. */
@@ -89,8 +90,8 @@ static void answer(struct kb_posted *posted)
     }
     count("published", posted->events.count);
     http_respond_json(posted->request, 200,
-        arena_printf(http_request_arena(posted->request), "{\"published\":%zu,\"ignored\":%zu}", posted->events.count,
-            posted->events.ignored));
+        arena_printf(http_request_arena(posted->request), "{\"published\":%zu,\"ignored\":%zu}",
+            posted->events.count, posted->events.ignored));
 }
 
 static void event_done(struct kb_posted *posted, const struct error *err)
@@ -122,8 +123,7 @@ static void publish_one(struct kb_posted *posted, const struct kb_event *event)
         .has_happened_at = event->wall_ms > 0,
         .happened_at = event->wall_ms,
     };
-    const char *key =
-        arena_printf(http_request_arena(posted->request), "%s/%s", event->bucket, event->key);
+    const char *key = arena_printf(http_request_arena(posted->request), "%s/%s", event->bucket, event->key);
     posted->open++;
     if (!publish_record(gateway, TOPIC_KB_NOTIFICATIONS, &msg_kb_notification, &record, key,
             http_request_correlation_id(posted->request), delivered, posted, &err)) {
@@ -162,7 +162,8 @@ void handle_kb_events(struct http_request *request, void *arg)
         count("unauthorized", 1);
         http_response_header(request, "WWW-Authenticate", "Bearer realm=\"kb events\"");
         http_respond_problem(request, 401,
-            "An Authorization header with the token of this route is needed: Bearer, or Basic with it as password.");
+            "An Authorization header with the token of this route is needed: Bearer, or Basic with it as "
+            "password.");
         return;
     }
     struct kb_posted *posted = ARENA_NEW(http_request_arena(request), struct kb_posted);
@@ -170,7 +171,8 @@ void handle_kb_events(struct http_request *request, void *arg)
     if (!kb_events_parse(http_request_arena(request), body, len, &posted->events, &err)) {
         refuse(request, &err);
     } else if (posted->events.confirm != NULL) {
-        log_warn("a topic wants its subscription to /kb/events confirmed", LOG_STR("topic", posted->events.confirm));
+        log_warn("a topic wants its subscription to /kb/events confirmed",
+            LOG_STR("topic", posted->events.confirm));
         count("unconfirmed", 1);
         http_respond_json(request, 202, CONFIRM_JSON);
     } else if (request_check_ready(request)) {

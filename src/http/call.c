@@ -10,9 +10,9 @@
 #include "http/transfer.h"
 
 #define SHARD_CALLS 1000
-#define SPARE_MAX 256      /* easy handles kept for later calls */
-#define BUFFER_BYTES 1024  /* the least libcurl takes, for each call under way */
-#define UPLOAD_BYTES 16384 /* the same, where a request does not fit into one write */
+#define SPARE_MAX 256                    /* easy handles kept for later calls */
+#define BUFFER_BYTES 1024                /* the least libcurl takes, for each call under way */
+#define UPLOAD_BYTES 16384               /* the same, where a request does not fit into one write */
 #define RETRY_AFTER_MAX_S (24 * 60 * 60) /* later than that is as good as never */
 
 struct shard {

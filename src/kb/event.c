@@ -25,7 +25,8 @@ static bool read_any(struct reading *reading, const cJSON *json, const char *whe
 
 static bool wrong(struct reading *reading, const char *where, const char *what)
 {
-    return error_set(reading->err, ERROR_REJECT, "kb_event", "%.120s %s", *where ? where : "the notification", what);
+    return error_set(
+        reading->err, ERROR_REJECT, "kb_event", "%.120s %s", *where ? where : "the notification", what);
 }
 
 static const char *member(struct reading *reading, const char *where, const char *name)
@@ -79,7 +80,8 @@ static char *form_decode(struct arena *arena, const char *text)
     return out;
 }
 
-static bool read_bucket(struct reading *reading, const cJSON *bucket, const char *where, struct kb_event *event)
+static bool read_bucket(
+    struct reading *reading, const cJSON *bucket, const char *where, struct kb_event *event)
 {
     const char *name = json_str(bucket, "name");
     size_t len = name ? strlen(name) : 0;
@@ -91,20 +93,16 @@ static bool read_bucket(struct reading *reading, const cJSON *bucket, const char
     return ok || wrong(reading, member(reading, where, "name"), "must be the name of a bucket");
 }
 
-static bool read_key(
-    struct reading *reading, const cJSON *object, const char *where, bool encoded, struct kb_event *event)
+static bool is_key(const char *key)
 {
-    const char *key = json_str(object, "key");
     size_t len = key ? strlen(key) : 0;
-    if (key && len <= 3 * (size_t)KEY_MAX) {
-        key = encoded ? form_decode(reading->arena, key) : arena_strdup(reading->arena, key);
-        len = key ? strlen(key) : 0;
-    }
-    event->key = key;
-    return (len > 0 && len <= KEY_MAX && utf8_valid(key, len)) ||
-           wrong(reading, member(reading, where, "key"),
-               encoded ? "must be an object's key, percent-encoded, of 1 to 1024 bytes of UTF-8"
-                       : "must be an object's key of 1 to 1024 bytes");
+    return len > 0 && len <= KEY_MAX && utf8_valid(key, len);
+}
+
+static bool bad_key(struct reading *reading, const char *where)
+{
+    return wrong(
+        reading, member(reading, where, "key"), "must be an object's key of 1 to 1024 bytes of UTF-8");
 }
 
 /* One that is not a number orders nothing: it is as good as none. */
@@ -147,6 +145,24 @@ static bool add_event(struct reading *reading, const struct kb_event *event, con
 
 /* ---- records ---- */
 
+/* S3 writes the key encoded, some servers with its API as it is. Where that makes a difference, both are told
+ * of: it costs one look. */
+static bool add_both(struct reading *reading, struct kb_event *event, const char *key, const char *where)
+{
+    bool fits = key && strlen(key) <= 3 * (size_t)KEY_MAX;
+    const char *decoded = fits ? form_decode(reading->arena, key) : NULL;
+    bool encoded = is_key(decoded), plain = fits && is_key(key) && (!encoded || strcmp(key, decoded) != 0);
+    if (!encoded && !plain) {
+        return bad_key(reading, where);
+    }
+    event->key = decoded;
+    if (encoded && !add_event(reading, event, where)) {
+        return false;
+    }
+    event->key = plain ? arena_strdup(reading->arena, key) : NULL;
+    return !plain || add_event(reading, event, where);
+}
+
 /* S3's own, and MinIO's. */
 static bool read_record(struct reading *reading, const cJSON *json, const char *where)
 {
@@ -154,7 +170,8 @@ static bool read_record(struct reading *reading, const cJSON *json, const char *
     const cJSON *s3 = cJSON_GetObjectItemCaseSensitive(json, "s3");
     const cJSON *object = cJSON_GetObjectItemCaseSensitive(s3, "object");
     if (!name) {
-        return wrong(reading, member(reading, where, "eventName"), "must be a text such as ObjectCreated:Put");
+        return wrong(
+            reading, member(reading, where, "eventName"), "must be a text such as ObjectCreated:Put");
     }
     name += starts_with(name, "s3:") ? 3 : 0;
     bool removed = starts_with(name, "ObjectRemoved:") || starts_with(name, "LifecycleExpiration:");
@@ -166,9 +183,9 @@ static bool read_record(struct reading *reading, const cJSON *json, const char *
         .sequencer = read_sequencer(reading, object),
         .wall_ms = read_time(json, "eventTime")};
     where = member(reading, where, "s3");
-    return read_bucket(reading, cJSON_GetObjectItemCaseSensitive(s3, "bucket"), member(reading, where, "bucket"), &event) &&
-           read_key(reading, object, member(reading, where, "object"), true, &event) &&
-           add_event(reading, &event, where);
+    return read_bucket(reading, cJSON_GetObjectItemCaseSensitive(s3, "bucket"),
+               member(reading, where, "bucket"), &event) &&
+           add_both(reading, &event, json_str(object, "key"), member(reading, where, "object"));
 }
 
 /* EventBridge's, whose keys are not encoded. */
@@ -185,14 +202,17 @@ static bool read_event_bridge(struct reading *reading, const cJSON *json, const 
         reading->out->ignored++;
         return true;
     }
-    struct kb_event event = {.removed = removed,
-        .sequencer = read_sequencer(reading, object),
-        .wall_ms = read_time(json, "time")};
+    struct kb_event event = {
+        .removed = removed, .sequencer = read_sequencer(reading, object), .wall_ms = read_time(json, "time")};
     where = member(reading, where, "detail");
-    return read_bucket(
-               reading, cJSON_GetObjectItemCaseSensitive(detail, "bucket"), member(reading, where, "bucket"), &event) &&
-           read_key(reading, object, member(reading, where, "object"), false, &event) &&
-           add_event(reading, &event, where);
+    const char *key = json_str(object, "key");
+    event.key = key && strlen(key) <= KEY_MAX ? arena_strdup(reading->arena, key) : NULL;
+    if (!read_bucket(reading, cJSON_GetObjectItemCaseSensitive(detail, "bucket"),
+            member(reading, where, "bucket"), &event)) {
+        return false;
+    }
+    where = member(reading, where, "object");
+    return is_key(event.key) ? add_event(reading, &event, where) : bad_key(reading, where);
 }
 
 /* ---- envelopes ---- */
@@ -205,8 +225,8 @@ static bool read_text(struct reading *reading, const cJSON *text, const char *wh
     }
     cJSON *json = json_parse(text->valuestring, strlen(text->valuestring), &why);
     if (!json) {
-        return error_set(reading->err, ERROR_REJECT, "kb_event", "%.120s must hold a notification in JSON: %.200s",
-            where, why.text);
+        return error_set(reading->err, ERROR_REJECT, "kb_event",
+            "%.120s must hold a notification in JSON: %.200s", where, why.text);
     }
     bool ok = read_any(reading, json, where, depth + 1);
     cJSON_Delete(json);
@@ -232,8 +252,8 @@ static bool read_sns(struct reading *reading, const cJSON *json, const char *whe
     const char *type = json_str(json, "Type");
     const char *topic = json_str(json, "TopicArn");
     if (type && !strcmp(type, "Notification")) {
-        return read_text(
-            reading, cJSON_GetObjectItemCaseSensitive(json, "Message"), member(reading, where, "Message"), depth);
+        return read_text(reading, cJSON_GetObjectItemCaseSensitive(json, "Message"),
+            member(reading, where, "Message"), depth);
     }
     if (type && !strcmp(type, "SubscriptionConfirmation")) {
         size_t len = topic ? strlen(topic) : 0;
@@ -255,7 +275,8 @@ static bool read_cloud_event(struct reading *reading, const cJSON *json, const c
 {
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(json, "data");
     where = member(reading, where, "data");
-    return cJSON_IsString(data) ? read_text(reading, data, where, depth) : read_any(reading, data, where, depth + 1);
+    return cJSON_IsString(data) ? read_text(reading, data, where, depth)
+                                : read_any(reading, data, where, depth + 1);
 }
 
 static bool read_object(struct reading *reading, const cJSON *json, const char *where, int depth)
@@ -295,7 +316,8 @@ static bool read_object(struct reading *reading, const cJSON *json, const char *
         return true;
     }
     return wrong(reading, where,
-        "must have one of the members Records (S3), detail-type (EventBridge), specversion (CloudEvents), TopicArn "
+        "must have one of the members Records (S3), detail-type (EventBridge), specversion (CloudEvents), "
+        "TopicArn "
         "(SNS), Messages or Body (SQS)");
 }
 

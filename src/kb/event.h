@@ -1,15 +1,15 @@
-/* What object stores tell of their objects, in every form in which it travels. Of each event only this counts:
- * which object it is, and how to see that it tells nothing new. What became of the object, the store says
- * itself when it is asked.
+/* What object stores tell of their objects, in every form in which it travels. Of each event only this
+ * counts: which object it is, and how to see that it tells nothing new. What became of the object, the store
+ * says itself when it is asked.
  *
  *   S3:           {"Records":[{"eventName":"ObjectCreated:Put","s3":{...}}]}, also of MinIO (Kafka, webhook)
  *                 docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
  *   EventBridge:  {"detail-type":"Object Created","detail":{...}}
  *                 docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
- *   CloudEvents:  {"specversion":"1.0","type":...,"data":{...}} around any of them; its adapter for S3 carries
- *                 one record as data (cloudevents.io, adapters/aws-s3)
- *   SNS:          {"Type":"Notification","Message":"..."} around any of them, and its confirmations
- *   SQS:          {"Messages":[{"Body":"..."}]}, {"Body":"..."}, and as functions get it {"Records":[{"body":"..."}]}
+ *   CloudEvents:  {"specversion":"1.0","type":...,"data":{...}} around any of them; its adapter for S3
+ * carries one record as data (cloudevents.io, adapters/aws-s3) SNS: {"Type":"Notification","Message":"..."}
+ * around any of them, and its confirmations SQS:          {"Messages":[{"Body":"..."}]}, {"Body":"..."}, and
+ * as functions get it {"Records":[{"body":"..."}]}
  */
 #ifndef HELPDESK_KB_EVENT_H
 #define HELPDESK_KB_EVENT_H
@@ -24,7 +24,8 @@
 
 struct kb_event {
     const char *bucket;
-    const char *key;       /* as the object is called; not relative to any source, not checked against one */
+    const char *key; /* as the object is called, or may be: where an encoded key could be read as it is, two
+                        events tell of it */
     const char *sequencer; /* hexadecimal digits; "": not said */
     bool removed;          /* else written */
     int64_t wall_ms;       /* when it happened; 0: not said */

@@ -189,9 +189,8 @@ static enum ending transfer(const struct call *call, char *data, size_t len, boo
 static enum ending send_request(const struct call *call, struct arena *arena, const char *key,
     const char *locale, const char *data, size_t len)
 {
-    struct kb_wire_head head = {.key_len = (uint32_t)strlen(key),
-        .locale_len = (uint32_t)strlen(locale),
-        .data_len = (uint32_t)len};
+    struct kb_wire_head head = {
+        .key_len = (uint32_t)strlen(key), .locale_len = (uint32_t)strlen(locale), .data_len = (uint32_t)len};
     size_t total = sizeof(head) + head.key_len + head.locale_len + len;
     char *request = arena_alloc(arena, total);
     char *to = mempcpy(request, &head, sizeof(head));

@@ -151,7 +151,8 @@ static bool answer(struct arena *arena, struct buf *reply, const struct kb_wire_
     char *key = arena_alloc(arena, (size_t)head->key_len + 1);
     char *locale = arena_alloc(arena, (size_t)head->locale_len + 1);
     char *data = arena_alloc(arena, (size_t)head->data_len + 1);
-    if (!receive(key, head->key_len) || !receive(locale, head->locale_len) || !receive(data, head->data_len)) {
+    if (!receive(key, head->key_len) || !receive(locale, head->locale_len) ||
+        !receive(data, head->data_len)) {
         return false;
     }
     struct kb_document document;
@@ -187,8 +188,8 @@ int kb_parser_serve(int argc, char **argv)
     while (going && receive((char *)&head, sizeof(head))) {
         limit_time(timeout_ms);
         struct arena *arena = arena_new(KB_PARSE_ARENA);
-        going = head.key_len <= KB_WIRE_KEY_MAX && head.locale_len <= KB_WIRE_HEADING_MAX && head.data_len <= KB_WIRE_DATA_MAX &&
-                answer(arena, &reply, &head);
+        going = head.key_len <= KB_WIRE_KEY_MAX && head.locale_len <= KB_WIRE_HEADING_MAX &&
+                head.data_len <= KB_WIRE_DATA_MAX && answer(arena, &reply, &head);
         arena_free(arena);
     }
     _exit(0); /* without the leak check, which would trace this process */

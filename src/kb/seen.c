@@ -2,6 +2,7 @@
 #include "kb/seen.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -35,8 +36,8 @@ static void identify(const char *source, const char *key, unsigned char id[EVP_M
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     if (!digest || !EVP_DigestInit_ex(digest, EVP_sha256(), NULL) ||
-        !EVP_DigestUpdate(digest, source, strlen(source) + 1) || !EVP_DigestUpdate(digest, key, strlen(key)) ||
-        !EVP_DigestFinal_ex(digest, id, NULL)) {
+        !EVP_DigestUpdate(digest, source, strlen(source) + 1) ||
+        !EVP_DigestUpdate(digest, key, strlen(key)) || !EVP_DigestFinal_ex(digest, id, NULL)) {
         alloc_failed();
     }
     EVP_MD_CTX_free(digest);
@@ -72,6 +73,6 @@ void kb_seen_read(
     }
     slot->began_ms = began_ms > slot->began_ms ? began_ms : slot->began_ms;
     if (strlen(sequencer) < SEQUENCER_SIZE && kb_sequencer_compare(sequencer, slot->sequencer) > 0) {
-        strcpy(slot->sequencer, sequencer);
+        snprintf(slot->sequencer, sizeof(slot->sequencer), "%s", sequencer);
     }
 }

@@ -96,8 +96,8 @@ static void parse_work(void *arg)
     const struct blob_content *content = &job->content;
     job->put.fingerprint =
         kb_fingerprint(job->arena, &job->env->rules, job->key, content->data, content->len);
-    job->parsed = kb_parser_run(job->env->parser, job->arena, job->key, job->env->rules.locale, content->data, content->len,
-        &job->document, &job->parse_error);
+    job->parsed = kb_parser_run(job->env->parser, job->arena, job->key, job->env->rules.locale, content->data,
+        content->len, &job->document, &job->parse_error);
 }
 
 static void parse_finished(void *arg)

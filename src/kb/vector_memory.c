@@ -11,7 +11,9 @@
 #include "base/metrics.h"
 
 #define LOOK_MS 1000
-#define PAGE "1000"
+#define PAGE_ROWS 1000
+#define QUOTED(number) #number
+#define AS_TEXT(number) QUOTED(number)
 #define TENANTS_MAX 1000
 #define MODEL_SIZE 256
 #define ARENA_MAX ((size_t)256 << 20) /* a page of vectors of 4096 numbers, as text and as bytes */
@@ -128,8 +130,8 @@ void vector_memory_close(struct vector_memory *memory)
     if (!LIST_EMPTY(&memory->searches)) {
         loop_end_offload(memory->loop); /* threads may be at them */
     }
-    struct search *search;
-    while ((search = LIST_FIRST(&memory->searches))) {
+    for (struct search *search = LIST_FIRST(&memory->searches), *next; search; search = next) {
+        next = LIST_NEXT(search, link);
         search_end(search, NULL);
     }
     loop_timer_free(memory->timer);
@@ -252,7 +254,7 @@ static void on_page(void *arg, const struct db_result *result, const struct erro
         tenant->reading = false;
     } else if (err) {
         tenant->reading = false; /* the next look begins again */
-    } else if (rows == atoi(PAGE)) {
+    } else if (rows == PAGE_ROWS) {
         read_page(tenant);
     } else {
         tenant->reading = false;
@@ -277,7 +279,7 @@ static void read_page(struct tenant *tenant)
                "WHERE tenant = $1 AND model = $2 AND version <= $3::bigint "
                "AND (version, text_hash) > ($4::bigint, decode($5, 'hex')) "
                "AND ($6::boolean OR (unneeded_since IS NULL AND vector IS NOT NULL)) "
-               "ORDER BY version, text_hash LIMIT " PAGE,
+               "ORDER BY version, text_hash LIMIT " AS_TEXT(PAGE_ROWS),
         .param_count = 6,
         .params = {tenant->name, into->model, arena_printf(reading->arena, "%" PRId64, tenant->target),
             arena_printf(reading->arena, "%" PRId64, tenant->from_version), tenant->from,

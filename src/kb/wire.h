@@ -15,8 +15,8 @@
     ((size_t)16 << 20)           /* bytes of an encoded reply; holds KB_MAX_TEXT and its headings */
 #define KB_WIRE_HEADING_MAX 2048 /* bytes of a heading path, anchor, title or locale */
 
-/* Before the request's key, locale and data, and before the reply (`key_len` and `locale_len` 0), in the machine's own byte order:
- * both ends are the same program. */
+/* Before the request's key, locale and data, and before the reply (`key_len` and `locale_len` 0), in the
+ * machine's own byte order: both ends are the same program. */
 struct kb_wire_head {
     uint32_t key_len;
     uint32_t locale_len;

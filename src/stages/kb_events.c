@@ -10,7 +10,7 @@
 #include "kb/document.h"
 #include "stages/kb_sync.h"
 
-#define AT_ONCE 4        /* documents of one record; each may hold its whole text in memory */
+#define AT_ONCE 4 /* documents of one record; each may hold its whole text in memory */
 #define SAY_EVERY_MS 60000
 
 /* What one record tells, in an arena of its own, as the engine may be gone before the database. */
@@ -29,13 +29,13 @@ struct telling {
 
 /* One object of one source. */
 struct kb_errand {
+    TAILQ_ENTRY(kb_errand) link; /* in reading or waiting */
     struct telling *telling;
     struct kb_stage_source *source;
     const char *key; /* relative to the source */
     const char *sequencer;
     int64_t happened_ms; /* wall time; 0: not said */
     int64_t began_ms;    /* monotonic */
-    TAILQ_ENTRY(kb_errand) link; /* in reading or waiting */
 };
 
 static void count_outcome(const char *outcome)
@@ -101,7 +101,8 @@ static void begin(struct kb_errand *errand)
         errand_over(errand, "known");
         return;
     }
-    TAILQ_FOREACH (other, &stage->reading, link) {
+    TAILQ_FOREACH(other, &stage->reading, link)
+    {
         if (same_object(other, errand)) {
             TAILQ_INSERT_TAIL(&stage->waiting, errand, link);
             return;
@@ -169,8 +170,8 @@ static void start_some(struct telling *telling)
 
 /* ---- whose object it is ---- */
 
-static void add_errand(struct telling *telling, struct kb_stage_source *source, const char *key,
-    const struct kb_told *told)
+static void add_errand(
+    struct telling *telling, struct kb_stage_source *source, const char *key, const struct kb_told *told)
 {
     if (kb_format_of(key) == KB_FORMAT_NONE || !blob_wanted(source->env.source, key)) {
         count_outcome("other"); /* a picture, a style sheet: nothing of ours */
@@ -220,13 +221,11 @@ static bool find_sources(struct telling *telling, const struct kb_told *told)
     return true;
 }
 
-void kb_events_start(
-    struct kb_stage *stage, struct engine_job *job, const struct kb_told *told, size_t count)
+void kb_events_start(struct kb_stage *stage, struct engine_job *job, const struct kb_told *told, size_t count)
 {
     struct arena *arena = arena_new(0);
     struct telling *telling = ARENA_NEW(arena, struct telling);
-    *telling = (struct telling){
-        .stage = stage, .arena = arena, .job = job, .taken_ms = engine_taken_ms(job)};
+    *telling = (struct telling){.stage = stage, .arena = arena, .job = job, .taken_ms = engine_taken_ms(job)};
     telling->errands = arena_array(arena, count * (stage->source_count + 1) + 1, sizeof(*telling->errands));
     kb_stage_enter(stage);
     for (size_t i = 0; i < count && telling->err.disposition == ERROR_NONE; i++) {

@@ -1,6 +1,6 @@
 /* The kb-sync stage: brings documents into the knowledge base when a notification says so, and looks through
- * the source by itself, one process at a time. A notification is ours (Avro), or JSON that an object store wrote
- * to the topic itself. */
+ * the source by itself, one process at a time. A notification is ours (Avro), or JSON that an object store
+ * wrote to the topic itself. */
 #include "stages/kb_sync.h"
 
 #include <stdlib.h>
@@ -165,7 +165,8 @@ static void process_job(
     kb_stage_enter(stage);
     struct notice *notice = notice_new(stage, job);
     if (!notice_begin(notice, message)) {
-        error_set(&err, ERROR_REJECT, "kb_source", "there is no source called \"%.60s\" here", message->source);
+        error_set(
+            &err, ERROR_REJECT, "kb_source", "there is no source called \"%.60s\" here", message->source);
         notice_failed(notice, &err);
     }
 }

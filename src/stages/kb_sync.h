@@ -37,7 +37,7 @@ struct kb_stage {
     struct loop *loop;
     struct db *db;
     struct kb_sources *settings;
-    struct kb_parser *parser; /* of all sources */
+    struct kb_parser *parser;   /* of all sources */
     struct kb_vectors *vectors; /* NULL: none are wanted */
     struct kb_stage_source *sources;
     size_t source_count; /* 0: none is set */
@@ -47,7 +47,7 @@ struct kb_stage {
     struct kb_seen *seen;
     struct kb_errands reading; /* no two of the same object */
     struct kb_errands waiting; /* for one that is being read */
-    int64_t foreign_said_ms; /* monotonic: when the log was last told of a bucket that is no source */
+    int64_t foreign_said_ms;   /* monotonic: when the log was last told of a bucket that is no source */
     char *holder; /* this process in kb_scans: its instance, so that it goes on at once after a restart */
 };
 

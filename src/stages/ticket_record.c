@@ -21,7 +21,8 @@ static const char *first_topic(const struct msg_ticket_event *event)
     return TOPIC_SUBMITTED;
 }
 
-static void add_header(struct bus_record *record, struct bus_header *headers, const char *name, const char *value)
+static void add_header(
+    struct bus_record *record, struct bus_header *headers, const char *name, const char *value)
 {
     headers[record->header_count++] = (struct bus_header){.name = name, .value = value, .len = strlen(value)};
 }
@@ -51,8 +52,8 @@ bool ticket_record_make(
 {
     struct buf value;
     const char *key = arena_printf(arena, "%s/%s", event->tenant, event->ticket.ticket_id);
-    *out = (struct bus_record){
-        .topic = first_topic(event), .partition = -1, .key = key, .key_len = strlen(key)};
+    *out =
+        (struct bus_record){.topic = first_topic(event), .partition = -1, .key = key, .key_len = strlen(key)};
     buf_init(&value, MSG_MAX_RECORD + 64);
     bool ok = msg_encode(&msg_ticket_event, event, &value, err);
     if (ok && value.len + TICKET_RECORD_OVERHEAD > (size_t)bus_topic_find(out->topic)->max_bytes) {

@@ -10,8 +10,8 @@
 
 #define TICKET_RECORD_OVERHEAD 1024 /* key, headers and framing, which count against a topic's limit */
 
-/* `event` has its ids. All of `out` is in the arena or the event's. False: what msg_encode says, or ERROR_REJECT
- * "record_too_large" for the topic. Any thread. */
+/* `event` has its ids. All of `out` is in the arena or the event's. False: what msg_encode says, or
+ * ERROR_REJECT "record_too_large" for the topic. Any thread. */
 bool ticket_record_make(
     struct arena *arena, const struct msg_ticket_event *event, struct bus_record *out, struct error *err);
 

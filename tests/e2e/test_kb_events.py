@@ -46,7 +46,10 @@ class Bucketed:
         return {row[0] for row in self.stack.sql("SELECT object_key FROM kb_documents WHERE source = 'bucket'")}
 
     def wait_keys(self, *keys):
-        wait_until(f"the base holds {keys}", 20, lambda: self.keys() == set(keys))
+        try:
+            wait_until(f"the base holds {keys}", 20, lambda: self.keys() == set(keys))
+        except AssertionError as error:
+            raise AssertionError(f"{error}: it holds {self.keys()}; {self.outcomes()}") from None
 
     def outcomes(self):
         lines = http("GET", self.stack.admin("kb-sync-1") + "/metrics").body.decode().splitlines()
@@ -90,7 +93,7 @@ def test_s3_server_tells_through_kafka(bucketed):
     bucketed.wait_keys("a.md")
     bucketed.s3.put("help-kb", "docs/a.md", text_of("changed"))
     wait_until("the new text is there", 20, lambda: bucketed.stack.sql(
-        "SELECT 1 FROM kb_passages WHERE source = 'bucket' AND text LIKE '%changed%'"))
+        "SELECT 1 FROM kb_passages WHERE source = 'bucket' AND text LIKE '%%changed%%'"))
     assert bucketed.outcomes()["foreign"] >= 2
 
 

@@ -10,8 +10,8 @@
 #include "base/json.h"
 #include "kb/event.h"
 
-/* docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html, with a key that needs its
- * encoding. */
+/* docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html, with a key that needs
+ * its encoding. */
 #define S3_RECORD(name, key)                                                                                 \
     "{\"eventVersion\":\"2.1\",\"eventSource\":\"aws:s3\",\"awsRegion\":\"us-west-2\","                      \
     "\"eventTime\":\"2026-01-02T03:04:05.678Z\",\"eventName\":\"" name "\","                                 \
@@ -57,7 +57,8 @@ static void refused(struct arena *arena, const char *text, const char *why)
 
 static void check_s3(const struct kb_events *events)
 {
-    assert_int_equal(events->count, 1);
+    assert_int_equal(events->count, 2); /* the key as it is meant, and as it is written */
+    assert_true(strchr(events->items[1].key, '%'));
     assert_string_equal(events->items[0].bucket, "amzn-s3-demo-bucket");
     assert_string_equal(events->items[0].key, "red/flower b\xc3\xa4r.md");
     assert_string_equal(events->items[0].sequencer, "0055AED6DCD90281E5");
@@ -80,12 +81,14 @@ static void test_s3(void **state)
 {
     struct kb_events events = parsed(*state, S3_EVENT);
     check_s3(&events);
-    events = parsed(*state, "{\"Records\":[" S3_RECORD("ObjectRemoved:DeleteMarkerCreated", "a%2Bb") ","
-                            S3_RECORD("ObjectTagging:Put", "c") "," S3_RECORD("s3:LifecycleExpiration:Delete", "d") "]}");
-    assert_int_equal(events.count, 2);
+    events = parsed(
+        *state, "{\"Records\":[" S3_RECORD("ObjectRemoved:DeleteMarkerCreated", "a%2Bb") "," S3_RECORD(
+                    "ObjectTagging:Put", "c") "," S3_RECORD("s3:LifecycleExpiration:Delete", "d") "]}");
+    assert_int_equal(events.count, 3);
     assert_int_equal(events.ignored, 1);
-    assert_true(events.items[0].removed && events.items[1].removed);
+    assert_true(events.items[0].removed && events.items[2].removed);
     assert_string_equal(events.items[0].key, "a+b");
+    assert_string_equal(events.items[1].key, "a%2Bb");
     events = parsed(*state, "{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\",\"Bucket\":\"b\"}");
     assert_true(events.count == 0 && events.ignored == 1);
 }
@@ -93,8 +96,8 @@ static void test_s3(void **state)
 static void test_minio(void **state)
 {
     struct kb_events events = parsed(*state,
-        "{\"EventName\":\"s3:ObjectCreated:Put\",\"Key\":\"amzn-s3-demo-bucket/red/flower bär.md\",\"Records\":["
-        S3_RECORD("s3:ObjectCreated:Put", "red%2Fflower+b%C3%A4r.md") "]}");
+        "{\"EventName\":\"s3:ObjectCreated:Put\",\"Key\":\"amzn-s3-demo-bucket/red/flower "
+        "bär.md\",\"Records\":[" S3_RECORD("s3:ObjectCreated:Put", "red%2Fflower+b%C3%A4r.md") "]}");
     check_s3(&events);
 }
 
@@ -119,27 +122,31 @@ static void test_envelopes(void **state)
 {
     struct arena *arena = *state;
     const char *sns = arena_printf(arena,
-        "{\"Type\":\"Notification\",\"MessageId\":\"1\",\"TopicArn\":\"arn:aws:sns:eu-central-1:1:kb\",\"Message\":%s}",
+        "{\"Type\":\"Notification\",\"MessageId\":\"1\",\"TopicArn\":\"arn:aws:sns:eu-central-1:1:kb\","
+        "\"Message\":%s}",
         quoted(arena, S3_EVENT));
     struct kb_events events = parsed(arena, sns);
     check_s3(&events);
-    events = parsed(arena, arena_printf(arena, "{\"Messages\":[{\"MessageId\":\"1\",\"Body\":%s}]}", quoted(arena, sns)));
+    events = parsed(
+        arena, arena_printf(arena, "{\"Messages\":[{\"MessageId\":\"1\",\"Body\":%s}]}", quoted(arena, sns)));
     check_s3(&events);
     events = parsed(arena, arena_printf(arena, "{\"MessageId\":\"1\",\"Body\":%s}", quoted(arena, S3_EVENT)));
     check_s3(&events);
-    events = parsed(arena, arena_printf(arena, "{\"Records\":[{\"messageId\":\"1\",\"body\":%s}]}", quoted(arena, sns)));
+    events = parsed(
+        arena, arena_printf(arena, "{\"Records\":[{\"messageId\":\"1\",\"body\":%s}]}", quoted(arena, sns)));
     check_s3(&events);
-    events = parsed(arena, arena_printf(arena, "{\"Records\":[{\"EventSource\":\"aws:sns\",\"Sns\":%s}]}", sns));
+    events =
+        parsed(arena, arena_printf(arena, "{\"Records\":[{\"EventSource\":\"aws:sns\",\"Sns\":%s}]}", sns));
     check_s3(&events);
     events = parsed(arena,
         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"aws:s3.us-west-2.amzn-s3-demo-bucket\","
-        "\"type\":\"com.amazonaws.s3.ObjectCreated:Put\",\"data\":"
-        S3_RECORD("ObjectCreated:Put", "red/flower+b%C3%A4r.md") "}");
+        "\"type\":\"com.amazonaws.s3.ObjectCreated:Put\",\"data\":" S3_RECORD(
+            "ObjectCreated:Put", "red/flower+b%C3%A4r.md") "}");
     check_s3(&events);
     events = parsed(arena, "[" S3_EVENT "," S3_EVENT "]");
-    assert_int_equal(events.count, 2);
-    events = parsed(arena,
-        "{\"Type\":\"SubscriptionConfirmation\",\"Token\":\"t\",\"TopicArn\":\"arn:aws:sns:eu-central-1:1:kb\"}");
+    assert_int_equal(events.count, 4);
+    events = parsed(arena, "{\"Type\":\"SubscriptionConfirmation\",\"Token\":\"t\",\"TopicArn\":\"arn:aws:"
+                           "sns:eu-central-1:1:kb\"}");
     assert_string_equal(events.confirm, "arn:aws:sns:eu-central-1:1:kb");
     assert_int_equal(events.count, 0);
 }
@@ -152,19 +159,26 @@ static void test_refused(void **state)
     refused(arena, "{\"a\":1}",
         "the notification must have one of the members Records (S3), detail-type (EventBridge), specversion "
         "(CloudEvents), TopicArn (SNS), Messages or Body (SQS)");
-    refused(arena, "{\"Records\":[{\"s3\":{}}]}", "Records[0].eventName must be a text such as ObjectCreated:Put");
+    refused(arena, "{\"Records\":[{\"s3\":{}}]}",
+        "Records[0].eventName must be a text such as ObjectCreated:Put");
     refused(arena, "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{}}]}",
         "Records[0].s3.bucket.name must be the name of a bucket");
-    refused(arena, "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"a/b\"}}}]}",
+    refused(arena,
+        "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"a/b\"}}}]}",
         "Records[0].s3.bucket.name must be the name of a bucket");
-    static const char *const keys[] = {"", "a%", "a%0", "a%zz", "a%00", "a%FF"};
+    refused(arena,
+        "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},\"object\":{"
+        "\"key\":\"\"}}}]}",
+        "Records[0].s3.object.key must be an object's key of 1 to 1024 bytes of UTF-8");
+    static const char *const keys[] = {"a%", "a%0", "a%zz", "a%00", "a%FF"}; /* no encoding: as they are */
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        refused(arena,
+        struct kb_events events = parsed(arena,
             arena_printf(arena,
                 "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},"
                 "\"object\":{\"key\":\"%s\"}}}]}",
-                keys[i]),
-            "Records[0].s3.object.key must be an object's key, percent-encoded, of 1 to 1024 bytes of UTF-8");
+                keys[i]));
+        assert_int_equal(events.count, 1);
+        assert_string_equal(events.items[0].key, keys[i]);
     }
     refused(arena, "{\"TopicArn\":\"t\",\"Type\":\"Notification\",\"Message\":\"x\"}",
         "Message must hold a notification in JSON: not valid JSON at byte 0: a value is expected");
@@ -186,7 +200,8 @@ static void test_bounds(void **state)
     }
     buf_puts(&text, "]}");
     assert_false(kb_events_parse(*state, buf_text(&text), text.len, &events, &err));
-    assert_string_equal(err.text, "Records[1000].s3 is one event more than the 1000 that a notification may hold");
+    assert_string_equal(
+        err.text, "Records[1000].s3.object is one event more than the 1000 that a notification may hold");
     assert_int_equal(events.count, KB_EVENTS_MAX);
     buf_fini(&text);
 }

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 #include "bridge/sqs.h"
 
-#define MESSAGE(id) "{\"MessageId\":\"" id "\",\"ReceiptHandle\":\"h-" id "\",\"Body\":\"b\",\"Attributes\":{\"SentTimestamp\":\"1767323045678\"}}"
+#define MESSAGE(id)                                                                                          \
+    "{\"MessageId\":\"" id "\",\"ReceiptHandle\":\"h-" id                                                    \
+    "\",\"Body\":\"b\",\"Attributes\":{\"SentTimestamp\":\"1767323045678\"}}"
 
 static bool reads(struct arena *arena, const char *text, struct sqs_messages *out)
 {
@@ -33,12 +35,16 @@ static void test_messages(void **state)
     assert_int_equal(messages.items[1].sent_ms, 1767323045678);
     assert_true(reads(arena, "{}", &messages));
     assert_int_equal(messages.count, 0);
-    assert_true(reads(arena, "{\"Messages\":[{\"MessageId\":\"1\",\"ReceiptHandle\":\"h\",\"Body\":\"\",\"Attributes\":{\"SentTimestamp\":\"-1\"}}]}", &messages));
+    assert_true(reads(arena,
+        "{\"Messages\":[{\"MessageId\":\"1\",\"ReceiptHandle\":\"h\",\"Body\":\"\",\"Attributes\":{"
+        "\"SentTimestamp\":\"-1\"}}]}",
+        &messages));
     assert_int_equal(messages.items[0].sent_ms, 0);
     static const char *const bad[] = {"", "[]", "{\"Messages\":{}}", "{\"Messages\":[7]}",
-        "{\"Messages\":[{\"MessageId\":\"1\",\"ReceiptHandle\":\"h\"}]}", "{\"Messages\":[{\"MessageId\":\"\",\"ReceiptHandle\":\"h\",\"Body\":\"b\"}]}",
-        "{\"Messages\":[" MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") ","
-        MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "]}"};
+        "{\"Messages\":[{\"MessageId\":\"1\",\"ReceiptHandle\":\"h\"}]}",
+        "{\"Messages\":[{\"MessageId\":\"\",\"ReceiptHandle\":\"h\",\"Body\":\"b\"}]}",
+        "{\"Messages\":[" MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE(
+            "1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "," MESSAGE("1") "]}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(reads(arena, bad[i], &messages));
     }
@@ -55,10 +61,12 @@ static void test_deleting(void **state)
     size_t failed;
     buf_init(&out, 4096);
     sqs_put_delete(&out, "https://sqs.eu-central-1.amazonaws.com/1/q", both, 2);
-    assert_string_equal(buf_text(&out), "{\"QueueUrl\":\"https://sqs.eu-central-1.amazonaws.com/1/q\",\"Entries\":["
-                                        "{\"Id\":\"0\",\"ReceiptHandle\":\"a\\\"b\"},{\"Id\":\"1\",\"ReceiptHandle\":\"c\"}]}");
+    assert_string_equal(buf_text(&out),
+        "{\"QueueUrl\":\"https://sqs.eu-central-1.amazonaws.com/1/q\",\"Entries\":["
+        "{\"Id\":\"0\",\"ReceiptHandle\":\"a\\\"b\"},{\"Id\":\"1\",\"ReceiptHandle\":\"c\"}]}");
     buf_fini(&out);
-    const char *answer = "{\"Successful\":[{\"Id\":\"0\"}],\"Failed\":[{\"Id\":\"1\",\"Code\":\"x\",\"SenderFault\":true}]}";
+    const char *answer =
+        "{\"Successful\":[{\"Id\":\"0\"}],\"Failed\":[{\"Id\":\"1\",\"Code\":\"x\",\"SenderFault\":true}]}";
     assert_true(sqs_read_deleted(answer, strlen(answer), &failed, &err));
     assert_int_equal(failed, 1);
     assert_false(sqs_read_deleted("x", 1, &failed, &err));
