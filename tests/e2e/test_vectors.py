@@ -159,20 +159,3 @@ def test_another_model_takes_over_at_once(searching, model):
     asked = model.texts("embed-b")
     assert [text for text in first if asked.count(text) != 1] == [], "a vector was there, and was asked for again"
     assert searching.sql("SELECT DISTINCT model FROM kb_vectors WHERE tenant = 'default'") == [("openai/embed-b/64",)]
-
-
-def test_an_emptied_base_has_no_vectors_and_is_no_failure(searching, model):
-    ready(searching, "embed-b")
-    for path in searching.kb.rglob("*"):
-        if path.is_file():
-            path.unlink()
-    searching.sql("UPDATE kb_vector_bases SET pruned_at = '-infinity'")  # it is due
-    searching.sync(full=True)
-    wait_until("no vector that is needed", 20, lambda: searching.sql(
-        "SELECT bool_and(unneeded_since IS NOT NULL) FROM kb_vectors WHERE tenant = 'default'") == [(True,)])
-    wait_until("none in the retriever", 5, lambda: searching.metric("retriever-1", "helpdesk_vectors") == 0)
-    assert searching.stop() == 0
-    searching.start()
-    places, step = retrieve(searching)
-    assert places == [] and step["degraded"] == []
-    assert serving(searching) == ["openai/embed-b/64"] and searching.metric("retriever-1", "helpdesk_vectors") == 0
