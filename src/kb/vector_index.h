@@ -1,5 +1,5 @@
-/* The vectors of one tenant's texts in memory, searched exactly: every vector is compared. 50,000 of 384
- * numbers take some 2 ms and 21 MB; beyond some 200,000 an approximate index would pay. */
+/* The vectors of one tenant's texts in memory, searched exactly: every vector is compared, so that the time
+ * of a search grows with their number. */
 #ifndef HELPDESK_KB_VECTOR_INDEX_H
 #define HELPDESK_KB_VECTOR_INDEX_H
 

@@ -165,15 +165,25 @@ static struct reading *reading_new(struct vector_memory *memory, struct tenant *
     return reading;
 }
 
+/* Until a vector is read there is no index. */
+static size_t count_of(const struct vectors *vectors)
+{
+    return vectors && vectors->index ? vector_index_count(vectors->index) : 0;
+}
+
+static size_t bytes_of(const struct vectors *vectors)
+{
+    return vectors && vectors->index ? vector_index_bytes(vectors->index) : 0;
+}
+
 static void show(struct vector_memory *memory)
 {
     const struct tenant *tenant;
     size_t kept = 0, bytes = 0;
     LIST_FOREACH(tenant, &memory->tenants, link)
     {
-        kept += tenant->serving ? vector_index_count(tenant->serving->index) : 0;
-        bytes += tenant->serving ? vector_index_bytes(tenant->serving->index) : 0;
-        bytes += tenant->next ? vector_index_bytes(tenant->next->index) : 0;
+        kept += count_of(tenant->serving);
+        bytes += bytes_of(tenant->serving) + bytes_of(tenant->next);
     }
     metric_set(memory->kept, (double)kept);
     metric_set(memory->bytes, (double)bytes);

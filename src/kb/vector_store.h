@@ -1,4 +1,4 @@
-/* The vectors of passages in PostgreSQL (schemas/sql/0009_kb_vectors.up.sql): who makes them, and for which
+/* The vectors of passages in PostgreSQL (schemas/sql/0008_kb_vectors.up.sql): who makes them, and for which
  * texts. Loop thread; `done` is called once, never inside the call; statements and what they bring are in
  * `arena`, which lives until then. */
 #ifndef HELPDESK_KB_VECTOR_STORE_H

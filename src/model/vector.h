@@ -1,5 +1,5 @@
-/* Vectors of texts as they are kept and compared: 8 bits a number and a scale. Against 32 bits the ranking of
- * retrieval sets stays the same, at a quarter of the memory and of the time. */
+/* Vectors of texts as they are kept and compared: 8 bits a number and a scale, about a quarter of
+ * the memory of 32 bits. The rounding may change the order of texts that are nearly as similar. */
 #ifndef HELPDESK_MODEL_VECTOR_H
 #define HELPDESK_MODEL_VECTOR_H
 

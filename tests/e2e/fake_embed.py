@@ -3,7 +3,8 @@ mean the same have the same, so a text in other words is near. Each model has ve
 
 In a test:   with FakeEmbed() as server:  Stack(..., settings=server.settings)
 
-What a request must not be is a problem: see `check`. `fault` is a status, "broken" (no answer) or None; `delay_s` slows every answer.
+What a request must not be is a problem: see `check`. `fault` is a status, "broken" (no answer) or None. `hold(model, after)` answers that many calls of a
+model and lets the others wait for `release()`.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import re
 import threading
 
 KEY = "sk-embed-7"
-CONCEPTS = [{"terminate", "cancel", "quit"}, {"subscription", "membership", "plan"}]
+CONCEPTS = [{"boat", "dinghy"}, {"mooring", "berth"}]
 DIMENSION = 64
 MOST_TEXTS = 32
 
@@ -35,7 +36,8 @@ class FakeEmbed:
     def __init__(self, models=("embed-a", "embed-b")):
         self.models = set(models)
         self.lock = threading.Lock()
-        self.fault, self.delay_s, self.asked, self.problems = None, 0, [], []
+        self.fault, self.asked, self.problems = None, [], []
+        self.held, self.answers_left, self.released = None, 0, threading.Event()
 
     def __enter__(self):
         fake = self
@@ -68,6 +70,25 @@ class FakeEmbed:
         with self.lock:
             return [text for name, text in self.asked if model in (None, name)]
 
+    def hold(self, model, after):
+        with self.lock:
+            self.held, self.answers_left = model, after
+            self.released.clear()
+
+    def release(self):
+        with self.lock:
+            self.held = None
+            self.released.set()
+
+    def wait_if_held(self, model):
+        with self.lock:
+            if self.held != model:
+                return
+            self.answers_left -= 1
+            if self.answers_left >= 0:
+                return
+        self.released.wait()
+
     def check(self, request, body):
         asked = json.loads(body)
         wrong = [request.path != "/v1/embeddings", request.headers.get("Authorization") != f"Bearer {KEY}",
@@ -80,7 +101,7 @@ class FakeEmbed:
         return asked["model"], texts
 
     def answer(self, request, body):
-        threading.Event().wait(self.delay_s)
+        self.wait_if_held(json.loads(body)["model"])
         with self.lock:
             fault = self.fault
             model, texts = self.check(request, body)
@@ -96,4 +117,7 @@ class FakeEmbed:
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
-        request.wfile.write(data)
+        try:
+            request.wfile.write(data)
+        except ConnectionError:
+            request.close_connection = True  # who asked was killed
