@@ -27,5 +27,5 @@ for unit in "$ROOT"/deploy/systemd/*.service; do
     grep -qx "ExecStart=/usr/bin/helpdesk ${role%@.service}" "$unit" || die "$name starts the wrong role"
     count=$((count + 1))
 done
-[ "$count" -eq 6 ] || die "expected a unit for each of 6 roles, found $count"
+[ "$count" -eq 7 ] || die "expected a unit for each of 7 roles, found $count"
 say "  $count units verified"
