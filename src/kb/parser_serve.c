@@ -80,7 +80,7 @@ static bool filter_calls(void)
         return false;
     }
     /* abort() signals its own process; no other one. */
-    struct scmp_arg_cmp other = SCMP_CMP(0, SCMP_CMP_NE, (scmp_datum_t)getpid());
+    struct scmp_arg_cmp other = SCMP_CMP(0, SCMP_CMP_NE, (scmp_datum_t)getpid(), 0);
     int code = refuse_all(filter, refused, sizeof(refused) / sizeof(refused[0]), EPERM);
     code = code ? code : refuse_all(filter, unknown, sizeof(unknown) / sizeof(unknown[0]), ENOSYS);
     code = code ? code : refuse_writing(filter, SCMP_SYS(open), 1);
