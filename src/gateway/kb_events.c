@@ -14,9 +14,9 @@
 
 #define CREDENTIALS_MAX 1024 /* characters of an Authorization header */
 #define CONFIRM_JSON                                                                                         \
-    "{\"status\":\"unconfirmed\",\"detail\":\"Confirm the subscription with the token of this request, for " \
-    "example "                                                                                               \
-    "by aws sns confirm-subscription.\"}"
+    "{\"status\":\"unconfirmed\",\"detail\":\"Subscriptions are not confirmed here: subscribe an SQS queue " \
+    "to "                                                                                                    \
+    "the topic.\"}"
 
 /* In the request's arena; the request is answered when the last event is on the broker, or will never be. */
 struct kb_posted {

@@ -13,8 +13,6 @@
 #define NAME_MAX_BYTES 64
 #define TENANT_MAX_BYTES 64
 #define PLACE_MAX_BYTES 2048
-#define METADATA_MAX 32 /* members */
-#define METADATA_MAX_TEXT 1000
 
 /* Where in the file we are, for messages. */
 struct reader {
@@ -88,24 +86,6 @@ static bool read_globs(
     return true;
 }
 
-static bool read_metadata(struct reader *reader, const cJSON *source, const char **out)
-{
-    const cJSON *json = cJSON_GetObjectItemCaseSensitive(source, "metadata"), *entry;
-    bool ok = !json || (cJSON_IsObject(json) && cJSON_GetArraySize(json) <= METADATA_MAX);
-    cJSON_ArrayForEach(entry, json)
-    {
-        const char *text = cJSON_GetStringValue(entry);
-        ok = ok && text && strlen(text) <= METADATA_MAX_TEXT && strlen(entry->string) <= NAME_MAX_BYTES;
-    }
-    if (!ok) {
-        return wrong(reader, "metadata", "must be an object of up to 32 texts of at most 1000 bytes each");
-    }
-    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    *out = arena_strdup(reader->arena, text ? text : "{}");
-    cJSON_free(text);
-    return true;
-}
-
 /* ---- what they may be ---- */
 
 static bool name_valid(const char *name)
@@ -146,7 +126,7 @@ static bool check(struct reader *reader, const struct kb_source *source)
 static bool check_members(struct reader *reader, const cJSON *source)
 {
     static const char *const known[] = {"note", "name", "place", "endpoint", "region", "path_style", "tenant",
-        "locale", "metadata", "include", "exclude", "public_url", "storage_class", NULL};
+        "locale", "include", "exclude", "public_url", "storage_class", NULL};
     const cJSON *entry;
     if (!cJSON_IsObject(source)) {
         return wrong(reader, "", "must be an object");
@@ -159,7 +139,6 @@ static bool check_members(struct reader *reader, const cJSON *source)
         if (!known[i]) {
             return wrong(reader, entry->string,
                 "is not known; there are name, place, endpoint, region, path_style, tenant, locale, "
-                "metadata, "
                 "include, exclude, public_url, storage_class and note");
         }
     }
@@ -182,8 +161,7 @@ static bool read_source(struct reader *reader, const cJSON *json, struct kb_sour
            read_text(reader, json, "locale", NAME_MAX_BYTES, "", &out->locale) &&
            read_text(reader, json, "public_url", PLACE_MAX_BYTES, "", &out->public_url) &&
            read_globs(reader, json, "include", &place->include, &place->include_count) &&
-           read_globs(reader, json, "exclude", &place->exclude, &place->exclude_count) &&
-           read_metadata(reader, json, &out->metadata) && check(reader, out);
+           read_globs(reader, json, "exclude", &place->exclude, &place->exclude_count) && check(reader, out);
 }
 
 /* ---- the file ---- */
@@ -280,7 +258,6 @@ struct kb_sources *kb_sources_load(const struct conf *conf, struct error *err)
         .tenant = arena_strdup(sources->arena, conf_text(conf, CONF_TENANT)),
         .locale = "",
         .public_url = arena_strdup(sources->arena, conf_text(conf, CONF_KB_PUBLIC_URL)),
-        .metadata = "{}",
     };
     return sources;
 }

@@ -15,7 +15,6 @@ struct kb_source {
     const char *tenant;
     const char *locale;     /* BCP 47, of documents that do not say; "": it is detected */
     const char *public_url; /* "": none */
-    const char *metadata;   /* a JSON object of texts */
 };
 
 struct kb_sources { /* read-only once made; any thread */

@@ -198,7 +198,7 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
     ({"name": "a", "place": "x", "tenant": "a/b"}, "sources[0].tenant"),
     ({"name": "a", "place": "x", "include": "*.md"}, "sources[0].include"),
     ({"name": "a", "place": "x", "exclude": [1]}, "sources[0].exclude"),
-    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata"),
+    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata is not known"),
     ({"name": "a", "place": "x", "path_style": "yes"}, "sources[0].path_style"),
     ({"name": "a", "place": "x", "prefix": "p"}, "sources[0].prefix is not known"),
     ([{"name": "a", "place": "x"}, {"name": "a", "place": "y"}], "sources[1].name is the name of another source"),
