@@ -273,9 +273,14 @@ static void call_unprepared(void *arg)
 {
     struct model_call *call = arg;
     struct error *err = &call->err;
+    /* By the clock: after a pause of the whole process an error may come first that had no time left either.
+     */
+    bool late = call->wait || clock_mono_ms() >= call->until_ms;
     if (call->wait) {
         call->asker->access->prepare_cancel(call->asker->state, call->wait);
         call->wait = NULL;
+    }
+    if (late) {
         error_set(err, ERROR_RETRY, "model_timeout", "the credentials for the model did not come in time");
     } else if (call->unprepared->disposition == ERROR_RETRY) {
         error_set(err, ERROR_RETRY, "model_unavailable", "the credentials for the model cannot be fetched");
