@@ -169,16 +169,12 @@ def test_killed_within_a_commit_and_restarted_elsewhere(trial, kafka):
     for number, point in enumerate(points, 2):
         victim = next(member for member in one.fleet.of("classifier") if member.alive)
         victim.wanted = False
-        planted = one.fleet.plant("classifier", point)
-        for _ in one.pump(400, ahead=200):
-            if not planted.exists() and not victim.alive:
-                break
-        wait_until(f"death at {point}", 60, lambda v=victim: not v.alive)
+        one.fleet.plant("classifier", point)
+        wait_until(f"death at {point}", 60, lambda v=victim: one.publish(20) and not v.alive)
         since = time.time()
         one.history.add("kill", role="classifier", how=point, in_flight=0)
         one.fleet.add("classifier", number)  # another instance: it cannot fence the dead one by name
-        for _ in range(80):
-            one.publisher.send()
+        one.publish(80)
         took = wait_until("readers go on", 60, lambda s=since: go_on_after(one, s, "tickets.classified", 4))
         assert took <= 25, f"killed at {point}: readers waited {took:.1f} s"
         longest = max(longest, took)

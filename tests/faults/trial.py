@@ -80,6 +80,14 @@ class Trial:
             say(f"{self.name}: {self.publisher.sent} sent, {self.publisher.acked} acknowledged, "
                 f"{self.progress.done} done, {len(self.fleet.deaths)} deaths {text}")
 
+    def publish(self, count):
+        """Sends `count` events now, whoever is there to answer; the number sent so far."""
+        for _ in range(count):
+            self.publisher.send()
+        self.publisher.poll()
+        self.tell()
+        return self.publisher.sent
+
     def pump(self, count, ahead=400, seconds=None):
         """Sends `count` events, at most `ahead` of the answers; evenly over `seconds` if given. Yields before each."""
         begin, moved, last = time.monotonic(), time.monotonic(), 0
