@@ -88,6 +88,34 @@ static const char *copy(struct search *search, const struct db_result *result, i
     return value ? arena_strdup(search->arena, value) : "";
 }
 
+static struct rank_text text_of(struct search *search, const struct db_result *result, int row)
+{
+    return (struct rank_text){.hit = {.source_id = copy(search, result, row, 0),
+                                  .title = copy(search, result, row, 1),
+                                  .uri = copy(search, result, row, 2),
+                                  .locale = copy(search, result, row, 3),
+                                  .text = copy(search, result, row, 4)},
+        .document = copy(search, result, row, 5),
+        .density = db_number(result, row, 7)};
+}
+
+static void take_row(struct find *find, const struct db_result *result, int row)
+{
+    struct search *search = find->search;
+    bool by_words = find->by == RANK_TICKET || !db_value(result, row, 9);
+    struct rank_list *list = &search->rank.found[by_words ? (enum rank_by)find->corpus : RANK_NEAR];
+    struct rank_text *text = &list->items[list->count++];
+    *text = text_of(search, result, row);
+    text->hit.corpus = find->corpus;
+    text->terms = matched_terms(find, db_value(result, row, 6), &text->matched);
+    if (find->by != RANK_TICKET) {
+        search->result.revision = db_int(result, row, 8);
+    }
+    if (!by_words) {
+        text->similarity = db_number(result, row, 9);
+    }
+}
+
 static void on_found(void *arg, const struct db_result *result, const struct error *err)
 {
     struct find *find = arg;
@@ -96,22 +124,14 @@ static void on_found(void *arg, const struct db_result *result, const struct err
         search->err = *err;
     }
     int rows = result ? db_rows(result) : 0;
-    struct rank_text *found = arena_array(search->arena, (size_t)rows + 1, sizeof(*found));
-    for (int row = 0; row < rows; row++) {
-        found[row].hit = (struct kb_hit){
-            .corpus = find->corpus,
-            .source_id = copy(search, result, row, 0),
-            .title = copy(search, result, row, 1),
-            .uri = copy(search, result, row, 2),
-            .locale = copy(search, result, row, 3),
-            .text = copy(search, result, row, 4),
-        };
-        found[row].document = copy(search, result, row, 5);
-        found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
-        found[row].density = db_number(result, row, 7);
-        found[row].similarity = find->by == RANK_NEAR ? db_number(result, row, 8) : 0;
+    size_t room = (size_t)rows + 1;
+    search->rank.found[find->corpus].items = arena_array(search->arena, room, sizeof(struct rank_text));
+    if (find->by == RANK_NEAR) {
+        search->rank.found[RANK_NEAR].items = arena_array(search->arena, room, sizeof(struct rank_text));
     }
-    search->rank.found[find->by] = (struct rank_list){.items = found, .count = (size_t)rows};
+    for (int row = 0; row < rows; row++) {
+        take_row(find, result, row);
+    }
     if (--search->pending == 0) {
         finish(search);
     }
@@ -139,10 +159,10 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     "CASE WHEN split_part(translate(lower(" locale                                                           \
     "), '_', '-'), '-', 1) = split_part(translate(lower($7), '_', '-'), '-', 1) THEN 1 ELSE " OTHER_LANGUAGE \
     " END"
-#define FIND(candidates, key, locale, columns, tables)                                                       \
+#define FIND(candidates, key, locale, columns, tables, more)                                                 \
     TERMS "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES                \
           "), " SCORED(key) "SELECT " columns ", s.matched, s.density * " OF_LANGUAGE(                       \
-              locale) " AS density FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
+              locale) " AS density" more " FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
 
 #define KB_KEY "h.source, h.object_key, h.ordinal"
 #define KB_COLUMNS                                                                                           \
@@ -153,30 +173,36 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
     "s.ordinal) "                                                                                            \
     "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"
+#define REVISION ", (SELECT revision FROM kb_revisions WHERE tenant = $1) AS revision"
+#define FIND_KB                                                                                              \
+    FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "               \
+         "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "                      \
+         "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",            \
+        KB_KEY, "d.locale", KB_COLUMNS, KB_TABLES, REVISION ", NULL::float8 AS similarity")
+/* What vectors found may be of passages that are no more, or of several that say the same. */
+#define FIND_NEAR                                                                                            \
+    TERMS                                                                                                    \
+    "candidates AS MATERIALIZED (SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, n.similarity "   \
+    "FROM unnest($9::text[], $10::float8[]) n (hash, similarity) "                                           \
+    "JOIN kb_passages p ON p.tenant = $1 AND p.text_hash = decode(n.hash, 'hex') "                           \
+    "ORDER BY n.similarity DESC, p.source, p.object_key, p.ordinal LIMIT $8::int), " SCORED(                 \
+        KB_KEY) "SELECT " KB_COLUMNS ", m.matched, coalesce(m.density, 0) * " OF_LANGUAGE("d.locale")        \
+        REVISION ", s.similarity * " OF_LANGUAGE("d.locale") " FROM candidates s LEFT JOIN "                 \
+                                                             "scored m USING (source, "                      \
+                                                             "object_key, ordinal) " KB_TABLES
 
+/* All that is shown of the base comes from one statement, so of one revision, whose number it tells: a
+ * document that is switched meanwhile is the old one or the new one in all of it. */
 static const char *const find_sql[] = {
-    [RANK_KB] = FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
-                     "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "
-                     "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",
-        KB_KEY, "d.locale", KB_COLUMNS, KB_TABLES),
+    [RANK_KB] = FIND_KB,
     [RANK_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
                          "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
                          "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
                          "GROUP BY p.tenant, p.ticket_id",
         "h.ticket_id", "p.locale",
         "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id",
-        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
-    /* What vectors found may be of passages that are no more, or of several that say the same. */
-    [RANK_NEAR] = TERMS
-    "candidates AS MATERIALIZED (SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, n.similarity "
-    "FROM unnest($9::text[], $10::float8[]) n (hash, similarity) "
-    "JOIN kb_passages p ON p.tenant = $1 AND p.text_hash = decode(n.hash, 'hex') "
-    "ORDER BY n.similarity DESC, p.source, p.object_key, p.ordinal LIMIT $8::int), " SCORED(
-        KB_KEY) "SELECT " KB_COLUMNS
-                ", m.matched, coalesce(m.density, 0) * " OF_LANGUAGE(
-                    "d.locale") ", s.similarity * " OF_LANGUAGE("d.locale") " FROM candidates s LEFT JOIN "
-                                                                            "scored m USING (source, "
-                                                                            "object_key, ordinal) " KB_TABLES,
+        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)", ""),
+    [RANK_NEAR] = "(" FIND_KB ") UNION ALL (" FIND_NEAR ")",
 };
 
 static struct find *find_new(struct search *search, enum rank_by by)
@@ -302,11 +328,8 @@ static void on_terms(void *arg, const struct db_result *result, const struct err
         kb_terms_weigh(&search->groups[i], search->rank.units, search->rank.unit_count);
     }
     search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
-    start_find(search, RANK_KB);
+    start_find(search, search->query->near ? RANK_NEAR : RANK_KB);
     start_find(search, RANK_TICKET);
-    if (search->query->near) {
-        start_find(search, RANK_NEAR);
-    }
     if (--search->pending == 0) {
         finish(search);
     }
