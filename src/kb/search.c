@@ -263,11 +263,12 @@ static void on_found(void *arg, const struct db_result *result, const struct err
             .uri = copy(search, result, row, 2),
             .locale = copy(search, result, row, 3),
             .text = copy(search, result, row, 4),
+            .metadata = copy(search, result, row, 6),
         };
         found[row].document = copy(search, result, row, 5);
-        found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
-        found[row].density = db_number(result, row, 7);
-        found[row].similarity = find->by == FIND_NEAR ? db_number(result, row, 8) : 0;
+        found[row].terms = matched_terms(find, db_value(result, row, 7), &found[row].matched);
+        found[row].density = db_number(result, row, 8);
+        found[row].similarity = find->by == FIND_NEAR ? db_number(result, row, 9) : 0;
     }
     search->found[find->by] = found;
     search->found_count[find->by] = (size_t)rows;
@@ -307,11 +308,11 @@ static void on_found(void *arg, const struct db_result *result, const struct err
 #define KB_COLUMNS                                                                                           \
     "p.source || '/' || p.object_key || '#' || p.ordinal, "                                                  \
     "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "                   \
-    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key"
+    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key, "   \
+    "coalesce(o.metadata, '{}')"
 #define KB_TABLES                                                                                            \
-    "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
-    "s.ordinal) "                                                                                            \
-    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"
+    "JOIN kb_passages p USING (source, object_key, ordinal) JOIN kb_documents d USING (tenant, source, "     \
+    "object_key) LEFT JOIN kb_scans o USING (tenant, source) WHERE p.tenant = $1"
 
 static const char *const find_sql[] = {
     [FIND_KB] = FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
@@ -323,7 +324,7 @@ static const char *const find_sql[] = {
                          "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
                          "GROUP BY p.tenant, p.ticket_id",
         "h.ticket_id", "p.locale",
-        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id",
+        "'ticket/' || p.ticket_id, subject, 'ticket://' || p.ticket_id, p.locale, answer, p.ticket_id, '{}'",
         "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
     /* What vectors found may be of passages that are no more, or of several that say the same. */
     [FIND_NEAR] = TERMS
