@@ -129,8 +129,7 @@ static bool take_content(struct s3_read *read, const struct http_call_result *re
     struct blob_content *content = &read->content;
     int64_t total = total_bytes(result);
     if (total > (int64_t)read->max) {
-        return error_set(err, ERROR_REJECT, "blob_too_large", "the document has %lld bytes, %zu are allowed",
-            (long long)total, read->max);
+        return blob_too_large(err, total, read->max);
     }
     http_call_header(result, "ETag", etag, sizeof(etag));
     http_call_header(result, "Last-Modified", modified, sizeof(modified));

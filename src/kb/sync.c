@@ -193,10 +193,17 @@ void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_documen
     start_attempt(job_new(env, key, done, arg));
 }
 
-void kb_sync_known_document(
-    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg)
+void kb_sync_known_document(const struct kb_sync_env *env, const char *key, int64_t seen,
+    const struct blob_object *listed, kb_document_synced *done, void *arg)
 {
     struct sync_job *job = job_new(env, key, done, arg);
+    struct error err;
     prepare(job);
-    read_object(job, seen);
+    job->put.seen = seen;
+    if (listed && listed->size > (int64_t)env->max_document) {
+        blob_too_large(&err, listed->size, env->max_document);
+        on_unreadable(job, &err);
+    } else {
+        read_object(job, seen);
+    }
 }

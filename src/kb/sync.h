@@ -32,9 +32,10 @@ typedef void kb_document_synced(void *arg, enum kb_synced what, const struct err
 
 /* Document `key` (copied), which may be in the source, in the base, in both or in neither. */
 void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_document_synced *done, void *arg);
-/* The same of one whose kb_known.revision is at hand (0: the base does not have it). */
-void kb_sync_known_document(
-    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg);
+/* The same of one whose kb_known.revision is at hand (0: the base does not have it), and what the source
+ * lists of it (NULL: it does not): of what is listed as too large nothing is read. */
+void kb_sync_known_document(const struct kb_sync_env *env, const char *key, int64_t seen,
+    const struct blob_object *listed, kb_document_synced *done, void *arg);
 
 struct kb_sync_counts {
     int found;   /* documents in the source */

@@ -122,7 +122,7 @@ static void start_document(struct run *run, const struct blob_object *object, co
     run->under_way++;
     run->counts.oldest_ms = older(run->counts.oldest_ms, step->modified_ms);
     kb_sync_known_document(
-        run->env, object ? object->key : known->key, known ? known->revision : 0, on_document, step);
+        run->env, object ? object->key : known->key, known ? known->revision : 0, object, on_document, step);
 }
 
 /* ---- pages of the source ---- */

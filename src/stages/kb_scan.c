@@ -51,15 +51,16 @@ static void claim(struct kb_stage_source *source, db_done *done)
     snprintf(lease, sizeof(lease), "%" PRId64, source->stage->interval_ms + LEASE_MS);
     struct db_query query = {
         .sql = "WITH claim AS ("
-               "INSERT INTO kb_scans AS s (tenant, source, holder, lease_until) "
-               "VALUES ($1, $2, $3, now() + $4::bigint * interval '1 millisecond') "
+               "INSERT INTO kb_scans AS s (tenant, source, holder, lease_until, metadata) "
+               "VALUES ($1, $2, $3, now() + $4::bigint * interval '1 millisecond', $5) "
                "ON CONFLICT (tenant, source) DO UPDATE SET holder = EXCLUDED.holder, lease_until = "
-               "EXCLUDED.lease_until "
+               "EXCLUDED.lease_until, metadata = EXCLUDED.metadata "
                "WHERE s.holder = EXCLUDED.holder OR s.lease_until < now() RETURNING 1) "
                "SELECT EXISTS (SELECT 1 FROM claim), "
                "coalesce((SELECT revision FROM kb_revisions WHERE tenant = $1), 0)",
-        .param_count = 4,
-        .params = {source->settings->tenant, source->settings->place.name, source->stage->holder, lease},
+        .param_count = 5,
+        .params = {source->settings->tenant, source->settings->place.name, source->stage->holder, lease,
+            source->settings->metadata},
     };
     source->claimed_mono_ms = clock_mono_ms();
     db_query(source->env.db, &query, done, source);

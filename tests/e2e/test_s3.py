@@ -97,7 +97,7 @@ def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
     sources = [{"name": "many", "place": f"s3://{many}", "endpoint": s3.url, "path_style": True},
                {"name": "texts", "place": f"s3://{texts}", "endpoint": s3.url, "path_style": True, "tenant": "other", "locale": "nl",
                 "include": ["guides/**"], "exclude": ["**/draft-*"]},
-               {"name": "local", "place": f"{folder}/several/kb", "include": ["*/**"]}]
+               {"name": "local", "place": f"{folder}/several/kb", "include": ["*/**"], "metadata": {"product": "Hüb \"2\""}}]
     path = f"{folder}/sources.json"
     with open(path, "w", encoding="utf-8") as file:
         json.dump(sources, file)
@@ -113,6 +113,9 @@ def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
             s3.delete(many, f"{i % 7}/{i}.md")
         s3.put(many, "3/new.md", "# New\n\nBetween the pages.\n")
         wait_until("the changes", 60, lambda: counts()["many"] == 2496)
+        items = stack.ask(ticket())["context"]["context_package"]
+        shown = {item["source_id"].split("/")[0]: item["metadata"] for item in items if item["type"] == "kb"}
+        assert shown["local"] == {"product": "Hüb \"2\""} and shown.get("many", {}) == {}, shown
         found = stack.sync()["found"]
         assert found == sum(counts()[name] for name in ("many", "local"))
     finally:
@@ -198,7 +201,9 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
     ({"name": "a", "place": "x", "tenant": "a/b"}, "sources[0].tenant"),
     ({"name": "a", "place": "x", "include": "*.md"}, "sources[0].include"),
     ({"name": "a", "place": "x", "exclude": [1]}, "sources[0].exclude"),
-    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata is not known"),
+    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata must be an object of texts"),
+    ({"name": "a", "place": "x", "metadata": {"title": "t"}}, "sources[0].metadata must be an object of texts"),
+    ({"name": "a", "place": "x", "metadata": {"a": "x" * 1100}}, "sources[0].metadata must be an object of texts, of at most 1024 bytes"),
     ({"name": "a", "place": "x", "path_style": "yes"}, "sources[0].path_style"),
     ({"name": "a", "place": "x", "prefix": "p"}, "sources[0].prefix is not known"),
     ([{"name": "a", "place": "x"}, {"name": "a", "place": "y"}], "sources[1].name is the name of another source"),
