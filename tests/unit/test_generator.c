@@ -67,7 +67,7 @@ static int setup_with(void **state, struct draft_model *model)
     struct fixture *f = calloc(1, sizeof *f);
     f->arena = arena_new(0);
     struct error err = {0};
-    f->state = generator_new(model, guard_new(""), voices_load("", &err), &policy, NULL);
+    f->state = generator_new(model, guard_new(""), voices_load("", &err), &policy, NULL, NULL);
     f->event = msg_new(&msg_ticket_event, f->arena);
     f->event->ticket.subject = "How long does my refund take?";
     f->event->ticket.description = "I sent the parcel back. When does the refund reach my card?";
@@ -468,7 +468,8 @@ static void test_on_the_pool(void **state)
     add_items(f, 0.9, ITEMS(&refunds));
     generator_step.close(f->state);
     struct error err = {0};
-    f->state = generator_new(draft_offline_new(), guard_new(""), voices_load("", &err), &policy, looped.loop);
+    f->state =
+        generator_new(draft_offline_new(), guard_new(""), voices_load("", &err), &policy, looped.loop, NULL);
     ticket_step_try(&generator_step, f->state, f->arena, f->event, stop, &looped);
     assert_false(looped.done);
     loop_run(looped.loop);
