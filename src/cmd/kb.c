@@ -24,16 +24,17 @@
 
 static const char usage[] =
     "helpdesk kb status [--source S] [--json]\n"
-    "helpdesk kb failures [--source S] [--last N] [--json]\n"
+    "helpdesk kb failures|withdrawn [--source S] [--last N] [--json]\n"
     "helpdesk kb history [--source S] [--last N] [--json] [KEY]\n"
     "helpdesk kb sync [--url URL] [--source S] [--full] [--wait] [--json]\n\n"
     "status tells of each source how many documents and passages the base has, failures which documents "
-    "cannot "
-    "be\n"
-    "read and why, history what became of them, newest first (of each the last 100 changes). sync has the "
-    "source\n"
-    "read again.\n\n"
+    "cannot be\n"
+    "read and why, withdrawn which ones say themselves that nobody is to be shown them, history what became "
+    "of "
+    "them,\n"
+    "newest first (of each the last 100 changes within kb.history-for). sync has the source read again.\n\n"
     "  --source S    of this source only; sync needs it where a tenant has several\n"
+    "  --tenant T    of this tenant; else `tenant` of the settings\n"
     "  --last N      at most so many lines (100)\n"
     "  --full        documents that look unchanged are read too\n"
     "  --wait        until it is done; exit code 1 when it failed\n"
@@ -44,6 +45,7 @@ struct kb {
     const char *what;
     const char *url;    /* NULL: from the settings */
     const char *source; /* NULL: all */
+    const char *tenant; /* NULL: that of the settings */
     const char *key;    /* NULL: all */
     const char *last;
     bool full;
@@ -52,6 +54,19 @@ struct kb {
 };
 
 /* ---- reports ---- */
+
+#define DOCUMENTS_THAT_ARE(state)                                                                            \
+    "SELECT source, object_key, " UTC(                                                                       \
+        "synced_at") ", why FROM kb_documents WHERE tenant = $1 AND state = '" state                         \
+                     "' AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR object_key = $3) "    \
+                     "ORDER BY source, object_key COLLATE \"C\" LIMIT $4::int"
+#define DOCUMENT_COLUMNS                                                                                     \
+    {                                                                                                        \
+        {"source", 12, false}, {"key", 34, false}, {"since", 21, false},                                     \
+        {                                                                                                    \
+            "why", 0, false                                                                                  \
+        }                                                                                                    \
+    }
 
 /* Parameters of each: $1 the tenant, $2 the source or NULL, $3 the key or NULL, $4 how many. */
 static const struct report {
@@ -65,27 +80,22 @@ static const struct report {
     } columns[COLUMNS_MOST];
 } reports[] = {
     {"status", "The knowledge base is empty.",
-        "SELECT h.source, d.ready, d.failed, p.passages, h.revision, h.changed FROM (SELECT source, "
-        "max(revision) AS revision, " UTC(
-            "max(changed_at)") " AS changed FROM kb_history WHERE tenant = $1 "
-                               "AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR object_key = "
-                               "$3) GROUP BY source) h "
+        "SELECT h.source, d.ready, d.failed, d.withdrawn, p.passages, h.revision, h.changed FROM "
+        "(SELECT source, max(revision) AS revision, " UTC(
+            "max(changed_at)") " AS changed FROM kb_history "
+                               "WHERE tenant = $1 AND ($2::text IS NULL OR source = $2) AND ($3::text IS "
+                               "NULL OR object_key = $3) "
+                               "GROUP BY source) h "
                                "CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'ready') AS ready, "
-                               "count(*) FILTER (WHERE "
-                               "state = 'failed') AS failed FROM kb_documents WHERE tenant = $1 AND source = "
-                               "h.source) d "
-                               "CROSS JOIN LATERAL (SELECT count(*) AS passages FROM kb_passages WHERE "
-                               "tenant = $1 AND source = "
-                               "h.source) p ORDER BY h.source LIMIT $4::int",
-        {{"source", 20, false}, {"ready", 9, true}, {"failed", 9, true}, {"passages", 10, true},
-            {"revision", 10, true}, {"last_change", 0, false}}},
-    {"failures", "No document failed.",
-        "SELECT source, object_key, " UTC(
-            "synced_at") ", why FROM kb_documents WHERE tenant = $1 AND "
-                         "state = 'failed' AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR "
-                         "object_key = $3) "
-                         "ORDER BY source, object_key COLLATE \"C\" LIMIT $4::int",
-        {{"source", 12, false}, {"key", 34, false}, {"since", 21, false}, {"why", 0, false}}},
+                               "count(*) FILTER (WHERE state = 'failed') AS failed, "
+                               "count(*) FILTER (WHERE state = 'withdrawn') AS withdrawn "
+                               "FROM kb_documents WHERE tenant = $1 AND source = h.source) d "
+                               "CROSS JOIN LATERAL (SELECT count(*) AS passages FROM kb_passages "
+                               "WHERE tenant = $1 AND source = h.source) p ORDER BY h.source LIMIT $4::int",
+        {{"source", 20, false}, {"ready", 9, true}, {"failed", 9, true}, {"withdrawn", 10, true},
+            {"passages", 10, true}, {"revision", 10, true}, {"last_change", 0, false}}},
+    {"failures", "No document failed.", DOCUMENTS_THAT_ARE("failed"), DOCUMENT_COLUMNS},
+    {"withdrawn", "No document is withdrawn.", DOCUMENTS_THAT_ARE("withdrawn"), DOCUMENT_COLUMNS},
     {"history", "Nothing changed.",
         "SELECT revision, " UTC("changed_at") ", kind, source, size, object_key, title, etag, why FROM "
                                               "kb_history WHERE tenant = $1 AND ($2::text IS NULL OR source "
@@ -154,7 +164,8 @@ static struct db_result *ask(
 {
     const struct db_query query = {.sql = report->sql,
         .param_count = 4,
-        .params = {conf_text(conf, CONF_TENANT), kb->source, kb->key, kb->last}};
+        .params = {
+            kb->tenant != NULL ? kb->tenant : conf_text(conf, CONF_TENANT), kb->source, kb->key, kb->last}};
     struct db_session *session = database_named(conf, err) ? database_session(conf, err) : NULL;
     struct db_result *rows = session != NULL ? db_session_query(session, &query, err) : NULL;
     db_session_close(session);
@@ -220,6 +231,13 @@ static int count_of(const cJSON *json, const char *member)
     return cJSON_IsNumber(item) ? item->valueint : 0;
 }
 
+static void put_counts(struct term *term, enum term_style style, const cJSON *job)
+{
+    term_printf(term, style, "%s: %d found, %d read, %d changed, %d failed, %d removed, %d left",
+        text_of(job, "status"), count_of(job, "found"), count_of(job, "read"), count_of(job, "changed"),
+        count_of(job, "failed"), count_of(job, "removed"), count_of(job, "left"));
+}
+
 static void show_job(const struct kb *kb, const cJSON *job)
 {
     struct buf out, plain;
@@ -230,9 +248,7 @@ static void show_job(const struct kb *kb, const cJSON *job)
         term_escape_json(&out, buf_text(&plain));
     } else {
         struct term term = term_for(stdout, &out);
-        term_printf(&term, TERM_PLAIN, "%s: %d found, %d read, %d changed, %d failed, %d removed",
-            text_of(job, "status"), count_of(job, "found"), count_of(job, "read"), count_of(job, "changed"),
-            count_of(job, "failed"), count_of(job, "removed"));
+        put_counts(&term, TERM_PLAIN, job);
         if (text_of(job, "why")[0] != '\0') {
             term_printf(&term, TERM_YELLOW, "; %s", text_of(job, "why"));
         }
@@ -252,8 +268,7 @@ static void show_progress(const struct kb *kb, const cJSON *job, bool last)
     if (!kb->json && term.colour) {
         fputs("\r\033[K", stderr);
         if (!last) {
-            term_printf(&term, TERM_DIM, "%s: %d found, %d read, %d failed", text_of(job, "status"),
-                count_of(job, "found"), count_of(job, "read"), count_of(job, "failed"));
+            put_counts(&term, TERM_DIM, job);
             fputs(buf_text(&out), stderr);
         }
         fflush(stderr);
@@ -326,6 +341,9 @@ static int check_arguments(const struct kb *kb, int given)
     if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
         return cmd_fail(2, NAME, "--full, --wait and --url are for sync");
     }
+    if (sync && kb->tenant != NULL) {
+        return cmd_fail(2, NAME, "--tenant is not for sync: the gateway has one");
+    }
     if (!parse_int64(kb->last, &last) || last < 1 || last > LINES_MOST) {
         return cmd_fail(
             2, NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
@@ -336,14 +354,18 @@ static int check_arguments(const struct kb *kb, int given)
 static int read_arguments(int argc, char **argv, struct kb *kb)
 {
     static const struct option known[] = {{"source", required_argument, NULL, 's'},
-        {"last", required_argument, NULL, 'l'}, {"url", required_argument, NULL, 'u'},
-        {"full", no_argument, NULL, 'f'}, {"wait", no_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'}, {0}};
+        {"tenant", required_argument, NULL, 't'}, {"last", required_argument, NULL, 'l'},
+        {"url", required_argument, NULL, 'u'}, {"full", no_argument, NULL, 'f'},
+        {"wait", no_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'},
+        {0}};
     int option;
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         switch (option) {
         case 's':
             kb->source = optarg;
+            break;
+        case 't':
+            kb->tenant = optarg;
             break;
         case 'l':
             kb->last = optarg;
@@ -368,7 +390,7 @@ static int read_arguments(int argc, char **argv, struct kb *kb)
         }
     }
     if (optind == argc) {
-        return cmd_fail(2, NAME, "say what: status, failures, history or sync; --help tells more");
+        return cmd_fail(2, NAME, "say what: status, failures, withdrawn, history or sync; --help tells more");
     }
     kb->what = argv[optind];
     kb->key = optind + 1 < argc ? argv[optind + 1] : NULL;
@@ -393,5 +415,5 @@ int cmd_kb(int argc, char **argv)
             return code;
         }
     }
-    return cmd_fail(2, NAME, "\"%s\" should be status, failures, history or sync", kb.what);
+    return cmd_fail(2, NAME, "\"%s\" should be status, failures, withdrawn, history or sync", kb.what);
 }

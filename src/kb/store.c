@@ -2,6 +2,7 @@
 #include "kb/store.h"
 
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 /* A statement under way; in the caller's arena. */
@@ -57,21 +58,36 @@ static void put_passages(struct arena *arena, const struct kb_document *document
     query->params[query->param_count++] = db_text_array(arena, texts, count);
 }
 
+static const char *base64(struct arena *arena, const void *bytes, size_t len)
+{
+    unsigned char *text = arena_alloc(arena, 4 * ((len + 2) / 3) + 1);
+    EVP_EncodeBlock(text, bytes, (int)len); /* a document: far below INT_MAX */
+    return (const char *)text;
+}
+
+static const char *state_of(const struct kb_document *document)
+{
+    return !document ? "failed" : *document->withdrawn ? "withdrawn" : "ready";
+}
+
 void kb_store_put(struct db *db, struct arena *arena, const struct kb_put *put, kb_changed *done, void *arg)
 {
     const struct kb_document *document = put->document;
     const char *locale = document ? document->locale : "";
     struct db_query query = {
         .sql = "SELECT kb_put_document($1, $2, $3, $4::bigint, $5, $6, $7, $8, $9, $10::bigint, $11::bigint, "
-               "$12, $13, "
-               "$14::regconfig, $15::text[], $16::text[], $17::text[])",
+               "$12, $13, $14::regconfig, $15::text[], $16::text[], $17::text[], $18::bigint, "
+               "decode($19, 'base64'))",
         .param_count = 14,
         .params = {put->place.tenant, put->place.source, put->place.key, number(arena, put->seen),
             document ? document->title : "", put->uri, locale, put->fingerprint, put->etag,
-            number(arena, put->size), number(arena, put->modified_ms), document ? "ready" : "failed",
-            document ? "" : put->why, kb_text_config(locale)},
+            number(arena, put->size), number(arena, put->modified_ms), state_of(document),
+            document ? document->withdrawn : put->why, kb_text_config(locale)},
     };
     put_passages(arena, document, &query);
+    query.params[query.param_count++] =
+        document && document->expires_ms ? number(arena, document->expires_ms) : NULL;
+    query.params[query.param_count++] = put->bytes ? base64(arena, put->bytes, put->byte_count) : NULL;
     struct call *call = call_new(arena, arg);
     call->changed = done;
     db_query(db, &query, on_change, call);
@@ -110,7 +126,8 @@ void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *pl
     kb_listed *done, void *arg)
 {
     struct db_query query = {
-        .sql = "SELECT object_key, etag, revision FROM kb_documents WHERE tenant = $1 AND source = $2 "
+        .sql = "SELECT object_key, CASE WHEN state = 'ready' AND expires_at <= now() THEN '' ELSE etag END, "
+               "revision FROM kb_documents WHERE tenant = $1 AND source = $2 "
                "AND object_key COLLATE \"C\" > $3 ORDER BY object_key COLLATE \"C\" LIMIT $4::int",
         .param_count = 4,
         .params = {place->tenant, place->source, place->key, number(arena, (int64_t)limit)},

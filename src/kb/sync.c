@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "kb/fingerprint.h"
 #include "kb/store.h"
@@ -100,6 +101,17 @@ static void parse_work(void *arg)
         content->len, &job->document, &job->parse_error);
 }
 
+static void withdraw_expired(struct sync_job *job)
+{
+    struct kb_document *document = &job->document;
+    char text[CLOCK_RFC3339_SIZE];
+    if (!*document->withdrawn && document->expires_ms && document->expires_ms <= clock_wall_ms()) {
+        clock_format(document->expires_ms, text);
+        document->withdrawn = arena_printf(job->arena, "it expired on %s", text);
+        document->passage_count = 0;
+    }
+}
+
 static void parse_finished(void *arg)
 {
     struct sync_job *job = arg;
@@ -111,6 +123,7 @@ static void parse_finished(void *arg)
         put_failed(job, &job->parse_error);
         return;
     }
+    withdraw_expired(job);
     job->put.document = &job->document;
     kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
 }
@@ -140,6 +153,10 @@ static void on_read(void *arg, const struct blob_content *content, const struct 
     job->put.etag = kb_etag(job->arena, &job->env->rules, content->object.etag);
     job->put.size = content->object.size;
     job->put.modified_ms = content->object.modified_ms;
+    if (job->env->keep) {
+        job->put.bytes = content->data;
+        job->put.byte_count = content->len;
+    }
     loop_offload(job->env->loop, parse_work, parse_finished, job);
 }
 

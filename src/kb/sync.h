@@ -18,6 +18,7 @@ struct kb_sync_env { /* borrowed; outlives everything started with it */
     struct kb_rules rules;
     struct kb_parser *parser;
     size_t max_document; /* bytes */
+    bool keep;           /* the history keeps the contents */
 };
 
 enum kb_synced {
@@ -43,6 +44,7 @@ struct kb_sync_counts {
     int changed; /* in the base */
     int failed;
     int removed; /* from the base */
+    int left;    /* of those found so far, neither read nor seen to be unchanged yet */
     int refused; /* objects whose keys are not valid */
     /* Wall time of the oldest change that the base does not have: while it runs, of those found so far; at
      * the end, of those that could not be read. 0: none. */

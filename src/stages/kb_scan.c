@@ -8,13 +8,49 @@
 #include "base/log.h"
 #include "stages/kb_sync.h"
 
-#define LEASE_MS 5000 /* beyond the interval: how long others wait for a holder that died */
+#define FORGET_EVERY_MS 60000
+#define FORGET_AT_ONCE 100 /* changes; the contents of each may go with it */
+#define LEASE_MS 5000      /* beyond the interval: how long others wait for a holder that died */
 
 static void scan_again(struct kb_stage_source *source)
 {
     if (kb_stage_leave(source->stage)) {
         loop_timer_arm(source->timer, source->stage->interval_ms);
     }
+}
+
+/* ---- history ---- */
+
+static void on_forgotten(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct kb_stage_source *source = arg;
+    if (err) {
+        log_warn("the history of documents is not pruned", LOG_STR("source", source->settings->place.name),
+            LOG_STR("why", err->text));
+    } else if (db_int(result, 0, 0) >= FORGET_AT_ONCE) { /* there may be more */
+        source->forget_mono_ms = 0;
+    }
+    scan_again(source);
+}
+
+/* The end of a scan: the history is pruned by whoever scans. */
+static void scan_end(struct kb_stage_source *source)
+{
+    int64_t now = clock_mono_ms();
+    if (source->stage->closing || now < source->forget_mono_ms) {
+        scan_again(source);
+        return;
+    }
+    source->forget_mono_ms = now + FORGET_EVERY_MS;
+    char keep[32], most[16];
+    snprintf(keep, sizeof(keep), "%" PRId64, source->stage->history_ms);
+    snprintf(most, sizeof(most), "%d", FORGET_AT_ONCE);
+    struct db_query query = {
+        .sql = "SELECT kb_forget($1, $2, $3::bigint * interval '1 millisecond', $4::int)",
+        .param_count = 4,
+        .params = {source->settings->tenant, source->settings->place.name, keep, most},
+    };
+    db_query(source->env.db, &query, on_forgotten, source);
 }
 
 /* ---- gauges ---- */
@@ -26,16 +62,18 @@ static void on_counts(void *arg, const struct db_result *result, const struct er
         metric_set(source->documents_ready, (double)db_int(result, 0, 0));
         metric_set(source->documents_failed, (double)db_int(result, 0, 1));
         metric_set(source->passages, (double)db_int(result, 0, 2));
+        metric_set(source->documents_withdrawn, (double)db_int(result, 0, 3));
         source->counted = true;
     }
-    scan_again(source);
+    scan_end(source);
 }
 
 static void count_documents(struct kb_stage_source *source)
 {
     struct db_query query = {
         .sql = "SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'failed'), "
-               "(SELECT count(*) FROM kb_passages WHERE tenant = $1 AND source = $2) "
+               "(SELECT count(*) FROM kb_passages WHERE tenant = $1 AND source = $2), "
+               "count(*) FILTER (WHERE state = 'withdrawn') "
                "FROM kb_documents WHERE tenant = $1 AND source = $2",
         .param_count = 2,
         .params = {source->settings->tenant, source->settings->place.name},
@@ -57,7 +95,9 @@ static void claim(struct kb_stage_source *source, db_done *done)
                "EXCLUDED.lease_until, metadata = EXCLUDED.metadata "
                "WHERE s.holder = EXCLUDED.holder OR s.lease_until < now() RETURNING 1) "
                "SELECT EXISTS (SELECT 1 FROM claim), "
-               "coalesce((SELECT revision FROM kb_revisions WHERE tenant = $1), 0)",
+               "coalesce((SELECT revision FROM kb_revisions WHERE tenant = $1), 0), "
+               "EXISTS (SELECT 1 FROM kb_documents WHERE tenant = $1 AND source = $2 AND state = 'ready' "
+               "AND expires_at <= now())",
         .param_count = 5,
         .params = {source->settings->tenant, source->settings->place.name, source->stage->holder, lease,
             source->settings->metadata},
@@ -142,7 +182,7 @@ static void on_scanned(
     }
     if (source->stage->closing || err ||
         (source->counted && !counts->changed && !counts->removed && !counts->failed)) {
-        scan_again(source);
+        scan_end(source);
     } else {
         count_documents(source);
     }
@@ -157,7 +197,8 @@ static void on_claimed(void *arg, const struct db_result *result, const struct e
         return;
     }
     int64_t revision = db_int(result, 0, 1);
-    if (revision != source->revision) { /* someone changed the base: compare it again */
+    bool expired = db_bool(result, 0, 2);
+    if (revision != source->revision || expired) { /* someone changed the base, or time did: compare it */
         kb_sync_memory_forget(&source->memory);
         source->counted = false;
     }
@@ -238,14 +279,17 @@ struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant
 
 void kb_source_metrics(struct kb_stage_source *source)
 {
-    char labels[128], ready[160], failed[160];
+    char labels[128], ready[160], failed[160], withdrawn[160];
     (void)snprintf(labels, sizeof(labels), "source=\"%s\"", source->settings->place.name);
     (void)snprintf(ready, sizeof(ready), "%s,state=\"ready\"", labels);
     (void)snprintf(failed, sizeof(failed), "%s,state=\"failed\"", labels);
+    (void)snprintf(withdrawn, sizeof(withdrawn), "%s,state=\"withdrawn\"", labels);
     source->documents_ready =
         metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", ready);
     source->documents_failed =
         metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", failed);
+    source->documents_withdrawn =
+        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", withdrawn);
     source->passages = metrics_gauge("helpdesk_kb_passages", "Passages of the knowledge base", labels);
     source->keys_refused = metrics_gauge(
         "helpdesk_kb_keys_refused", "Objects that are left out since their keys are not valid", labels);

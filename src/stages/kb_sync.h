@@ -24,12 +24,14 @@ struct kb_stage_source {
     struct kb_sync_env env;
     struct loop_timer *timer;
     int64_t claimed_mono_ms;
+    int64_t forget_mono_ms; /* when the history is to be looked through again */
     struct kb_sync_memory memory;
     int64_t revision; /* of the base at the last scan */
     bool counted;     /* the gauges tell of `revision` */
     bool away;        /* said so in the log */
     int refused;      /* objects whose keys are not valid, as said in the log */
-    struct metric *documents_ready, *documents_failed, *passages, *keys_refused, *last_scan, *oldest_change;
+    struct metric *documents_ready, *documents_failed, *documents_withdrawn, *passages, *keys_refused,
+        *last_scan, *oldest_change;
     struct metric *changed_total, *removed_total, *failures_total;
 };
 
@@ -44,6 +46,7 @@ struct kb_stage {
     int under_way;       /* operations that will call back */
     bool closing;        /* the last of them frees the stage */
     int64_t interval_ms; /* of scans */
+    int64_t history_ms;  /* what has not held for longer is forgotten */
     struct kb_seen *seen;
     struct kb_errands reading; /* no two of the same object */
     struct kb_errands waiting; /* for one that is being read */

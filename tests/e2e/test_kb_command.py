@@ -2,6 +2,8 @@
 
 import json
 
+from harness import ticket
+
 
 def kb(stack, *args, code=0):
     done = stack.run("kb", *args)
@@ -35,6 +37,29 @@ def test_a_failure_and_a_removal_are_seen(embedded):
     after, = rows(embedded, "status")
     assert after["revision"] == removed["revision"] and after["failed"] == 0
     assert "No document failed." in kb(embedded, "failures").stdout
+
+
+def test_a_withdrawn_document_is_seen_and_not_cited(embedded):
+    page = embedded.kb / "stripes-by-test.md"
+    text = "# Stripes\n\nStripes mode is switched on with the xylophone lever.\n"
+    try:
+        page.write_text(f"---\nstatus: withdrawn\n---\n{text}")
+        job = embedded.sync()
+        assert (job["changed"], job["left"]) == (1, 0), job
+        hidden, = rows(embedded, "withdrawn")
+        assert (hidden["key"], hidden["why"]) == (page.name, "its status is withdrawn")
+        assert rows(embedded, "status")[0]["withdrawn"] == 1 and rows(embedded, "failures") == []
+        asked = ticket(subject="Stripes mode", description="How do I switch stripes mode on?")
+        assert "xylophone" not in json.dumps(embedded.ask(asked))
+        page.write_text(text)
+        assert ", 0 left" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
+        assert "xylophone" in json.dumps(embedded.ask(asked))
+        assert [change["kind"] for change in rows(embedded, "history", page.name)] == ["put", "withdrawn"]
+        assert "No document is withdrawn." in kb(embedded, "withdrawn").stdout
+        assert rows(embedded, "status", "--tenant", "nobody") == []
+    finally:
+        page.unlink()
+        embedded.sync()
 
 
 def test_wrong_use(embedded):
