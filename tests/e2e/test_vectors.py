@@ -133,6 +133,36 @@ def test_a_budget_that_is_gone(searching, model):
     assert done.returncode == 0 and "kb://a" in done.stdout, done
 
 
+def test_an_emptied_base_has_no_vectors(searching, model):
+    """Though nothing is missing, and its vectors were looked through a moment before; what nobody needs goes after a day."""
+    del model
+    def remove(key):
+        assert searching.sql("SELECT kb_remove_document(tenant, source, object_key, revision) FROM kb_documents WHERE tenant = 'emptied' "
+                             "AND object_key = %s", key) == [("changed",)]
+
+    def vectors(which="true"):
+        return searching.sql(f"SELECT count(*) FROM kb_vectors WHERE tenant = 'emptied' AND {which}")[0][0]
+
+    def later():
+        searching.sql("UPDATE kb_vector_bases SET pruned_at = now() - interval '2 minutes' WHERE tenant = 'emptied'")
+
+    for key in ("a.md", "b.md"):
+        searching.sql(f"SELECT kb_put_document('emptied', 'default', '{key}', 0, 'Echo', 'kb://a', 'en', 'f', '', 1, 0, 'ready', '', 'english', "
+                      f"ARRAY[''], ARRAY[''], ARRAY['The valley answers {key}.'])")
+    wait_until("their vectors", 30, lambda: vectors() == 2)
+    done = "SELECT 1 FROM kb_vector_bases b JOIN kb_revisions r USING (tenant) WHERE tenant = 'emptied' AND done_revision = r.revision"
+    wait_until("the pass is over", 30, lambda: searching.sql(done))
+    remove("a.md")
+    remove("b.md")
+    wait_until("the pass over the empty base", 30, lambda: searching.sql(done))
+    assert vectors() == 2
+    later()
+    wait_until("what nobody needs is marked", 30, lambda: vectors("unneeded_since IS NULL") == 0)
+    searching.sql("UPDATE kb_vectors SET unneeded_since = now() - interval '25 hours' WHERE tenant = 'emptied'")
+    later()
+    wait_until("it is gone", 30, lambda: vectors() == 0)
+
+
 def test_a_server_without_a_model_that_drafts(searching):
     """It is asked for vectors; drafts are made offline, and nothing is missing of them."""
     ready(searching)
