@@ -2,38 +2,18 @@
  * back. */
 #include "kb/search.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/parse.h"
 #include "kb/document.h"
+#include "kb/rank.h"
 #include "kb/terms.h"
 
 #define GROUPS_MAX 12 /* corpora times text search configurations */
 #define CANDIDATES "60"
 
 #define OTHER_LANGUAGE "0.8" /* a text that is not in the ticket's language */
-#define TOGETHER 3           /* passages of a document that may answer together */
-#define TOGETHER_DENSITY 0.6 /* of the best one's, to be one of them */
-#define SPREAD 7.0
-#define MIDDLE 0.45
-
-#define UNITED 60 /* texts of words and of vectors that are compared */
-/* Set by judgement: no collection of questions has been measured with vectors yet. */
-#define WORDS_SHARE 0.5 /* of the relevance; the rest is the vectors' */
-#define NEAR_MOST 0.7
-#define NEAR_SPREAD 1.5
-#define NEAR_MIDDLE 4.0
-
-struct candidate {
-    struct kb_hit hit;
-    const char *document;         /* passages with the same one belong together */
-    const struct kb_terms *terms; /* of the hit's configuration */
-    uint64_t matched;             /* bit per term */
-    double density;               /* see FIND */
-    double similarity;            /* to the ticket, where vectors are searched */
-    double relevance;             /* what it is sorted by; without vectors its density */
-};
+#define UNITED 60            /* texts of words and of vectors that are compared */
 
 /* What is found by the words of each corpus, and by vectors. */
 enum find_by { FIND_KB = KB_CORPUS_KB, FIND_TICKET = KB_CORPUS_TICKET, FIND_NEAR, FIND_COUNT };
@@ -49,7 +29,7 @@ struct search {
     struct kb_terms groups[GROUPS_MAX];
     size_t group_count;
     int pending; /* find statements under way */
-    struct candidate *found[FIND_COUNT];
+    struct kb_candidate *found[FIND_COUNT];
     size_t found_count[FIND_COUNT];
     struct error err;
     struct kb_search_result result;
@@ -100,115 +80,15 @@ static double best_possible(const struct kb_terms *terms)
     return sum;
 }
 
-static int by_relevance(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    if (x->relevance != y->relevance) {
-        return x->relevance > y->relevance ? -1 : 1;
-    }
-    return strcmp(x->hit.source_id, y->hit.source_id);
-}
+/* ---- finding ---- */
 
-/* 0..1 from how much the best texts cover together: what they match of the whole query, of its clearest
- * question, and how much of the best text is about it. The last step spreads the sum so that 0.6 and 0.75 are
- * where an answer becomes likely and safe; it was set on questions that a help centre answers and on others
- * that it does not. */
-static double confidence_of(const struct search *search, const struct candidate *sorted, size_t count)
+static size_t put_found(const struct search *search, enum find_by by, struct kb_candidate *all, size_t count)
 {
-    if (count == 0 || !sorted[0].terms) {
-        return 0;
-    }
-    const struct kb_terms *terms = sorted[0].terms;
-    uint64_t matched = 0;
-    size_t together = 0;
-    for (size_t i = 0; i < count && together < TOGETHER; i++) {
-        bool same = sorted[i].terms == terms && !strcmp(sorted[i].document, sorted[0].document);
-        if (!same || sorted[i].density < TOGETHER_DENSITY * sorted[0].density) {
-            continue;
-        }
-        matched |= sorted[i].matched;
-        together++;
-    }
-    double about = 2 * sorted[0].density < 1 ? 2 * sorted[0].density : 1;
-    double sum = 0.35 * kb_terms_coverage(terms, matched) +
-                 0.4 * kb_terms_focus(terms, matched, search->units, search->unit_count) + 0.25 * about;
-    return 1 / (1 + exp(-SPREAD * (sum - MIDDLE)));
-}
-
-/* ---- words and vectors together ---- */
-
-/* How far a text is from those that have nothing to do with the ticket: 0..1 of the way to the nearest. */
-static double nearness(const struct vector_near *near, double similarity)
-{
-    double best = near->count > 0 ? near->similarity[0] : 0, way = best - near->spread.mean;
-    double share = way > 0 ? (similarity - near->spread.mean) / way : 0;
-    return share > 0 ? (share < 1 ? share : 1) : 0;
-}
-
-/* Texts found by both are one; those found by words alone are farther than the farthest that was found. */
-static size_t unite(const struct search *search, struct candidate *all)
-{
-    size_t count = 0;
-    const struct vector_near *near = search->query->near;
-    for (size_t i = 0; i < search->found_count[FIND_NEAR]; i++) {
-        all[count++] = search->found[FIND_NEAR][i];
-    }
-    size_t near_count = count;
-    for (size_t by = 0; by < FIND_NEAR; by++) {
-        for (size_t i = 0; i < search->found_count[by]; i++) {
-            size_t same = 0;
-            const struct candidate *found = &search->found[by][i];
-            while (same < near_count && strcmp(all[same].hit.source_id, found->hit.source_id) != 0) {
-                same++;
-            }
-            if (same == near_count) {
-                all[count] = *found;
-                all[count++].similarity = near && near->count > 0 ? near->similarity[near->count - 1] : 0;
-            }
-        }
+    for (size_t i = 0; i < search->found_count[by]; i++) {
+        all[count++] = search->found[by][i];
     }
     return count;
 }
-
-/* A weighted sum of what words and vectors say, each as a share of its best. */
-static void judge(const struct search *search, struct candidate *all, size_t count)
-{
-    const struct vector_near *near = search->query->near;
-    double densest = 0;
-    for (size_t i = 0; i < count; i++) {
-        densest = all[i].density > densest ? all[i].density : densest;
-    }
-    for (size_t i = 0; i < count; i++) {
-        double words = densest > 0 ? all[i].density / densest : 0;
-        all[i].relevance = near ? WORDS_SHARE * words + (1 - WORDS_SHARE) * nearness(near, all[i].similarity)
-                                : all[i].density;
-    }
-}
-
-/* How likely the nearest text answers, from how far it stands out of all: as standard deviations, since each
- * model has similarities of its own. At most NEAR_MOST: a draft is not ready for its vectors alone. */
-static double confidence_of_near(const struct vector_near *near)
-{
-    if (near->count == 0 || near->spread.deviation <= 0) {
-        return 0;
-    }
-    double out = (near->similarity[0] - near->spread.mean) / near->spread.deviation;
-    return NEAR_MOST / (1 + exp(-NEAR_SPREAD * (out - NEAR_MIDDLE)));
-}
-
-/* As without vectors, of the texts that words find; and of the nearest. */
-static double confidence(const struct search *search, struct candidate *all, size_t count)
-{
-    const struct vector_near *near = search->query->near;
-    for (size_t i = 0; i < count; i++) {
-        all[i].relevance = all[i].density;
-    }
-    qsort(all, count, sizeof(*all), by_relevance);
-    double words = confidence_of(search, all, count), vectors = near ? confidence_of_near(near) : 0;
-    return words > vectors ? words : vectors;
-}
-
-/* ---- finding ---- */
 
 static void finish(struct search *search)
 {
@@ -220,14 +100,16 @@ static void finish(struct search *search)
     for (size_t by = 0; by < FIND_COUNT; by++) {
         count += search->found_count[by];
     }
-    struct candidate *all = arena_array(search->arena, count + 1, sizeof(*all));
-    count = unite(search, all);
+    struct kb_candidate *all = arena_array(search->arena, count + 1, sizeof(*all));
+    count = put_found(search, FIND_NEAR, all, 0);
+    size_t near_count = count;
+    count = put_found(search, FIND_KB, all, count);
+    count = put_found(search, FIND_TICKET, all, count);
+    count = kb_rank_unite(all, near_count, count, search->query->near);
+    const struct kb_asked asked = {
+        .units = search->units, .unit_count = search->unit_count, .near = search->query->near};
     struct kb_search_result *result = &search->result;
-    if (count > 0) {
-        result->confidence = confidence(search, all, count);
-        judge(search, all, count);
-        qsort(all, count, sizeof(*all), by_relevance);
-    }
+    result->confidence = kb_rank(all, count, &asked);
     result->hits = arena_array(search->arena, count + 1, sizeof(*result->hits));
     size_t taken[2] = {0};
     for (size_t i = 0; i < count; i++) {
@@ -254,7 +136,7 @@ static void on_found(void *arg, const struct db_result *result, const struct err
         search->err = *err;
     }
     int rows = result ? db_rows(result) : 0;
-    struct candidate *found = arena_array(search->arena, (size_t)rows + 1, sizeof(*found));
+    struct kb_candidate *found = arena_array(search->arena, (size_t)rows + 1, sizeof(*found));
     for (int row = 0; row < rows; row++) {
         found[row].hit = (struct kb_hit){
             .corpus = find->corpus,
