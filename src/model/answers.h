@@ -11,6 +11,7 @@
 
 #include <sys/queue.h>
 #include "base/arena.h"
+#include "base/error.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "model/cache.h"
@@ -44,6 +45,10 @@ struct answers_ask {
     TAILQ_ENTRY(answers_ask) link;
 };
 
+/* Who gives the answer up to `reserve_ms` before a deadline (INT64_MAX: none) to others' work; with a key to
+ * come. */
+struct answers_ask answers_ask_for(int64_t deadline_mono_ms, int64_t reserve_ms, answers_got *got, void *arg);
+
 /* From settings cache.*. False: nothing is to be kept, nor shared. */
 bool answers_limits_of(const struct conf *conf, struct cache_limits *out);
 
@@ -65,6 +70,9 @@ void answers_missed(struct answers *answers);
 
 /* Nobody waits any more, from now on; before what does the work is freed. */
 void answers_close(struct answers *answers);
+/* Whether answers_close was called; then `err` is what to tell who gets nothing: ERROR_RETRY "model_stopped".
+ */
+bool answers_closed(const struct answers *answers, struct error *err);
 /* After answers_close, and answers_end of all who do the work. NULL is fine. */
 void answers_free(struct answers *answers);
 

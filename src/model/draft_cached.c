@@ -13,7 +13,6 @@ struct draft_cached {
     struct answers *answers;
     char *scope;
     char prompt_version[PROMPT_VERSION_SIZE];
-    bool closing;
 };
 
 /* One request under way; in its arena. */
@@ -155,11 +154,10 @@ static void ask_model(struct asking *asking)
 static void on_shared(void *arg, const void *value)
 {
     struct asking *asking = arg;
+    struct error err;
     if (value) {
         deliver(asking, value);
-    } else if (asking->owner->closing) {
-        struct error err;
-        error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
+    } else if (answers_closed(asking->owner->answers, &err)) {
         asking->done(asking->arg, NULL, &err);
     } else {
         ask_model(asking);
@@ -170,11 +168,8 @@ static void draft_cached_start(void *state, const struct draft_request *request,
 {
     struct draft_cached *owner = state;
     struct asking *asking = ARENA_NEW(request->arena, struct asking);
-    int64_t deadline = request->deadline_mono_ms;
     *asking = (struct asking){.owner = owner, .request = *request, .done = done, .arg = arg};
-    asking->ask = (struct answers_ask){.got = on_shared,
-        .arg = asking,
-        .deadline_mono_ms = deadline == INT64_MAX ? INT64_MAX : deadline - DRAFT_RESERVE_MS};
+    asking->ask = answers_ask_for(request->deadline_mono_ms, DRAFT_RESERVE_MS, on_shared, asking);
     if (!key_of(owner, request, &asking->ask.key)) {
         draft_start(owner->model, request, done, arg);
         return;
@@ -203,7 +198,6 @@ static void draft_cached_unfit(void *state, const struct draft_request *request)
 static void draft_cached_free(void *state)
 {
     struct draft_cached *owner = state;
-    owner->closing = true;
     answers_close(owner->answers);
     draft_free(owner->model);
     answers_free(owner->answers);

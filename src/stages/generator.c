@@ -66,11 +66,6 @@ void *generator_new(struct draft_model *model, struct guard *guard, struct voice
     return generator;
 }
 
-static bool generator_spends(const struct conf *conf)
-{
-    return spending_wanted(conf);
-}
-
 /* The budget, if any, is behind all models; it is freed after them. */
 static struct draft_model *open_model(const struct stage_env *env, const struct strong_for *rule,
     const char *policy_version, struct budget **budget, struct error *err)
@@ -83,7 +78,7 @@ static struct draft_model *open_model(const struct stage_env *env, const struct 
             "it");
         return NULL;
     }
-    if (!chat_wanted(&options)) {
+    if (!chat_drafts(conf)) {
         return draft_offline_new();
     }
     const struct chat_options *stronger = strong.model[0] ? &strong : NULL;
@@ -450,7 +445,7 @@ static void generator_process(struct ticket_job *job, void *state)
 
 const struct ticket_step generator_step = {.name = "generator",
     .step = MSG_STEP_GENERATE,
-    .spends = generator_spends,
+    .spends = chat_drafts,
     .open = generator_open,
     .close = generator_close,
     .process = generator_process};
