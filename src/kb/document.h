@@ -9,7 +9,7 @@
 
 #define KB_MAX_PASSAGES 4000          /* of one document */
 #define KB_MAX_TEXT ((size_t)4 << 20) /* bytes of all passages of one document */
-#define KB_CUTTER_VERSION "1"         /* part of every fingerprint: documents are cut again when it changes */
+#define KB_CUTTER_VERSION "2"         /* part of every fingerprint: documents are cut again when it changes */
 #define KB_PARSE_ARENA                                                                                       \
     ((size_t)512 << 20) /* what the arena of kb_parse must hold for the largest document                     \
                          */

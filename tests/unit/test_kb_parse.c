@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kb/document.h"
+#include "kb/section.h"
 
 static struct arena *arena;
 static struct kb_document document;
@@ -164,21 +165,64 @@ static void the_language_is_detected_when_nobody_says_it(void **state)
     assert_string_equal(kb_text_config(""), "simple");
 }
 
+/* Number `number` of 1000 sentences, of eight words. */
+static void put_sentence(struct buf *out, int number)
+{
+    buf_printf(out, "Sentence %d says what is to be done. ", number);
+}
+
 static void long_text_is_cut_between_sentences(void **state)
 {
     (void)state;
     struct buf text;
     buf_init(&text, 1 << 20);
+    buf_puts(&text, "## One\n\n");
+    for (int i = 0; i < 100; i++) {
+        put_sentence(&text, i);
+    }
+    buf_puts(&text, "\n\n## Two\n\nAnother section begins here.\n");
+    assert_true(parse("a.md", buf_text(&text)));
+    assert_int_equal(document.passage_count, 4);
+    for (int i = 0; i < 3; i++) {
+        const struct kb_passage *passage = &document.passages[i];
+        size_t len = strlen(passage->text), tokens = section_tokens(passage->text, len);
+        assert_true(tokens >= 200 && tokens <= 350);
+        assert_int_equal(passage->text[len - 1], '.');
+        assert_string_equal(passage->anchor, "one");
+    }
+    /* Each goes on with the last sentence of the one before; nothing is lost between them. */
+    for (int i = 1; i < 3; i++) {
+        const char *before = document.passages[i - 1].text, *after = document.passages[i].text;
+        const char *last = before + strlen(before) - strlen("Sentence 00 says what is to be done.");
+        assert_memory_equal(after, last, strlen(last));
+        const char *behind = section_behind(before, after);
+        assert_int_equal(
+            strtol(behind + strlen("Sentence "), NULL, 10), 1 + strtol(last + strlen("Sentence "), NULL, 10));
+    }
+    assert_string_equal(document.passages[3].text, "Another section begins here.");
+    assert_string_equal(document.passages[3].anchor, "two");
+    assert_string_equal(
+        section_behind(document.passages[2].text, document.passages[3].text), document.passages[3].text);
+    buf_fini(&text);
+}
+
+static void a_long_list_keeps_what_introduces_it(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 1 << 20);
     for (int i = 0; i < 30; i++) {
-        buf_puts(&text, WORDS " ");
+        put_sentence(&text, i);
+    }
+    buf_puts(&text, "\n\nNow do this:\n\n");
+    for (int i = 0; i < 60; i++) {
+        buf_printf(&text, "- step %d of all\n", i);
     }
     assert_true(parse("a.md", buf_text(&text)));
-    assert_true(document.passage_count >= 6);
-    for (size_t i = 0; i < document.passage_count; i++) {
-        size_t len = strlen(document.passages[i].text);
-        assert_true(len > 100 && len < 2600);
-        assert_int_equal(document.passages[i].text[len - 1], '.');
-    }
+    assert_int_equal(document.passage_count, 2);
+    const char *list = document.passages[1].text, *intro = "Now do this:\n\n- step 0 of all\n";
+    assert_memory_equal(list, intro, strlen(intro));
+    assert_non_null(strstr(list, "- step 59 of all"));
     buf_fini(&text);
 }
 
@@ -375,6 +419,7 @@ int main(void)
         cmocka_unit_test(the_file_name_is_the_last_title),
         cmocka_unit_test(the_language_is_detected_when_nobody_says_it),
         cmocka_unit_test(long_text_is_cut_between_sentences),
+        cmocka_unit_test(a_long_list_keeps_what_introduces_it),
         cmocka_unit_test(a_list_stays_whole_and_text_without_spaces_is_cut),
         cmocka_unit_test(hostile_documents_are_refused_in_bounds),
         cmocka_unit_test(pdf_pages_have_anchors),
