@@ -226,6 +226,52 @@ static void a_long_list_keeps_what_introduces_it(void **state)
     buf_fini(&text);
 }
 
+static void csv_rows_are_questions_with_answers(void **state)
+{
+    (void)state;
+    assert_true(
+        parse("faq.csv", "\xef\xbb\xbf"
+                         "Id;Frage;Antwort;Kategorie;Sprache\r\n"
+                         "1;\"Wie; warum \"\"so\"\"?\";\"Erster Absatz.\r\n\r\nZweiter.\";Versand;de-AT\r\n"
+                         "2;Noch offen?;;Versand;de-AT\r\n"
+                         "\r\n"
+                         "3;Wann?;Morgen.\r\n"
+                         "4;Wann?;Abends.;;de-AT;\r\n"));
+    assert_string_equal(document.title, "faq");
+    assert_string_equal(document.locale, "de-AT");
+    assert_int_equal(document.passage_count, 3);
+    assert_string_equal(document.passages[0].heading_path, "Versand > Wie; warum \"so\"?");
+    assert_string_equal(document.passages[0].anchor, "wie-warum-so");
+    assert_string_equal(document.passages[0].text, "Erster Absatz.\n\nZweiter.");
+    assert_string_equal(document.passages[1].heading_path, "Wann?");
+    assert_string_equal(document.passages[1].anchor, "wann");
+    assert_string_equal(document.passages[1].text, "Morgen.");
+    assert_string_equal(document.passages[2].anchor, "wann-1");
+    assert_true(parse("a.csv", "R\u00e9ponse\tQuestion\tURL\nOui, a, b.\tPeut-on?\thttps://x.example/y\n"));
+    assert_string_equal(document.passages[0].heading_path, "Peut-on?");
+    assert_string_equal(document.passages[0].text, "Oui, a, b.\n\nhttps://x.example/y");
+    assert_true(parse("a.csv", "Title,Q,A,lang\nx,One?,1.,en\nx,Deux?,2.,fr\n"));
+    assert_string_equal(document.passages[1].heading_path, "Deux?");
+    assert_string_not_equal(document.locale, "fr");
+}
+
+static void csv_that_cannot_be_read_says_where(void **state)
+{
+    (void)state;
+    assert_false(parse("a.csv", "name,price\nx,1\n"));
+    assert_string_equal(error.code, "kb_csv_columns");
+    assert_non_null(strstr(error.text, "\"question\""));
+    assert_non_null(strstr(error.text, "\"answer\""));
+    assert_false(parse("a.csv", "q,a\none?,1.\ntwo?,2.,three\n"));
+    assert_string_equal(error.text, "line 3 of the CSV file: has 3 fields, the header has 2");
+    assert_false(parse("a.csv", "q,a\none?,\"1.\n"));
+    assert_string_equal(error.text, "line 2 of the CSV file: a quoted field is not closed");
+    assert_false(parse("a.csv", "q,a\none?,\n"));
+    assert_string_equal(error.code, "kb_empty");
+    assert_false(parse("a.csv", "\n\n"));
+    assert_string_equal(error.code, "kb_empty");
+}
+
 static void a_list_stays_whole_and_text_without_spaces_is_cut(void **state)
 {
     (void)state;
@@ -420,6 +466,8 @@ int main(void)
         cmocka_unit_test(the_language_is_detected_when_nobody_says_it),
         cmocka_unit_test(long_text_is_cut_between_sentences),
         cmocka_unit_test(a_long_list_keeps_what_introduces_it),
+        cmocka_unit_test(csv_rows_are_questions_with_answers),
+        cmocka_unit_test(csv_that_cannot_be_read_says_where),
         cmocka_unit_test(a_list_stays_whole_and_text_without_spaces_is_cut),
         cmocka_unit_test(hostile_documents_are_refused_in_bounds),
         cmocka_unit_test(pdf_pages_have_anchors),
