@@ -47,6 +47,7 @@ bool kb_parse_markdown(
 bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 bool kb_parse_pdf(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 bool kb_parse_docx(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
+bool kb_parse_csv(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 bool kb_parse_text(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err);
 
 #endif

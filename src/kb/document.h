@@ -37,7 +37,8 @@ enum kb_format {
     KB_FORMAT_HTML,
     KB_FORMAT_TEXT,
     KB_FORMAT_PDF,
-    KB_FORMAT_DOCX
+    KB_FORMAT_DOCX,
+    KB_FORMAT_CSV
 };
 
 /* By the ending of the object's key; KB_FORMAT_NONE: not a document of ours. */
@@ -47,7 +48,7 @@ enum kb_format kb_format_of(const char *key);
  * "": it is detected. All of `out` is in the arena. Any thread; CPU work of up to a second for the largest
  * document. False: ERROR_REJECT "kb_format", "kb_wrong_type" (the bytes are of
  * another format than the key says), "kb_encoding", "kb_damaged", "kb_protected", "kb_too_large",
- * "kb_too_complex", "kb_front_matter" or "kb_empty". */
+ * "kb_too_complex", "kb_front_matter", "kb_csv" (a row), "kb_csv_columns" or "kb_empty". */
 bool kb_parse(struct arena *arena, const char *key, const char *locale, const char *data, size_t len,
     struct kb_document *out, struct error *err);
 

@@ -19,6 +19,7 @@ static parser_fn *const parsers[] = {
     [KB_FORMAT_TEXT] = kb_parse_text,
     [KB_FORMAT_PDF] = kb_parse_pdf,
     [KB_FORMAT_DOCX] = kb_parse_docx,
+    [KB_FORMAT_CSV] = kb_parse_csv,
 };
 
 enum kb_format kb_format_of(const char *key)
@@ -36,6 +37,7 @@ enum kb_format kb_format_of(const char *key)
         {".text", KB_FORMAT_TEXT},
         {".pdf", KB_FORMAT_PDF},
         {".docx", KB_FORMAT_DOCX},
+        {".csv", KB_FORMAT_CSV},
     };
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -145,7 +147,7 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
         data += 3;
         len -= 3;
     }
-    bool plain = format == KB_FORMAT_MARKDOWN || format == KB_FORMAT_TEXT;
+    bool plain = format == KB_FORMAT_MARKDOWN || format == KB_FORMAT_TEXT || format == KB_FORMAT_CSV;
     if (plain && !utf8_valid(data, len)) {
         return error_set(err, ERROR_REJECT, "kb_encoding", "the document is not valid UTF-8");
     }

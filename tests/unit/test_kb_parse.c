@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kb/document.h"
+#include "kb/section.h"
 
 static struct arena *arena;
 static struct kb_document document;
@@ -259,22 +260,111 @@ static void the_language_is_detected_when_nobody_says_it(void **state)
     assert_string_equal(kb_text_config(""), "simple");
 }
 
+/* Number `number` of 1000 sentences, of eight words. */
+static void put_sentence(struct buf *out, int number)
+{
+    buf_printf(out, "Sentence %d says what is to be done. ", number);
+}
+
 static void long_text_is_cut_between_sentences(void **state)
 {
     (void)state;
     struct buf text;
     buf_init(&text, 1 << 20);
+    buf_puts(&text, "## One\n\n");
+    for (int i = 0; i < 100; i++) {
+        put_sentence(&text, i);
+    }
+    buf_puts(&text, "\n\n## Two\n\nAnother section begins here.\n");
+    assert_true(parse("a.md", buf_text(&text)));
+    assert_int_equal(document.passage_count, 4);
+    for (int i = 0; i < 3; i++) {
+        const struct kb_passage *passage = &document.passages[i];
+        size_t len = strlen(passage->text), tokens = section_tokens(passage->text, len);
+        assert_true(tokens >= 200 && tokens <= 350);
+        assert_int_equal(passage->text[len - 1], '.');
+        assert_string_equal(passage->anchor, "one");
+    }
+    /* Each goes on with the last sentence of the one before; nothing is lost between them. */
+    for (int i = 1; i < 3; i++) {
+        const char *before = document.passages[i - 1].text, *after = document.passages[i].text;
+        const char *last = before + strlen(before) - strlen("Sentence 00 says what is to be done.");
+        assert_memory_equal(after, last, strlen(last));
+        const char *behind = section_behind(before, after);
+        assert_int_equal(
+            strtol(behind + strlen("Sentence "), NULL, 10), 1 + strtol(last + strlen("Sentence "), NULL, 10));
+    }
+    assert_string_equal(document.passages[3].text, "Another section begins here.");
+    assert_string_equal(document.passages[3].anchor, "two");
+    assert_string_equal(
+        section_behind(document.passages[2].text, document.passages[3].text), document.passages[3].text);
+    buf_fini(&text);
+}
+
+static void a_long_list_keeps_what_introduces_it(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 1 << 20);
     for (int i = 0; i < 30; i++) {
-        buf_puts(&text, WORDS " ");
+        put_sentence(&text, i);
+    }
+    buf_puts(&text, "\n\nNow do this:\n\n");
+    for (int i = 0; i < 60; i++) {
+        buf_printf(&text, "- step %d of all\n", i);
     }
     assert_true(parse("a.md", buf_text(&text)));
-    assert_true(document.passage_count >= 6);
-    for (size_t i = 0; i < document.passage_count; i++) {
-        size_t len = strlen(document.passages[i].text);
-        assert_true(len > 100 && len < 2600);
-        assert_int_equal(document.passages[i].text[len - 1], '.');
-    }
+    assert_int_equal(document.passage_count, 2);
+    const char *list = document.passages[1].text, *intro = "Now do this:\n\n- step 0 of all\n";
+    assert_memory_equal(list, intro, strlen(intro));
+    assert_non_null(strstr(list, "- step 59 of all"));
     buf_fini(&text);
+}
+
+static void csv_rows_are_questions_with_answers(void **state)
+{
+    (void)state;
+    assert_true(
+        parse("faq.csv", "\xef\xbb\xbf"
+                         "Id;Frage;Antwort;Kategorie;Sprache\r\n"
+                         "1;\"Wie; warum \"\"so\"\"?\";\"Erster Absatz.\r\n\r\nZweiter.\";Versand;de-AT\r\n"
+                         "2;Noch offen?;;Versand;de-AT\r\n"
+                         "\r\n"
+                         "3;Wann?;Morgen.\r\n"
+                         "4;Wann?;Abends.;;de-AT;\r\n"));
+    assert_string_equal(document.title, "faq");
+    assert_string_equal(document.locale, "de-AT");
+    assert_int_equal(document.passage_count, 3);
+    assert_string_equal(document.passages[0].heading_path, "Versand > Wie; warum \"so\"?");
+    assert_string_equal(document.passages[0].anchor, "wie-warum-so");
+    assert_string_equal(document.passages[0].text, "Erster Absatz.\n\nZweiter.");
+    assert_string_equal(document.passages[1].heading_path, "Wann?");
+    assert_string_equal(document.passages[1].anchor, "wann");
+    assert_string_equal(document.passages[1].text, "Morgen.");
+    assert_string_equal(document.passages[2].anchor, "wann-1");
+    assert_true(parse("a.csv", "R\u00e9ponse\tQuestion\tURL\nOui, a, b.\tPeut-on?\thttps://x.example/y\n"));
+    assert_string_equal(document.passages[0].heading_path, "Peut-on?");
+    assert_string_equal(document.passages[0].text, "Oui, a, b.\n\nhttps://x.example/y");
+    assert_true(parse("a.csv", "Title,Q,A,lang\nx,One?,1.,en\nx,Deux?,2.,fr\n"));
+    assert_string_equal(document.passages[1].heading_path, "Deux?");
+    assert_string_not_equal(document.locale, "fr");
+}
+
+static void csv_that_cannot_be_read_says_where(void **state)
+{
+    (void)state;
+    assert_false(parse("a.csv", "name,price\nx,1\n"));
+    assert_string_equal(error.code, "kb_csv_columns");
+    assert_non_null(strstr(error.text, "\"question\""));
+    assert_non_null(strstr(error.text, "\"answer\""));
+    assert_false(parse("a.csv", "q,a\none?,1.\ntwo?,2.,three\n"));
+    assert_string_equal(error.text, "line 3 of the CSV file: has 3 fields, the header has 2");
+    assert_false(parse("a.csv", "q,a\none?,\"1.\n"));
+    assert_string_equal(error.text, "line 2 of the CSV file: a quoted field is not closed");
+    assert_false(parse("a.csv", "q,a\none?,\n"));
+    assert_string_equal(error.code, "kb_empty");
+    assert_false(parse("a.csv", "\n\n"));
+    assert_string_equal(error.code, "kb_empty");
 }
 
 static void a_list_stays_whole_and_text_without_spaces_is_cut(void **state)
@@ -473,6 +563,9 @@ int main(void)
         cmocka_unit_test(the_file_name_is_the_last_title),
         cmocka_unit_test(the_language_is_detected_when_nobody_says_it),
         cmocka_unit_test(long_text_is_cut_between_sentences),
+        cmocka_unit_test(a_long_list_keeps_what_introduces_it),
+        cmocka_unit_test(csv_rows_are_questions_with_answers),
+        cmocka_unit_test(csv_that_cannot_be_read_says_where),
         cmocka_unit_test(a_list_stays_whole_and_text_without_spaces_is_cut),
         cmocka_unit_test(hostile_documents_are_refused_in_bounds),
         cmocka_unit_test(pdf_pages_have_anchors),
