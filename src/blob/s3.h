@@ -48,7 +48,8 @@ struct s3_request {
     const void *body;  /* NULL: none */
     size_t body_len;
     size_t max_answer; /* bytes of a body with a 2xx status */
-    bool stored;       /* it makes an object: of the storage class */
+    const char
+        *stored; /* it makes an object of this media type, and of the storage class; NULL: it does not */
 };
 
 /* `err` NULL: a status of 2xx, or 416; `result` is borrowed until this returns. Else ERROR_RETRY

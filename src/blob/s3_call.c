@@ -280,6 +280,7 @@ static void send_signed(struct s3_call *call, const struct sigv4_credentials *cr
         signed_headers[count++] = (struct sigv4_header){"range", request->range};
     }
     if (request->stored) {
+        signed_headers[count++] = (struct sigv4_header){"content-type", request->stored};
         signed_headers[count++] = (struct sigv4_header){"x-amz-storage-class", s3->storage_class};
     }
     const struct sigv4_request to_sign = {.method = request->method,

@@ -337,14 +337,9 @@ static int check_rollback(struct kb *kb)
     return -1;
 }
 
-/* -1: go on; else the exit code. */
-static int check_arguments(struct kb *kb, int given)
+/* Options of one of them that another was given. */
+static int check_options(const struct kb *kb, bool sync, bool rollback)
 {
-    int64_t last;
-    bool sync = strcmp(kb->what, "sync") == 0, rollback = strcmp(kb->what, "rollback") == 0;
-    if (given > (rollback || strcmp(kb->what, "history") == 0 ? 1 : 0)) {
-        return cmd_fail(2, KB_NAME, "too many arguments; --help tells more");
-    }
     if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
         return cmd_fail(2, KB_NAME, "--full, --wait and --url are for sync");
     }
@@ -354,11 +349,23 @@ static int check_arguments(struct kb *kb, int given)
     if (!rollback && (kb->all || kb->dry_run || kb->yes || kb->to_text != NULL)) {
         return cmd_fail(2, KB_NAME, "--all, --to, --dry-run and --yes are for rollback");
     }
+    return -1;
+}
+
+/* -1: go on; else the exit code. */
+static int check_arguments(struct kb *kb, int given)
+{
+    int64_t last;
+    bool sync = strcmp(kb->what, "sync") == 0, rollback = strcmp(kb->what, "rollback") == 0;
+    if (given > (rollback || strcmp(kb->what, "history") == 0 ? 1 : 0)) {
+        return cmd_fail(2, KB_NAME, "too many arguments; --help tells more");
+    }
     if (!parse_int64(kb->last, &last) || last < 1 || last > LINES_MOST) {
         return cmd_fail(
             2, KB_NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
     }
-    return rollback ? check_rollback(kb) : -1;
+    int code = check_options(kb, sync, rollback);
+    return code < 0 && rollback ? check_rollback(kb) : code;
 }
 
 /* Where the value of an option goes, of the same place in `known` below. */

@@ -214,6 +214,33 @@ static void on_done(void *arg, const struct error *err)
     loop_stop(rollback->loop, 0);
 }
 
+/* What differs again, or still, was not done, whatever source and base answered. Both plans are in order of
+ * their keys. */
+static void compare_plans(struct kb_rollback_plan *plan, const struct kb_rollback_plan *now)
+{
+    for (size_t i = 0, n = 0; i < plan->count; i++) {
+        while (n < now->count && strcmp(now->steps[n].key, plan->steps[i].key) < 0) {
+            n++;
+        }
+        if (plan->steps[i].done && n < now->count && strcmp(now->steps[n].key, plan->steps[i].key) == 0) {
+            plan->steps[i].done = false;
+            plan->steps[i].why =
+                "it is not what it was: somebody, or the source, changed it at the same time";
+        }
+    }
+}
+
+static void compare_all(struct rollback *rollback)
+{
+    for (size_t i = 0; i < rollback->source_count; i++) {
+        const struct kb_rollback_plan *now = plan_source(rollback, &rollback->sources[i]);
+        if (now != NULL) {
+            compare_plans(rollback->sources[i].plan, now);
+            rollback->after = now->revision;
+        }
+    }
+}
+
 /* False: it ended early, `err` says why. */
 static bool take_plans(struct rollback *rollback, struct error *err)
 {
@@ -231,8 +258,7 @@ static bool take_plans(struct rollback *rollback, struct error *err)
     if (!rollback->kb->json && isatty(STDERR_FILENO)) {
         fputs("\r\033[K", stderr);
     }
-    const struct kb_rollback_plan *now = plan_source(rollback, &rollback->sources[0]);
-    rollback->after = now != NULL ? now->revision : rollback->before;
+    compare_all(rollback);
     return whole;
 }
 
