@@ -1,5 +1,7 @@
 """Buckets as sources, in a real S3 server: what is in them is in the base, what is not is gone, and nothing hostile gets further."""
 
+import hashlib
+import http.client
 import http.server
 import json
 import threading
@@ -85,6 +87,83 @@ def test_an_object_that_is_too_large_fails_alone(stack, s3, bucket):
     assert "5000009 bytes" in why["large.md"]
     for key in ("large", "empty", "limit", "small"):
         s3.delete(bucket, f"help/{key}.md")
+    wait_documents(stack, {})
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Passes everything on to the S3 server as it came, so that the signatures are judged there, and remembers what changes objects."""
+
+    protocol_version = "HTTP/1.1"
+    target = ""
+    changes = []
+
+    def pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.command != "GET":
+            type(self).changes.append((self.command, dict(self.headers), body))
+        connection = http.client.HTTPConnection(self.target)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        connection.close()
+
+    do_GET = do_PUT = do_DELETE = pass_on
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_rollback_writes_to_the_bucket(stack, s3, bucket):
+    changed, gone, new = "ä b/changed+1.md", "gone.html", "new.md"
+    s3.put(bucket, f"help/{changed}", "# Changed\n\nThe first text.\n")
+    version = s3.put(bucket, f"help/{gone}", "<h1>Gone</h1><p>For a while.</p>")["VersionId"]
+    wait_documents(stack, ready(changed, gone))
+    (revision,), = stack.sql("SELECT revision FROM kb_revisions WHERE tenant = 'default'")
+    s3.put(bucket, f"help/{changed}", "# Changed\n\nThe second text.\n")
+    # (Without a delete marker: this server does not show what is put after one.)
+    s3.client.delete_object(Bucket=bucket, Key=f"help/{gone}", VersionId=version)
+    s3.put(bucket, f"help/{new}", "# New\n\nNot there before.\n")
+    wait_documents(stack, ready(changed, new))
+    wait_until("the change", 30, lambda: stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%second text%%'"))
+    Recorder.target = s3.url.removeprefix("http://")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        done = stack.run("kb", "rollback", "--all", "--to", str(revision), "--yes", "--json",
+                         env={"HELPDESK_KB_ENDPOINT": f"http://127.0.0.1:{server.server_port}"})
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert {(step["action"], step["key"], step["done"]) for step in report["documents"]} == {
+        ("write", changed, True), ("restore", gone, True), ("remove", new, True)}
+    listed = {item["Key"] for item in s3.client.list_objects_v2(Bucket=bucket, Prefix="help/")["Contents"]}
+    assert {f"help/{changed}", f"help/{gone}"} <= listed and f"help/{new}" not in listed
+    restored = s3.client.get_object(Bucket=bucket, Key=f"help/{gone}")
+    assert restored["Body"].read() == b"<h1>Gone</h1><p>For a while.</p>" and restored["ContentType"] == "text/html"
+    assert s3.client.get_object(Bucket=bucket, Key=f"help/{changed}")["Body"].read() == b"# Changed\n\nThe first text.\n"
+    assert documents(stack) == ready(changed, gone)
+    assert stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%first text%%'")
+    assert sorted(method for method, _, _ in Recorder.changes) == ["DELETE", "PUT", "PUT"]
+    for method, headers, body in Recorder.changes:
+        headers = {name.lower(): value for name, value in headers.items()}
+        assert headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+        if method == "PUT":
+            assert headers["x-amz-storage-class"] == "INTELLIGENT_TIERING"
+            assert "x-amz-storage-class" in headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+    for key in (changed, gone):
+        s3.delete(bucket, f"help/{key}")
     wait_documents(stack, {})
 
 
