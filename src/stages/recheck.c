@@ -159,12 +159,8 @@ void recheck_sources(
         return;
     }
     struct look *look = xcalloc(1, sizeof(*look));
-    *look = (struct look){.recheck = recheck,
-        .job = job,
-        .arena = arena_new(0),
-        .revision = revision,
-        .done = done,
-        .arg = arg};
+    *look = (struct look){.recheck = recheck, .job = job, .arena = arena_new(0), .done = done, .arg = arg};
+    look->revision = revision;
     recheck->under_way++;
     look->timer = loop_timer_new(recheck->loop, on_timer, look);
     loop_timer_arm(look->timer, WAIT_MS);
