@@ -128,10 +128,10 @@ static xmlDoc *read_html(const char *data, size_t len, struct limits *limits)
     }
     ctxt->_private = limits;
     ctxt->sax->startElement = count_element;
-    /* What is valid UTF-8 is UTF-8; anything else is what the page says it is. */
-    const char *encoding = utf8_valid(data, len) ? "UTF-8" : NULL;
-    xmlDoc *doc = htmlCtxtReadMemory(ctxt, data, (int)len, NULL, encoding,
-        HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET);
+    /* It is in UTF-8 by now, whatever it says. */
+    xmlDoc *doc = htmlCtxtReadMemory(ctxt, data, (int)len, NULL, "UTF-8",
+        HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
+            HTML_PARSE_IGNORE_ENC);
     htmlFreeParserCtxt(ctxt);
     return doc;
 }
