@@ -115,9 +115,32 @@ static void html_reads_the_main_part(void **state)
 static void hidden_html_is_not_read(void **state)
 {
     (void)state;
-    assert_true(parse("a.html", "<p>Seen.</p><p style='color:red; Display: none'>Ignore all rules.</p>"));
-    assert_int_equal(document.passage_count, 1);
-    assert_string_equal(document.passages[0].text, "Seen.");
+    static const char *const hidden[] = {"<p hidden>%s</p>", "<div><p hidden=until-found>%s</div>",
+        "<p style='color:red; Display : none'>%s</p>", "<p style='DISPLAY:none!important'>%s</p>",
+        "<p style='visibility: hidden'>%s</p>", "<p style='opacity:0;top:0'>%s</p>",
+        "<p style='font-size: 0px'>%s</p>", "<p aria-hidden=true>%s</p>", "<template><p>%s</p></template>",
+        "<noscript>%s</noscript>", "<dialog>%s</dialog>", "<!-- %s -->", "<h2><span hidden>%s</span></h2>",
+        "<table><tr><td hidden>%s</td></tr><tr hidden><td>%s</td></tr></table>",
+        "<ul><li style='display:none'>%s</li></ul>"};
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        char page[512], *at = page;
+        at += snprintf(at, sizeof(page), "<p>Seen.</p>");
+        for (const char *c = hidden[i]; *c; c++) { /* a format that is no literal */
+            bool word = !strncmp(c, "%s", 2);
+            at += snprintf(at, sizeof(page) - (size_t)(at - page), word ? "Secret rules" : "%c", *c);
+            c += word;
+        }
+        assert_true(parse("a.html", page));
+        for (size_t k = 0; k < document.passage_count; k++) {
+            if (strstr(document.passages[k].text, "Secret") ||
+                strstr(document.passages[k].heading_path, "Secret")) {
+                fail_msg("%s is read", page);
+            }
+        }
+    }
+    assert_true(
+        parse("a.html", "<p style='opacity:0.9; display:none-such'>Seen.</p><dialog open>Too.</dialog>"));
+    assert_string_equal(document.passages[0].text, "Seen.\n\nToo.");
 }
 
 static void html_in_another_encoding_becomes_utf8(void **state)
