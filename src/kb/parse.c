@@ -6,6 +6,7 @@
 #include <strings.h>
 #include "base/utf8.h"
 #include "kb/cut.h"
+#include "kb/encoding.h"
 #include "model/language.h"
 
 #define DETECT_BYTES 2000 /* enough text to tell a language by */
@@ -143,13 +144,9 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
     if (!check_type(format, data, len, err)) {
         return false;
     }
-    if (begins(data, len, "\xef\xbb\xbf")) { /* byte order mark */
-        data += 3;
-        len -= 3;
-    }
-    bool plain = format == KB_FORMAT_MARKDOWN || format == KB_FORMAT_TEXT || format == KB_FORMAT_CSV;
-    if (plain && !utf8_valid(data, len)) {
-        return error_set(err, ERROR_REJECT, "kb_encoding", "the document is not valid UTF-8");
+    bool text = format != KB_FORMAT_PDF && format != KB_FORMAT_DOCX;
+    if (text && !encoding_to_utf8(arena, format == KB_FORMAT_HTML, &data, &len, err)) {
+        return false;
     }
     struct kb_cut *cut = kb_cut_new(arena, KB_MAX_TEXT);
     if (!parsers[format](cut, arena, data, len, err)) {

@@ -187,12 +187,12 @@ static void a_changed_document_is_switched(void **state)
 static void a_broken_document_keeps_nothing_and_says_why(void **state)
 {
     (void)state;
-    write_file("a.md", "broken \xff");
+    write_file("a.md", "br\u00f6ken \u00e4 \u00fc \u00f6 \u00e9 \xff");
     run(false);
     assert_counts(2, 1, 0, 1, 0);
     assert_string_equal(
         pg_testdb_value(&testdb, "SELECT state || ': ' || why FROM kb_documents WHERE object_key = 'a.md'"),
-        "failed: the document is not valid UTF-8");
+        "failed: the document is not valid UTF-8 (at byte 20)");
     assert_string_equal(
         pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE object_key = 'a.md'"), "0");
     int64_t before = revision();
