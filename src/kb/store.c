@@ -74,23 +74,26 @@ void kb_store_put(struct db *db, struct arena *arena, const struct kb_put *put, 
 {
     const struct kb_document *document = put->document;
     const char *locale = document ? document->locale : "";
+    struct call *call = call_new(arena, arg);
+    call->changed = done;
+    /* Of the parameters, which db_query copies: large documents are not held once more until the end. */
+    struct arena *own = arena_new(KB_PARSE_ARENA);
     struct db_query query = {
         .sql = "SELECT kb_put_document($1, $2, $3, $4::bigint, $5, $6, $7, $8, $9, $10::bigint, $11::bigint, "
                "$12, $13, $14::regconfig, $15::text[], $16::text[], $17::text[], $18::bigint, "
                "decode($19, 'base64'))",
         .param_count = 14,
-        .params = {put->place.tenant, put->place.source, put->place.key, number(arena, put->seen),
+        .params = {put->place.tenant, put->place.source, put->place.key, number(own, put->seen),
             document ? document->title : "", put->uri, locale, put->fingerprint, put->etag,
-            number(arena, put->size), number(arena, put->modified_ms), state_of(document),
+            number(own, put->size), number(own, put->modified_ms), state_of(document),
             document ? document->withdrawn : put->why, kb_text_config(locale)},
     };
-    put_passages(arena, document, &query);
+    put_passages(own, document, &query);
     query.params[query.param_count++] =
-        document && document->expires_ms ? number(arena, document->expires_ms) : NULL;
-    query.params[query.param_count++] = put->bytes ? base64(arena, put->bytes, put->byte_count) : NULL;
-    struct call *call = call_new(arena, arg);
-    call->changed = done;
+        document && document->expires_ms ? number(own, document->expires_ms) : NULL;
+    query.params[query.param_count++] = put->bytes ? base64(own, put->bytes, put->byte_count) : NULL;
     db_query(db, &query, on_change, call);
+    arena_free(own);
 }
 
 void kb_store_remove(struct db *db, struct arena *arena, const struct kb_place *place, int64_t seen,
