@@ -16,6 +16,7 @@
 struct sync_job {
     const struct kb_sync_env *env;
     char *key;
+    struct kb_since *since; /* of who asks, or NULL */
     kb_document_synced *done;
     void *arg;
     int attempt;
@@ -32,6 +33,9 @@ static void start_attempt(struct sync_job *job);
 
 static void finish(struct sync_job *job, enum kb_synced what, const struct error *err)
 {
+    if (job->since) {
+        job->since->mark = job->put.since.mark;
+    }
     job->done(job->arg, what, err);
     arena_free(job->arena);
     free(job->key);
@@ -122,7 +126,7 @@ static void on_unreadable(struct sync_job *job, const struct error *err)
     if (err->disposition != ERROR_REJECT) {
         finish(job, KB_SYNCED_UNCHANGED, err);
     } else if (!strcmp(err->code, "blob_missing")) {
-        kb_store_remove(job->env->db, job->arena, &job->put.place, job->put.seen, on_removed, job);
+        kb_store_remove(job->env->db, job->arena, &job->put.place, &job->put.since, on_removed, job);
     } else {
         job->put.etag = ""; /* what stands in the way may go without the document changing */
         put_failed(job, err);
@@ -143,21 +147,20 @@ static void on_read(void *arg, const struct blob_content *content, const struct 
     loop_offload(job->env->loop, parse_work, parse_finished, job);
 }
 
-/* `seen` is the document's revision as it is before the object is read. */
-static void read_object(struct sync_job *job, int64_t seen)
+static void read_object(struct sync_job *job, const struct kb_since *since)
 {
-    job->put.seen = seen;
+    job->put.since = *since;
     blob_read(job->env->source, job->arena, job->key, job->env->max_document, on_read, job);
 }
 
-static void on_looked_up(void *arg, int64_t revision, const struct error *err)
+static void on_looked_up(void *arg, const struct kb_since *since, const struct error *err)
 {
     struct sync_job *job = arg;
     if (err) {
         finish(job, KB_SYNCED_UNCHANGED, err);
         return;
     }
-    read_object(job, revision);
+    read_object(job, since);
 }
 
 static void prepare(struct sync_job *job)
@@ -193,10 +196,11 @@ void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_documen
     start_attempt(job_new(env, key, done, arg));
 }
 
-void kb_sync_known_document(
-    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg)
+void kb_sync_known_document(const struct kb_sync_env *env, const char *key, struct kb_since *since,
+    kb_document_synced *done, void *arg)
 {
     struct sync_job *job = job_new(env, key, done, arg);
+    job->since = since;
     prepare(job);
-    read_object(job, seen);
+    read_object(job, since);
 }
