@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "kb/fingerprint.h"
 #include "kb/store.h"
@@ -61,6 +62,7 @@ static bool start_again(struct sync_job *job, enum kb_change change, const struc
 static void on_put(void *arg, enum kb_change change, const struct error *err)
 {
     struct sync_job *job = arg;
+    crash_point("kb.switched");
     if (start_again(job, change, err)) {
         return;
     }
@@ -77,6 +79,7 @@ static void on_put(void *arg, enum kb_change change, const struct error *err)
 static void on_removed(void *arg, enum kb_change change, const struct error *err)
 {
     struct sync_job *job = arg;
+    crash_point("kb.removed");
     if (!start_again(job, change, err)) {
         finish(job, change == KB_CHANGED ? KB_SYNCED_REMOVED : KB_SYNCED_UNCHANGED, err);
     }
@@ -116,6 +119,7 @@ static void parse_finished(void *arg)
         return;
     }
     job->put.document = &job->document;
+    crash_point("kb.cut");
     kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
 }
 
@@ -140,6 +144,7 @@ static void on_read(void *arg, const struct blob_content *content, const struct 
         on_unreadable(job, err);
         return;
     }
+    crash_point("kb.read");
     job->content = *content;
     job->put.etag = kb_etag(job->arena, &job->env->rules, content->object.etag);
     job->put.size = content->object.size;
