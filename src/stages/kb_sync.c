@@ -283,7 +283,7 @@ static bool open_source(
         .parser = stage->parser,
         .max_document = (size_t)conf_int(conf, CONF_KB_MAX_DOCUMENT),
     };
-    kb_source_metrics(source);
+    kb_source_gauges_open(source);
     return true;
 }
 

@@ -115,6 +115,11 @@ def test_s3_server_tells_through_kafka(bucketed):
     wait_until("the new text is there", 20, lambda: bucketed.stack.sql(
         "SELECT 1 FROM kb_passages WHERE source = 'bucket' AND text LIKE '%%changed%%'"))
     assert bucketed.outcomes()["foreign"] >= 2
+    def metrics():
+        return http("GET", bucketed.stack.admin("kb-sync-1") + "/metrics").body.decode().splitlines()
+    wait_until("the documents are counted", 20, lambda: 'helpdesk_kb_documents{source="bucket",state="ready"} 1' in metrics())
+    lag = [line for line in metrics() if line.startswith('helpdesk_kb_notification_seconds_count{source="bucket"}')]
+    assert lag and float(lag[0].split()[-1]) >= len(keys)
 
 
 def test_posted(bucketed):
