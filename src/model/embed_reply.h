@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "model/vector.h"
 
-#define EMBED_MAX_TEXTS 96       /* of one call */
+#define EMBED_MAX_TEXTS 96 /* of one call */
 #define EMBED_MAX_DIMENSION VECTOR_DIMENSION_MAX
 
 struct embed_reply {
