@@ -45,8 +45,12 @@ struct alike *alike_new(const struct cache_limits *limits, double similarity)
 
 void alike_free(struct alike *alike)
 {
-    while (alike && !TAILQ_EMPTY(&alike->all)) {
-        alike_drop(alike, TAILQ_FIRST(&alike->all));
+    if (!alike) {
+        return;
+    }
+    for (struct alike_entry *entry = TAILQ_FIRST(&alike->all), *next; entry; entry = next) {
+        next = TAILQ_NEXT(entry, by_age);
+        free(entry);
     }
     free(alike);
 }
@@ -99,12 +103,17 @@ void alike_drop(struct alike *alike, struct alike_entry *entry)
     free(entry);
 }
 
+static bool must_go(const struct alike *alike, const struct alike_entry *oldest, int64_t now_ms)
+{
+    return oldest->until_ms <= now_ms || alike->count > alike->limits.entries ||
+           alike->bytes > alike->limits.bytes;
+}
+
 static void make_room(struct alike *alike, int64_t now_ms)
 {
-    struct alike_entry *oldest;
-    while ((oldest = TAILQ_FIRST(&alike->all)) &&
-           (oldest->until_ms <= now_ms || alike->count > alike->limits.entries ||
-               alike->bytes > alike->limits.bytes)) {
+    struct alike_entry *oldest = TAILQ_FIRST(&alike->all), *next;
+    for (; oldest && must_go(alike, oldest, now_ms); oldest = next) {
+        next = TAILQ_NEXT(oldest, by_age);
         alike_drop(alike, oldest);
     }
 }
