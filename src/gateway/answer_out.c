@@ -161,6 +161,11 @@ static cJSON *provenance_json(const struct msg_step_trace *trace)
     cJSON_AddNumberToObject(object, "output_tokens", (double)trace->output_tokens);
     cJSON_AddNumberToObject(object, "cost_usd", trace->cost_usd);
     cJSON_AddBoolToObject(object, "cache_hit", trace->cache_hit);
+    if (trace->cache_hit) {
+        cJSON_AddStringToObject(object, "cache", trace->cache_semantic ? "semantic" : "exact");
+    } else {
+        cJSON_AddNullToObject(object, "cache");
+    }
     cJSON_AddItemToObject(
         object, "degraded", strings((const char *const *)trace->degraded, trace->degraded_count));
     return object;

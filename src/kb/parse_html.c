@@ -335,7 +335,7 @@ static void write_tree(struct writer *writer, xmlNode *root)
 /* <meta name="robots" content="noindex, nofollow">, or "none", which says both. */
 static bool robots_stay_out(struct arena *arena, xmlNode *meta)
 {
-    const char *name = attribute(arena, meta, "name"), *content = attribute(arena, meta, "content");
+    const char *name = html_attribute(arena, meta, "name"), *content = html_attribute(arena, meta, "content");
     if (!name || strcasecmp(name, "robots") != 0) {
         return false;
     }
@@ -351,7 +351,7 @@ static bool robots_stay_out(struct arena *arena, xmlNode *meta)
 
 static void read_robots(struct writer *writer, xmlNode *html)
 {
-    for (xmlNode *node = html; node; node = next_node(html, node, true)) {
+    for (xmlNode *node = html; node; node = html_next_node(html, node, true)) {
         if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, "meta") &&
             robots_stay_out(writer->arena, node)) {
             kb_cut_withdraw(writer->cut, "its robots are told noindex");

@@ -8,6 +8,7 @@
 #include "db/db.h"
 #include "kb/fingerprint.h"
 #include "kb/parser.h"
+#include "kb/store.h"
 #include "loop/loop.h"
 
 struct kb_sync_env { /* borrowed; outlives everything started with it */
@@ -33,9 +34,9 @@ typedef void kb_document_synced(void *arg, enum kb_synced what, const struct err
 
 /* Document `key` (copied), which may be in the source, in the base, in both or in neither. */
 void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_document_synced *done, void *arg);
-/* The same of one whose kb_known.revision is at hand (0: the base does not have it), and what the source
- * lists of it (NULL: it does not): of what is listed as too large nothing is read. */
-void kb_sync_known_document(const struct kb_sync_env *env, const char *key, int64_t seen,
+/* The same when it is at hand what the base knows of it, and what the source lists of it (NULL: it does not):
+ * of what is listed as too large nothing is read. `since` lives until `done`; its mark is newer then. */
+void kb_sync_known_document(const struct kb_sync_env *env, const char *key, struct kb_since *since,
     const struct blob_object *listed, kb_document_synced *done, void *arg);
 
 struct kb_sync_counts {

@@ -29,6 +29,7 @@ struct run {
     /* The base's side: */
     struct arena *base_arena;
     struct kb_known_list base; /* a page */
+    int64_t mark;              /* of the base: the newest that is known */
     bool base_ended;           /* it is the last one */
     size_t base_at;
     char *base_after; /* the last key of it that was looked at */
@@ -49,6 +50,7 @@ struct step {
     int64_t modified_ms; /* of the object; 0: the source does not have it */
     bool found;          /* it is one of counts.found */
     char *key;
+    struct kb_since since;
 };
 
 static void go_on(struct run *run);
@@ -68,6 +70,11 @@ static void set_text(char **text, const char *value)
 static int64_t older(int64_t a_ms, int64_t b_ms)
 {
     return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
+}
+
+static void take_mark(struct run *run, int64_t mark)
+{
+    run->mark = mark > run->mark ? mark : run->mark;
 }
 
 static void run_finish(struct run *run)
@@ -141,6 +148,7 @@ static void on_document(void *arg, enum kb_synced what, const struct error *err)
         look_at(run, 1);
     }
     free(step->key);
+    take_mark(run, step->since.mark);
     free(step);
     run->counts.read += !err && what != KB_SYNCED_REMOVED;
     run->counts.changed += !err && what == KB_SYNCED_CHANGED;
@@ -163,7 +171,8 @@ static void start_document(struct run *run, const struct blob_object *object, co
     run->page_differs = true;
     run->under_way++;
     run->counts.oldest_ms = older(run->counts.oldest_ms, step->modified_ms);
-    kb_sync_known_document(run->env, step->key, known ? known->revision : 0, object, on_document, step);
+    step->since = (struct kb_since){.revision = known ? known->revision : 0, .mark = run->mark};
+    kb_sync_known_document(run->env, step->key, &step->since, object, on_document, step);
 }
 
 /* ---- pages of the source ---- */
@@ -274,6 +283,7 @@ static void on_known(void *arg, const struct kb_known_list *known, const struct 
         run->base = *known;
         run->base_at = 0;
         run->base_ended = known->count < BASE_PAGE;
+        take_mark(run, known->mark);
     }
     go_on(run);
 }

@@ -91,11 +91,11 @@ struct vector_memory *vector_memory_new(struct loop *loop, struct db *db, size_t
     return memory;
 }
 
-void vector_set_leave(struct vector_set *vectors)
+void vector_set_leave(struct vector_set *set)
 {
-    if (vectors && --vectors->refs == 0) {
-        vector_index_free(vectors->index);
-        free(vectors);
+    if (set && --set->refs == 0) {
+        vector_index_free(set->index);
+        free(set);
     }
 }
 
@@ -421,18 +421,18 @@ static void search_failed(void *arg)
     search_end(arg, NULL);
 }
 
-void vector_memory_find(struct vector_memory *memory, struct arena *arena, struct vector_set *vectors,
+void vector_memory_find(struct vector_memory *memory, struct arena *arena, struct vector_set *set,
     const float *values, size_t dimension, vector_found *done, void *arg)
 {
     struct search *search = xcalloc(1, sizeof(*search));
     *search = (struct search){.memory = memory, .arena = arena, .done = done, .arg = arg};
     LIST_INSERT_HEAD(&memory->searches, search, link);
-    if (vector_index_dimension(vectors->index) != dimension) {
+    if (vector_index_dimension(set->index) != dimension) {
         loop_post(memory->loop, search_failed, search);
         return;
     }
-    vectors->refs++;
-    search->vectors = vectors;
+    set->refs++;
+    search->vectors = set;
     search->query = vector_encode(arena, values, dimension);
     loop_offload(memory->loop, search_work, search_finished, search);
 }

@@ -156,6 +156,12 @@ enum answers_turn answers_ask(struct answers *answers, struct answers_ask *ask)
     return ANSWERS_FIRST;
 }
 
+const void *answers_peek(struct answers *answers, const struct cache_key *key)
+{
+    const struct kept *kept = cache_get(answers->kept, key, clock_mono_ms());
+    return kept ? kept->value : NULL;
+}
+
 static void show(struct answers *answers)
 {
     uint64_t evicted = cache_evicted(answers->kept);

@@ -57,6 +57,9 @@ struct answers *answers_new(struct loop *loop, const char *name, const struct ca
 
 enum answers_turn answers_ask(struct answers *answers, struct answers_ask *ask);
 
+/* What is kept under a key, without asking for it; NULL: nothing. Borrowed as `value` of an ask is. */
+const void *answers_peek(struct answers *answers, const struct cache_key *key);
+
 /* The work of an ask is done. `value` in `arena`, which is taken over, is for all who ask the same, those who
  * wait among them: their `got` is called inside. NULL, both: there is nothing that others may have. */
 void answers_end(struct answers *answers, struct answers_ask *ask, struct arena *arena, const void *value);

@@ -344,6 +344,8 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     job->trace->output_tokens += result->output_tokens;
     job->trace->cost_usd += result->cost_usd;
     job->trace->cache_hit = result->cache_hit;
+    job->trace->cache_semantic = result->semantic;
+    job->event->question_vector = NULL; /* it has done its work */
     job->without = result->unanswered;
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
@@ -411,6 +413,7 @@ static void clean_done(void *arg)
         .tone = voices_tone(asked->generator->voices, job->event->tenant),
         .personal = job->event->caller_context,
         .kb_revision = kb_revision(job->event),
+        .vector = job->event->question_vector,
         .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
         .deadline_mono_ms = job->deadline_mono_ms};

@@ -285,7 +285,7 @@ static bool open_source(
         .max_document = (size_t)conf_int(conf, CONF_KB_MAX_DOCUMENT),
         .keep = stage->history_ms > 0,
     };
-    kb_source_metrics(source);
+    kb_source_gauges_open(source);
     return true;
 }
 

@@ -37,6 +37,7 @@ struct finding {
     struct asked_model *model;
     struct vector_set *set; /* that are searched; or NULL */
     struct arena *arena;
+    const char *codes;
     struct near_result result;
     near_found *done;
     void *arg;
@@ -122,6 +123,7 @@ static void on_near(void *arg, const struct vector_near *near)
 {
     struct finding *finding = arg;
     finding->result.near = near;
+    finding->result.codes = near ? finding->codes : NULL;
     if (!near) {
         finding->result.why = "the model's vectors are not those of the base";
     }
@@ -143,6 +145,8 @@ static void on_vector(void *arg, const struct embed_reply *reply, const struct e
         return;
     }
     finding->result.model = reply->identity;
+    const struct vector_codes codes = vector_encode(finding->arena, reply->vectors[0], reply->dimension);
+    finding->codes = vector_to_hex(finding->arena, &codes);
     vector_memory_find(finding->finder->memory, finding->arena, finding->set, reply->vectors[0],
         reply->dimension, on_near, finding);
 }

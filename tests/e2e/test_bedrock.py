@@ -360,10 +360,31 @@ def near(stack):
     return items[0]["citation_uri"] if items else "", answer.json["provenance"]["retrieval"]
 
 
+def shares(stack, calm):
+    """A draft serves who asks the same in other words, and nobody who asks something else."""
+    def berth(description, customer):
+        calm.forget()
+        answer = stack.ask(ticket(ticket_id=f"b-{uuid.uuid4()}", subject="Berth", description=description, customer_external_id=customer))
+        drafted = sum(entry["task"] == "draft" for entry in calm.journal())
+        return drafted, answer["provenance"]["generation"], answer["generation"]["primary_draft"]
+
+    drafted, paid, first = berth("How do I get a berth for my dinghy?", "C-1")
+    assert (drafted, paid["cache"]) == (1, None) and paid["cost_usd"] > 0 and first["citations"]
+    drafted, given, other = berth("How can I get a berth for the dinghy please?", "C-2")
+    assert (drafted, given["cache"], given["cache_hit"], given["cost_usd"]) == (0, "semantic", True, 0)
+    assert other["text"] == first["text"] and other["citations"] == first["citations"]
+    assert berth("How do I get a berth for my dinghy?", "C-3")[1]["cache"] == "exact"
+    for description in ("How do I get a berth for my 2 dinghies?", "How can I not get a berth for the dinghy please?"):
+        assert berth(description, "C-2")[:1] == (1,)
+    hits = http("GET", stack.admin("generator-1") + "/metrics").body.decode()
+    assert 'helpdesk_cache_hits_total{cache="draft-semantic"} 1\n' in hits
+
+
 def test_a_base_is_searched_by_vectors(folder, postgres, calm):
     """Of Titan, then of Cohere: kb-sync makes them of all passages, whatever fails meanwhile, and the retriever finds by them."""
     stack = Stack(f"{folder}/bedrock-vectors", postgres, settings={
-        **calm.settings, "HELPDESK_MODEL_EMBED": TITAN, "HELPDESK_MODEL_EMBED_DIMENSIONS": "256", "HELPDESK_KB_SCAN_INTERVAL": "300ms"})
+        **calm.settings, "HELPDESK_MODEL_EMBED": TITAN, "HELPDESK_MODEL_EMBED_DIMENSIONS": "256", "HELPDESK_KB_SCAN_INTERVAL": "300ms",
+        "HELPDESK_CACHE_SIZE": "1MiB", "HELPDESK_CACHE_SIMILARITY": "0.9"})
     for place in stack.kb.iterdir():
         if place.name != "account":
             place.rename(stack.folder / f"left-out-{place.name}")
@@ -383,6 +404,7 @@ def test_a_base_is_searched_by_vectors(folder, postgres, calm):
     made = [entry for entry in calm.journal() if entry["task"] == "embed"]
     assert [entry["outcome"] for entry in made[:3]] == failures
     assert stack.sql("SELECT count(*) FROM kb_vectors WHERE model = %s AND vector IS NOT NULL", f"bedrock/{TITAN}/256") == [(passages,)]
+    shares(stack, calm)
 
     assert stack.stop() == 0
     calm.forget()

@@ -1,9 +1,13 @@
 """`helpdesk kb`: what the base holds, what failed, what changed, and reading it again."""
 
+import concurrent.futures
 import datetime
 import json
+import random
+import shutil
 
 from harness import ticket, wait_until
+from library import Library, Readings
 
 
 def kb(stack, *args, code=0):
@@ -75,6 +79,24 @@ def test_a_withdrawn_document_is_seen_and_not_cited(embedded):
     finally:
         page.unlink()
         embedded.sync()
+
+
+def test_two_processes_read_a_changing_folder(embedded):
+    """One looks through it by itself, another because somebody asks for it: neither undoes what the other did."""
+    library = Library(embedded.kb / "storm", 60, random.Random(7))
+    readings = Readings(library.folder)
+    try:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for _ in range(8):
+                job = pool.submit(embedded.sync)
+                library.turn()
+                job.result()
+        wait_until("the base equals the folder", 60, lambda: library.base(embedded, "storm/") == library.texts)
+        assert readings.most() <= 2, sorted(which for which, count in readings.counts.items() if count > 2)
+    finally:
+        shutil.rmtree(library.folder)
+        embedded.sync()
+    assert library.base(embedded, "storm/") == {}
 
 
 def test_wrong_use(embedded):

@@ -4,11 +4,13 @@ import hashlib
 import http.client
 import http.server
 import json
+import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
-from harness import Stack, ticket, wait_until
+from harness import S3, Stack, ticket, wait_until
 
 def s3_settings(s3, place, **more):
     """The short form: one source."""
@@ -270,6 +272,85 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
         assert stack.sql("SELECT convert_from(bytes, 'UTF8') FROM kb_contents") == [("# A\n\nStill here, and changed.\n",)]
     finally:
         assert stack.stop() == 0
+
+
+class Busy(http.server.BaseHTTPRequestHandler):
+    """Stands before a server and says that it is too busy, at first and then every third time; keeps what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    behind = ""
+    asked = []
+
+    def do_GET(self):
+        self.asked.append((self.path, self.headers["Range"]))
+        if len(self.asked) <= 3 or len(self.asked) % 3 == 0:
+            body = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+            self.answer(503, {"Content-Type": "application/xml", "Retry-After": "1"}, body)
+            return
+        server = http.client.HTTPConnection(self.behind)
+        server.request("GET", self.path, headers=dict(self.headers))
+        answer = server.getresponse()
+        self.answer(answer.status, {name: value for name, value in answer.getheaders() if name in ("ETag", "Content-Range", "Last-Modified")},
+                    answer.read())
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def certificate(folder):
+    """Of s3.localhost and the buckets in it, signed by nobody else; the paths of it and its key."""
+    cert, key = f"{folder}/s3.pem", f"{folder}/s3.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=DNS:s3.localhost,DNS:*.s3.localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_tls_virtual_hosts_and_a_busy_server(folder, postgres, s3, certificate):
+    """The bucket in the name of a host (*.localhost is this machine, RFC 6761) that shows the right certificate, and one that does not; a server
+    that asks to slow down is asked again, and never for an object that is known to be too large."""
+    cert, key = certificate
+    secured = S3(f"{folder}/secured-s3", ["--cert", cert, "--key", key, "--virtual-domain", "s3.localhost"])
+    for server, bucket in ((secured, "secured-bucket"), (s3, "busy-bucket")):
+        server.bucket(bucket)
+        server.put(bucket, "help/ä +%.md", f"# A\n\nOf {bucket}.\n")
+    s3.put("busy-bucket", "help/large.md", b"x" * 100_000)
+    s3.put("busy-bucket", "help/small.md", "# B\n\nSmall.\n")
+    busy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    Busy.behind = urllib.parse.urlsplit(s3.url).netloc
+    threading.Thread(target=busy.serve_forever, daemon=True).start()
+    port = urllib.parse.urlsplit(secured.url).port
+    path = source_file(folder, "secured", [
+        {"name": "secured", "place": "s3://secured-bucket/help", "endpoint": f"https://s3.localhost:{port}"},
+        {"name": "impostor", "place": "s3://secured-bucket/help", "endpoint": f"https://127.0.0.1:{port}", "path_style": True},
+        {"name": "busy", "place": "s3://busy-bucket/help", "endpoint": f"http://127.0.0.1:{busy.server_port}", "path_style": True}])
+    settings = dict(s3.credentials, HELPDESK_KB_SCAN_INTERVAL="200ms", HELPDESK_KB_SOURCES=path, HELPDESK_KB_SOURCE="", SSL_CERT_FILE=cert,
+                    HELPDESK_KB_MAX_DOCUMENT="64KiB")
+    stack = Stack(f"{folder}/secured", postgres, settings=settings).start()
+    try:
+        wanted = [("busy", "large.md", "failed"), ("busy", "small.md", "ready"), ("busy", "ä +%.md", "ready"), ("secured", "ä +%.md", "ready")]
+        def found():
+            return sorted(stack.sql("SELECT source, object_key, state FROM kb_documents"))
+        try:
+            wait_until("what can be read", 60, lambda: found() == sorted(wanted))
+        except AssertionError:
+            assert found() == sorted(wanted), stack.log_tail()
+        wait_until("the wrong certificate", 20, lambda: logged(stack, '"source":"impostor","why":"S3, bucket secured-bucket: SSL: no alternative'))
+        assert logged(stack, "S3 answers 503 SlowDown for bucket busy-bucket")
+        reads = [(asked, part) for asked, part in Busy.asked if "list-type" not in asked]
+        assert reads and {part for _, part in reads} == {"bytes=0-65536"}
+        assert not [asked for asked, _ in reads if "large" in asked]
+    finally:
+        assert stack.stop() == 0
+        busy.shutdown()
+        secured.stop()
 
 
 @pytest.mark.parametrize("source, said", [

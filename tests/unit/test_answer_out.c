@@ -165,6 +165,7 @@ static void test_generation(void **state)
     check_number(made, "input_tokens", 100);
     check_number(made, "cost_usd", 0.25);
     assert_true(cJSON_IsTrue(at(made, "cache_hit")));
+    assert_string_equal(at(made, "cache")->valuestring, "exact");
     cJSON_Delete(json);
 }
 

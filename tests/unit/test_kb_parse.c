@@ -626,6 +626,55 @@ static void docx_keeps_structure(void **state)
     assert_string_equal(document.passages[0].text, "Do & wait.\n\n- one\n- two\n\nA ; B");
 }
 
+/* Bytes 24 to 27 of an entry of the archive's directory: how long the part is said to be when it is unpacked.
+ */
+static bool parse_docx_said_to_be(unsigned long size)
+{
+    size_t len = 0;
+    const char *made = docx_of("<w:document xmlns:w='w'>" DOCX_P("", "text") "</w:document>", &len);
+    char *bytes = memcpy(arena_alloc(arena, len), made, len);
+    char *entry = bytes + len - 4;
+    while (entry > bytes && memcmp(entry, "PK\1\2", 4) != 0) { /* the last one is that of the text */
+        entry--;
+    }
+    for (int i = 0; i < 4; i++) {
+        entry[24 + i] = (char)(size >> 8 * i & 0xff);
+    }
+    error = (struct error){0};
+    return kb_parse(arena, "a.docx", "", bytes, len, &document, &error);
+}
+
+static void an_archive_that_lies_is_refused(void **state)
+{
+    (void)state;
+    static const unsigned long sizes[] = {0, 10, 1000, 10000000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        assert_false(parse_docx_said_to_be(sizes[i]));
+        assert_string_equal(error.code, "kb_damaged");
+    }
+    assert_false(parse_docx_said_to_be(0xfffffff0UL));
+    assert_string_equal(error.code, "kb_too_large");
+}
+
+/* Many elements side by side, more than are read, and as many that are never closed. */
+static void endless_html_is_bounded(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 8 << 20);
+    repeat(&text, "<i>x</i>", 150000);
+    assert_true(parse("a.html", buf_text(&text)));
+    assert_true(document.passage_count <= KB_MAX_PASSAGES);
+    repeat(&text, "<i>x</i>", 150000);
+    assert_false(parse("a.html", buf_text(&text)));
+    assert_string_equal(error.code, "kb_too_complex");
+    buf_reset(&text);
+    repeat(&text, "<b>x", 500000);
+    assert_false(parse("a.html", buf_text(&text)));
+    assert_string_equal(error.code, "kb_too_complex");
+    buf_fini(&text);
+}
+
 static void hostile_docx_is_refused(void **state)
 {
     (void)state;
@@ -664,6 +713,8 @@ int main(void)
         cmocka_unit_test(html_in_another_encoding_becomes_utf8),
         cmocka_unit_test(every_encoding_becomes_utf8),
         cmocka_unit_test(what_cannot_be_decoded_names_the_encoding),
+        cmocka_unit_test(an_archive_that_lies_is_refused),
+        cmocka_unit_test(endless_html_is_bounded),
         cmocka_unit_test(plain_text_finds_titles_and_sections),
         cmocka_unit_test(the_file_name_is_the_last_title),
         cmocka_unit_test(the_language_is_detected_when_nobody_says_it),
