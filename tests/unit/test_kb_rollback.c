@@ -1,4 +1,5 @@
-/* Rollbacks: what is planned, what is written and removed, and that the base follows the source. */
+/* The history of documents: what is kept of them. Rollbacks: what is planned, what is written and removed,
+ * and that the base follows the source. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -24,6 +25,7 @@ static char folder[64];
 static struct kb_rollback_plan *plan;
 static struct error error;
 static size_t ended;
+static struct kb_sync_counts counts;
 
 static const char *path_of(const char *name)
 {
@@ -53,13 +55,12 @@ static const char *read_file(const char *name)
     return text;
 }
 
-static void on_synced(
-    void *arg, const struct kb_sync_counts *counts, const char *why, const struct error *err)
+static void on_synced(void *arg, const struct kb_sync_counts *told, const char *why, const struct error *err)
 {
     (void)arg;
-    (void)counts;
     (void)why;
     assert_null(err);
+    counts = *told;
     loop_stop(loop, 0);
 }
 
@@ -174,6 +175,88 @@ static int teardown_all(void **state)
     return 0;
 }
 
+/* What the history says of a document, oldest first, with the text that it keeps. */
+static const char *history_of(const char *key)
+{
+    static char sql[600];
+    (void)snprintf(sql, sizeof(sql),
+        "SELECT string_agg(h.kind || ':' || coalesce(convert_from(c.bytes, 'UTF8'), '-'), '|' ORDER BY "
+        "revision) "
+        "FROM kb_history h LEFT JOIN kb_contents c ON (c.tenant, c.hash) = (h.tenant, h.content) "
+        "WHERE object_key = '%s'",
+        key);
+    return pg_testdb_value(&testdb, sql);
+}
+
+static void what_was_read_is_kept_as_long_as_the_history_needs_it(void **state)
+{
+    (void)state;
+    write_file("kept.md", "One.");
+    write_file("same.md", "One.");
+    (void)synced();
+    write_file("kept.md", "Two.");
+    (void)synced();
+    write_file("kept.md", "---\nexpires: tomorrow\n---\nThree.");
+    (void)synced();
+    write_file("kept.md", "");
+    (void)synced();
+    (void)unlink(path_of("kept.md"));
+    (void)synced();
+    assert_string_equal(history_of("kept.md"),
+        "put:One.|put:Two.|failed:---\nexpires: tomorrow\n---\nThree.|failed:|removed:-");
+    assert_string_equal(history_of("same.md"), "put:One.");
+    pg_testdb_script(
+        &testdb, "UPDATE kb_history SET until_at = until_at - interval '1 hour' WHERE until_at IS NOT NULL");
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT kb_forget('default', 'default', interval '2 hours', 100)"), "0");
+    const char *from_sql = "SELECT history_from FROM kb_revisions WHERE tenant = 'default'";
+    assert_string_equal(pg_testdb_value(&testdb, from_sql), "0");
+    while (strcmp(pg_testdb_value(&testdb, "SELECT kb_forget('default', 'default', interval '1 minute', 1)"),
+               "0") != 0) {
+        assert_string_not_equal(pg_testdb_value(&testdb, from_sql), "0");
+    }
+    assert_int_equal(strtoll(pg_testdb_value(&testdb, from_sql), NULL, 10), synced());
+    assert_string_equal(history_of("kept.md"), "");
+    assert_string_equal(history_of("same.md"), "put:One."); /* it holds */
+    assert_string_equal(pg_testdb_value(&testdb, "SELECT count(*) FROM kb_contents"), "1");
+}
+
+static const char *state_of(const char *key)
+{
+    static char sql[200];
+    (void)snprintf(sql, sizeof(sql),
+        "SELECT state || ':' || why || ':' || (SELECT count(*) FROM kb_passages p WHERE p.object_key = "
+        "d.object_key) FROM kb_documents d WHERE object_key = '%s'",
+        key);
+    return pg_testdb_value(&testdb, sql);
+}
+
+static void a_withdrawn_document_is_known_but_not_found(void **state)
+{
+    (void)state;
+    write_file("w.md", "---\ndraft: true\n---\nWords.\n");
+    (void)synced();
+    assert_int_equal(counts.changed, 1);
+    assert_string_equal(state_of("w.md"), "withdrawn:it is a draft:0");
+    (void)synced();
+    assert_int_equal(counts.read, 0);
+    write_file("w.md", "---\ndraft: false\n---\nWords.\n");
+    (void)synced();
+    assert_string_equal(state_of("w.md"), "ready::1");
+    write_file("w.md", "---\nexpires: 2020-02-02\n---\nWords.\n");
+    (void)synced();
+    assert_string_equal(state_of("w.md"), "withdrawn:it expired on 2020-02-02T00:00:00.000Z:0");
+    write_file("w.md", "---\nexpires: 2920-02-02\n---\nWords.\n");
+    (void)synced();
+    assert_string_equal(state_of("w.md"), "ready::1");
+    (void)synced();
+    assert_int_equal(counts.read, 0);
+    pg_testdb_script(&testdb, "UPDATE kb_documents SET expires_at = now() WHERE object_key = 'w.md'");
+    (void)synced(); /* its time has come: it is read again */
+    assert_int_equal(counts.read, 1);
+    assert_int_equal(counts.changed, 0);
+}
+
 static void the_whole_base_goes_back_and_forth(void **state)
 {
     (void)state;
@@ -272,12 +355,9 @@ static void what_is_not_kept_is_known_before_anything_is_done(void **state)
     pg_testdb_script(&testdb, "UPDATE kb_revisions SET history_from = 1"); /* what was before is forgotten */
     assert_string_equal(planned(NULL, 0), "lost a.md@0|lost b.md@0");
     pg_testdb_script(&testdb, "UPDATE kb_revisions SET history_from = 0");
-    for (int i = 0; i < 100; i++) { /* more than the history holds of one document */
-        char text[40];
-        (void)snprintf(text, sizeof(text), "B, again %d.", i);
-        write_file("b.md", text);
-        (void)synced();
-    }
+    pg_testdb_script(&testdb, /* more than the history holds of one document */
+        "DO $$ BEGIN FOR i IN 1..100 LOOP UPDATE kb_documents SET revision = kb_next_revision('default') "
+        "WHERE object_key = 'b.md'; END LOOP; END $$");
     assert_string_equal(planned("b.md", then), "lost b.md@0");
 }
 
@@ -355,6 +435,8 @@ int main(int argc, char **argv)
     }
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(what_was_read_is_kept_as_long_as_the_history_needs_it),
+        TEST(a_withdrawn_document_is_known_but_not_found),
         TEST(the_whole_base_goes_back_and_forth),
         TEST(one_document_goes_back_alone),
         TEST(what_was_begun_is_finished),
