@@ -1,5 +1,4 @@
-/* Reads records of a CSV or JSON lines file, a record at a time, counting lines so that a bad one can be
- * found. */
+/* Names the fields of a CSV file by its header; takes the members of JSON lines for fields. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,179 +7,32 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "base/utf8.h"
+#include "base/records.h"
 #include "cmd/import_file.h"
 
 struct import_file {
     FILE *stream;
+    struct records records;
     bool json;
     bool broken;          /* a read failed, which was told */
-    size_t line;          /* being read */
-    struct buf text;      /* of the field or line being read */
     struct arena *header; /* of `names` */
     const char **names;
     size_t name_count;
 };
 
-static bool bad(struct error *err, const char *text)
-{
-    return error_set(err, ERROR_REJECT, "bad_record", "%s", text);
-}
-
-static int next_char(struct import_file *file)
-{
-    int c = getc(file->stream);
-    file->line += c == '\n';
-    return c;
-}
-
-/* The next character without taking it. */
-static int peek_char(struct import_file *file)
-{
-    int c = getc(file->stream);
-    if (c != EOF) {
-        (void)ungetc(c, file->stream);
-    }
-    return c;
-}
-
-/* True when `c` ends a line; takes the LF of a CR LF. */
-static bool ends_line(struct import_file *file, int c)
-{
-    if (c == '\r' && peek_char(file) == '\n') {
-        c = next_char(file);
-    }
-    return c == '\n' || c == EOF;
-}
-
-static void skip_line(struct import_file *file)
-{
-    int c = next_char(file);
-    while (c != '\n' && c != EOF) {
-        c = next_char(file);
-    }
-}
-
 /* ---- CSV ---- */
 
-enum csv_end { CSV_COMMA, CSV_LINE, CSV_ERROR };
-
-/* The opening quote is taken. */
-static enum csv_end read_quoted(struct import_file *file, struct error *err)
-{
-    for (;;) {
-        int c = next_char(file);
-        if (c == EOF) {
-            (void)bad(err, "a quoted field is not closed");
-            return CSV_ERROR;
-        }
-        if (c != '"') {
-            buf_putc(&file->text, (char)c);
-            continue;
-        }
-        c = next_char(file);
-        if (c == '"') {
-            buf_putc(&file->text, '"');
-        } else if (c == ',') {
-            return CSV_COMMA;
-        } else if (ends_line(file, c)) {
-            return CSV_LINE;
-        } else {
-            (void)bad(err, "text follows a closing quote");
-            return CSV_ERROR;
-        }
-    }
-}
-
-static enum csv_end read_plain(struct import_file *file, int c, struct error *err)
-{
-    for (;; c = next_char(file)) {
-        if (c == ',') {
-            return CSV_COMMA;
-        }
-        if (ends_line(file, c)) {
-            return CSV_LINE;
-        }
-        if (c == '"') {
-            (void)bad(err, "a quote stands inside a field that does not start with one");
-            return CSV_ERROR;
-        }
-        buf_putc(&file->text, (char)c);
-    }
-}
-
-/* One field into file->text. */
-static enum csv_end read_field(struct import_file *file, struct error *err)
-{
-    buf_reset(&file->text);
-    int c = next_char(file);
-    enum csv_end end = c == '"' ? read_quoted(file, err) : read_plain(file, c, err);
-    if (end == CSV_ERROR) {
-        skip_line(file);
-    }
-    return end;
-}
-
-/* The field just read, in the arena; NULL when it is not text. */
-static const char *take_field(struct import_file *file, struct arena *arena, struct error *err)
-{
-    const char *text = buf_text(&file->text);
-    if (file->text.failed) {
-        (void)bad(err, "a field is too long");
-        return NULL;
-    }
-    if (!utf8_valid(text, file->text.len)) {
-        (void)bad(err, "a field is not valid UTF-8 text");
-        return NULL;
-    }
-    return arena_strndup(arena, text, file->text.len);
-}
-
-/* The fields of one record, `*count` of them, at most IMPORT_MAX_FIELDS. NULL: `err`. */
-static const char **read_csv_fields(
-    struct import_file *file, struct arena *arena, size_t *count, struct error *err)
-{
-    const char **fields = arena_array(arena, IMPORT_MAX_FIELDS, sizeof(*fields));
-    size_t bytes = 0;
-    enum csv_end end = CSV_COMMA;
-    bool ok = true; /* after a first fault the rest of the record is still read */
-    for (*count = 0; end == CSV_COMMA; (*count)++) {
-        struct error why;
-        end = read_field(file, &why);
-        bytes += file->text.len;
-        const char *field = end != CSV_ERROR ? take_field(file, arena, &why) : NULL;
-        if (field == NULL && ok) {
-            ok = bad(err, why.text);
-        }
-        if (ok && (bytes > IMPORT_MAX_RECORD || *count == IMPORT_MAX_FIELDS)) {
-            ok = bad(err, "the record is too long");
-        }
-        if (ok) {
-            fields[*count] = field;
-        }
-    }
-    return ok ? fields : NULL;
-}
-
 static enum import_read read_csv(
-    struct import_file *file, struct arena *arena, struct import_record *record, struct error *err)
+    struct import_file *file, struct arena *arena, struct import_record *out, struct error *err)
 {
-    int c = peek_char(file);
-    while (c == '\n' || c == '\r') { /* empty lines */
-        (void)next_char(file);
-        c = peek_char(file);
+    struct record record;
+    enum records_read read = records_fields(&file->records, arena, &record, err);
+    *out = (struct import_record){record.line, record.count, file->names, record.fields};
+    if (read != RECORDS_ONE) {
+        return read == RECORDS_END ? IMPORT_END : IMPORT_BAD;
     }
-    record->line = file->line;
-    if (c == EOF) {
-        return IMPORT_END;
-    }
-    record->values = read_csv_fields(file, arena, &record->count, err);
-    record->names = file->names;
-    if (record->values == NULL) {
-        return IMPORT_BAD;
-    }
-    if (record->count != file->name_count) {
-        error_set(err, ERROR_REJECT, "bad_record", "has %zu fields, the header has %zu", record->count,
+    if (record.count != file->name_count) {
+        error_set(err, ERROR_REJECT, "bad_record", "has %zu fields, the header has %zu", record.count,
             file->name_count);
         return IMPORT_BAD;
     }
@@ -189,15 +41,14 @@ static enum import_read read_csv(
 
 static bool read_csv_header(struct import_file *file, struct error *err)
 {
-    struct import_record record = {0};
+    struct record record;
     struct error why = {0};
-    file->name_count = 0;
-    enum import_read got = read_csv(file, file->header, &record, &why);
-    if (got == IMPORT_END || record.values == NULL) {
+    enum records_read got = records_fields(&file->records, file->header, &record, &why);
+    if (got != RECORDS_ONE) {
         return error_set(err, ERROR_REJECT, "bad_header", "the header cannot be read: %s",
-            got == IMPORT_END ? "the file is empty" : why.text);
+            got == RECORDS_END ? "the file is empty" : why.text);
     }
-    file->names = record.values;
+    file->names = record.fields;
     file->name_count = record.count;
     for (size_t i = 0; i < file->name_count; i++) {
         for (size_t j = 0; j < i; j++) {
@@ -211,17 +62,6 @@ static bool read_csv_header(struct import_file *file, struct error *err)
 }
 
 /* ---- JSON lines ---- */
-
-static bool read_json_line(struct import_file *file, struct error *err)
-{
-    buf_reset(&file->text);
-    int c = next_char(file);
-    while (!ends_line(file, c)) {
-        buf_putc(&file->text, (char)c);
-        c = next_char(file);
-    }
-    return !file->text.failed || bad(err, "the line is too long");
-}
 
 /* A member's value as text, NULL for null; numbers as they are written. */
 static bool json_value(struct arena *arena, const struct buf *line, const cJSON *member, const char **value)
@@ -246,17 +86,18 @@ static enum import_read take_json(struct import_file *file, struct arena *arena,
     struct import_record *record, struct error *err)
 {
     if (!cJSON_IsObject(object)) {
-        (void)bad(err, "the line is no JSON object");
+        error_set(err, ERROR_REJECT, "bad_record", "the line is no JSON object");
         return IMPORT_BAD;
     }
-    record->names = arena_array(arena, IMPORT_MAX_FIELDS, sizeof(*record->names));
-    record->values = arena_array(arena, IMPORT_MAX_FIELDS, sizeof(*record->values));
+    record->names = arena_array(arena, RECORDS_MAX_FIELDS, sizeof(*record->names));
+    record->values = arena_array(arena, RECORDS_MAX_FIELDS, sizeof(*record->values));
     const cJSON *member;
     cJSON_ArrayForEach(member, object)
     {
-        if (record->count == IMPORT_MAX_FIELDS ||
-            !json_value(arena, &file->text, member, &record->values[record->count])) {
-            (void)bad(err, "an object's members must be text, numbers, booleans or null, and not too many");
+        if (record->count == RECORDS_MAX_FIELDS ||
+            !json_value(arena, &file->records.text, member, &record->values[record->count])) {
+            error_set(err, ERROR_REJECT, "bad_record",
+                "an object's members must be text, numbers, booleans or null, and not too many");
             return IMPORT_BAD;
         }
         record->names[record->count++] = arena_strdup(arena, member->string);
@@ -267,19 +108,12 @@ static enum import_read take_json(struct import_file *file, struct arena *arena,
 static enum import_read read_json(
     struct import_file *file, struct arena *arena, struct import_record *record, struct error *err)
 {
-    int c = peek_char(file);
-    while (c == '\n' || c == '\r') {
-        (void)next_char(file);
-        c = peek_char(file);
+    enum records_read got = records_line(&file->records, &record->line, err);
+    if (got != RECORDS_ONE) {
+        return got == RECORDS_END ? IMPORT_END : IMPORT_BAD;
     }
-    record->line = file->line;
-    if (c == EOF) {
-        return IMPORT_END;
-    }
-    if (!read_json_line(file, err)) {
-        return IMPORT_BAD;
-    }
-    cJSON *object = json_parse(buf_text(&file->text), file->text.len, err);
+    const struct buf *line = &file->records.text;
+    cJSON *object = json_parse(buf_text(line), line->len, err);
     if (object == NULL) {
         return IMPORT_BAD;
     }
@@ -318,10 +152,9 @@ struct import_file *import_file_open(const char *path, struct error *err)
     struct import_file *file = xcalloc(1, sizeof(*file));
     file->stream = stream;
     file->json = has_extension(path, ".jsonl");
-    file->line = 1;
     file->header = arena_new(0);
-    buf_init(&file->text, IMPORT_MAX_RECORD);
     skip_byte_order_mark(stream);
+    records_init(&file->records, stream, ',');
     if (!file->json && !read_csv_header(file, err)) {
         import_file_close(file);
         return NULL;
@@ -337,7 +170,7 @@ enum import_read import_file_read(
         file->json ? read_json(file, arena, record, err) : read_csv(file, arena, record, err);
     if (read == IMPORT_END && ferror(file->stream) != 0 && !file->broken) {
         file->broken = true;
-        (void)bad(err, "the file cannot be read any further");
+        error_set(err, ERROR_REJECT, "bad_record", "the file cannot be read any further");
         return IMPORT_BAD;
     }
     return read;
@@ -347,7 +180,7 @@ void import_file_close(struct import_file *file)
 {
     if (file != NULL) {
         (void)fclose(file->stream);
-        buf_fini(&file->text);
+        records_fini(&file->records);
         arena_free(file->header);
         free(file);
     }

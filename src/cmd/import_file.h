@@ -6,9 +6,6 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-#define IMPORT_MAX_RECORD (1024 * 1024) /* bytes of one record's texts */
-#define IMPORT_MAX_FIELDS 64
-
 /* A record: names and values in the same order; valid UTF-8. Borrowed: names of CSV from the file, the rest
  * from the arena. */
 struct import_record {

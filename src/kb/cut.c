@@ -7,14 +7,10 @@
 #include <utf8proc.h>
 #include "base/buf.h"
 #include "base/utf8.h"
-#include "model/text.h"
+#include "kb/section.h"
 
-#define CUT_STANDS_ALONE 30 /* words from which a section is a passage of its own */
-#define CUT_LONG 300        /* words of a passage */
-#define CUT_LONG_WHOLE 600  /* words of a list, table or listing that stays whole */
 #define CUT_HEADING_BYTES 200
 #define CUT_LEVELS 6
-#define CUT_BYTES_PER_WORD 8 /* text without spaces counts as words of this length */
 
 struct cut_anchor {
     const char *slug;
@@ -26,16 +22,18 @@ struct kb_cut {
     struct arena *arena;
     const char *title;
     const char *locale;
+    const char *withdrawn;            /* NULL: it is not */
+    int64_t expires_ms;               /* 0: never */
     const char *headings[CUT_LEVELS]; /* by level - 1; the title is not among them */
     int level;                        /* of the newest heading, 0 at the top */
     const char *anchor;               /* of the newest heading */
     struct cut_anchor *anchors[64];   /* slugs in use, by hash */
-    /* The passage being filled: */
-    const char **pieces;
-    size_t piece_count, piece_capacity;
-    size_t words;
-    int passage_level;
-    const char *passage_path, *passage_anchor;
+    /* The section being filled: */
+    struct section_block *blocks;
+    size_t block_count, block_capacity;
+    size_t tokens, section_bytes;
+    int section_level;
+    const char *section_path, *section_anchor;
     /* Those done: */
     struct kb_passage *passages;
     size_t count, capacity;
@@ -48,7 +46,7 @@ struct kb_cut *kb_cut_new(struct arena *arena, size_t max)
     struct kb_cut *cut = ARENA_NEW(arena, struct kb_cut);
     cut->arena = arena;
     cut->bytes_left = max;
-    cut->anchor = cut->passage_anchor = cut->passage_path = "";
+    cut->anchor = cut->section_anchor = cut->section_path = "";
     return cut;
 }
 
@@ -102,6 +100,20 @@ void kb_cut_title(struct kb_cut *cut, const char *text)
 {
     if (!cut->title && !utf8_blank(text)) {
         cut->title = clipped(cut->arena, text, CUT_HEADING_BYTES);
+    }
+}
+
+void kb_cut_withdraw(struct kb_cut *cut, const char *why)
+{
+    if (!cut->withdrawn) {
+        cut->withdrawn = clipped(cut->arena, why, CUT_HEADING_BYTES);
+    }
+}
+
+void kb_cut_expire(struct kb_cut *cut, int64_t wall_ms)
+{
+    if (!cut->expires_ms || wall_ms < cut->expires_ms) {
+        cut->expires_ms = wall_ms;
     }
 }
 
@@ -187,18 +199,6 @@ static const char *unique_slug(struct kb_cut *cut, const char *text)
 
 /* ---- passages ---- */
 
-static size_t words_of(const char *text, size_t len)
-{
-    size_t words = 0;
-    bool inside = false;
-    for (size_t i = 0; i < len; i++) {
-        bool space = isspace((unsigned char)text[i]);
-        words += !space && !inside;
-        inside = !space;
-    }
-    return words > len / CUT_BYTES_PER_WORD ? words : len / CUT_BYTES_PER_WORD;
-}
-
 static const char *path_now(struct kb_cut *cut)
 {
     const char *path = "";
@@ -210,52 +210,34 @@ static const char *path_now(struct kb_cut *cut)
     return path;
 }
 
-static void start_passage(struct kb_cut *cut)
+static void start_section(struct kb_cut *cut)
 {
-    cut->passage_level = cut->level;
-    cut->passage_path = path_now(cut);
-    cut->passage_anchor = cut->anchor;
+    cut->section_level = cut->level;
+    cut->section_path = path_now(cut);
+    cut->section_anchor = cut->anchor;
 }
 
-static void flush(struct kb_cut *cut)
+static void end_section(struct kb_cut *cut)
 {
-    if (cut->piece_count && cut->count < KB_MAX_PASSAGES) {
-        size_t len = 0;
-        for (size_t i = 0; i < cut->piece_count; i++) {
-            len += strlen(cut->pieces[i]) + 2;
-        }
-        char *text = arena_alloc(cut->arena, len + 1);
-        size_t used = 0;
-        for (size_t i = 0; i < cut->piece_count; i++) {
-            size_t piece = strlen(cut->pieces[i]);
-            memcpy(text + used, cut->pieces[i], piece);
-            used += piece;
-            if (i + 1 < cut->piece_count) {
-                memcpy(text + used, "\n\n", 2);
-                used += 2;
-            }
+    size_t count = 0, written = 0;
+    const char **texts = section_cut(cut->arena, cut->blocks, cut->block_count, &count);
+    for (size_t i = 0; i < count && !cut->too_many; i++) {
+        if (cut->count == KB_MAX_PASSAGES) {
+            cut->too_many = true;
+            break;
         }
         cut->passages = grow(cut->arena, cut->passages, cut->count, &cut->capacity, sizeof(*cut->passages));
-        cut->passages[cut->count++] = (struct kb_passage){cut->passage_path, cut->passage_anchor, text};
-    } else if (cut->piece_count) {
-        cut->too_many = true;
+        cut->passages[cut->count++] = (struct kb_passage){cut->section_path, cut->section_anchor, texts[i]};
+        written += strlen(texts[i]);
     }
-    cut->piece_count = 0;
-    cut->words = 0;
-    start_passage(cut);
-}
-
-static void append(struct kb_cut *cut, const char *text, size_t words)
-{
-    if (cut->words && cut->words + words > CUT_LONG) {
-        flush(cut);
-    }
-    if (!cut->piece_count) {
-        start_passage(cut);
-    }
-    cut->pieces = grow(cut->arena, cut->pieces, cut->piece_count, &cut->piece_capacity, sizeof(*cut->pieces));
-    cut->pieces[cut->piece_count++] = text;
-    cut->words += words;
+    /* What passages carry over comes on top of what was read. */
+    size_t more = written > cut->section_bytes ? written - cut->section_bytes : 0;
+    cut->too_many = cut->too_many || more > cut->bytes_left;
+    cut->bytes_left -= more < cut->bytes_left ? more : cut->bytes_left;
+    cut->section_bytes = 0;
+    cut->block_count = 0;
+    cut->tokens = 0;
+    start_section(cut);
 }
 
 void kb_cut_heading(struct kb_cut *cut, int level, const char *text, const char *anchor)
@@ -265,9 +247,9 @@ void kb_cut_heading(struct kb_cut *cut, int level, const char *text, const char 
         return;
     }
     /* A few words above a deeper heading introduce it: they become part of its passage. */
-    bool introduces = cut->words < CUT_STANDS_ALONE && level > cut->passage_level;
+    bool introduces = cut->tokens < SECTION_STANDS_ALONE && level > cut->section_level;
     if (!introduces) {
-        flush(cut);
+        end_section(cut);
     }
     bool is_title = level == 1 && (!cut->title || !strcmp(cut->title, name));
     if (is_title) {
@@ -282,14 +264,14 @@ void kb_cut_heading(struct kb_cut *cut, int level, const char *text, const char 
     cut->level = level;
     cut->anchor = anchor ? arena_strdup(cut->arena, anchor) : unique_slug(cut, name);
     if (introduces) {
-        start_passage(cut);
+        start_section(cut);
     }
 }
 
 void kb_cut_place(struct kb_cut *cut, const char *anchor)
 {
-    if (cut->words >= CUT_STANDS_ALONE) {
-        flush(cut);
+    if (cut->tokens >= SECTION_STANDS_ALONE) {
+        end_section(cut);
     }
     cut->anchor = arena_strdup(cut->arena, anchor);
 }
@@ -297,76 +279,6 @@ void kb_cut_place(struct kb_cut *cut, const char *anchor)
 bool kb_cut_has_room(const struct kb_cut *cut)
 {
     return !cut->too_many;
-}
-
-struct cut_part {
-    size_t start, end;
-};
-
-/* The sentences or lines of `text`, with nothing between them. */
-static struct cut_part *parts_of(struct kb_cut *cut, enum kb_block kind, const char *text, size_t *count)
-{
-    struct arena *arena = cut->arena;
-    size_t len = strlen(text);
-    struct cut_part *parts = NULL;
-    if (kind == KB_BLOCK_TEXT) {
-        struct text_sentence *sentences = text_sentences(arena, text, len / 2 + 1, count);
-        parts = arena_array(arena, *count + 1, sizeof(*parts));
-        for (size_t i = 0; i < *count; i++) { /* up to the next one, so that nothing between them is lost */
-            parts[i] =
-                (struct cut_part){i ? sentences[i].start : 0, i + 1 < *count ? sentences[i + 1].start : len};
-        }
-        return parts;
-    }
-    size_t capacity = 0;
-    *count = 0;
-    for (size_t start = 0; start < len;) {
-        const char *newline = memchr(text + start, '\n', len - start);
-        size_t end = newline ? (size_t)(newline - text) + 1 : len;
-        parts = grow(arena, parts, *count, &capacity, sizeof(*parts));
-        parts[(*count)++] = (struct cut_part){start, end};
-        start = end;
-    }
-    return parts;
-}
-
-static void append_range(struct kb_cut *cut, const char *text, size_t start, size_t end)
-{
-    const size_t most = CUT_LONG * CUT_BYTES_PER_WORD;
-    while (start < end) { /* a part that is too long by itself is cut between characters */
-        size_t take = end - start;
-        char *piece = arena_strndup(cut->arena, text + start, take);
-        if (words_of(piece, take) > CUT_LONG && take > most) {
-            take = utf8_clip(piece, most);
-        }
-        while (take && isspace((unsigned char)piece[take - 1])) {
-            piece[--take] = '\0';
-        }
-        piece[take] = '\0';
-        if (take) {
-            append(cut, piece, words_of(piece, take));
-        }
-        start += take ? take : 1;
-        while (start < end && isspace((unsigned char)text[start])) {
-            start++;
-        }
-    }
-}
-
-static void append_in_parts(struct kb_cut *cut, enum kb_block kind, const char *text)
-{
-    size_t count = 0, start = 0, words = 0;
-    struct cut_part *parts = parts_of(cut, kind, text, &count);
-    for (size_t i = 0; i < count; i++) {
-        size_t more = words_of(text + parts[i].start, parts[i].end - parts[i].start);
-        if (words && words + more > CUT_LONG) {
-            append_range(cut, text, start, parts[i].start);
-            start = parts[i].start;
-            words = 0;
-        }
-        words += more;
-    }
-    append_range(cut, text, start, strlen(text));
 }
 
 void kb_cut_block(struct kb_cut *cut, enum kb_block kind, const char *text)
@@ -380,20 +292,24 @@ void kb_cut_block(struct kb_cut *cut, enum kb_block kind, const char *text)
         return;
     }
     cut->bytes_left -= len;
-    size_t words = words_of(text, len);
-    if (words > (kind == KB_BLOCK_LINES ? CUT_LONG_WHOLE : CUT_LONG)) {
-        append_in_parts(cut, kind, text);
-    } else {
-        append(cut, arena_strdup(cut->arena, text), words);
+    cut->section_bytes += len;
+    if (!cut->block_count) {
+        start_section(cut);
     }
+    cut->blocks = grow(cut->arena, cut->blocks, cut->block_count, &cut->block_capacity, sizeof(*cut->blocks));
+    struct section_block *block = &cut->blocks[cut->block_count++];
+    *block = (struct section_block){kind, arena_strdup(cut->arena, text), section_tokens(text, len)};
+    cut->tokens += block->tokens;
 }
 
 bool kb_cut_finish(struct kb_cut *cut, struct kb_document *out)
 {
-    flush(cut);
+    end_section(cut);
     *out = (struct kb_document){.title = cut->title ? cut->title : "",
         .locale = cut->locale ? cut->locale : "",
         .passages = cut->passages,
-        .passage_count = cut->count};
+        .passage_count = cut->withdrawn ? 0 : cut->count,
+        .withdrawn = cut->withdrawn ? cut->withdrawn : "",
+        .expires_ms = cut->expires_ms};
     return !cut->too_many;
 }

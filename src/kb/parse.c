@@ -6,6 +6,7 @@
 #include <strings.h>
 #include "base/utf8.h"
 #include "kb/cut.h"
+#include "kb/encoding.h"
 #include "model/language.h"
 
 #define DETECT_BYTES 2000 /* enough text to tell a language by */
@@ -19,6 +20,7 @@ static parser_fn *const parsers[] = {
     [KB_FORMAT_TEXT] = kb_parse_text,
     [KB_FORMAT_PDF] = kb_parse_pdf,
     [KB_FORMAT_DOCX] = kb_parse_docx,
+    [KB_FORMAT_CSV] = kb_parse_csv,
 };
 
 enum kb_format kb_format_of(const char *key)
@@ -36,6 +38,7 @@ enum kb_format kb_format_of(const char *key)
         {".text", KB_FORMAT_TEXT},
         {".pdf", KB_FORMAT_PDF},
         {".docx", KB_FORMAT_DOCX},
+        {".csv", KB_FORMAT_CSV},
     };
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -141,13 +144,9 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
     if (!check_type(format, data, len, err)) {
         return false;
     }
-    if (begins(data, len, "\xef\xbb\xbf")) { /* byte order mark */
-        data += 3;
-        len -= 3;
-    }
-    bool plain = format == KB_FORMAT_MARKDOWN || format == KB_FORMAT_TEXT;
-    if (plain && !utf8_valid(data, len)) {
-        return error_set(err, ERROR_REJECT, "kb_encoding", "the document is not valid UTF-8");
+    bool text = format != KB_FORMAT_PDF && format != KB_FORMAT_DOCX;
+    if (text && !encoding_to_utf8(arena, format == KB_FORMAT_HTML, &data, &len, err)) {
+        return false;
     }
     struct kb_cut *cut = kb_cut_new(arena, KB_MAX_TEXT);
     if (!parsers[format](cut, arena, data, len, err)) {
@@ -156,7 +155,7 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
     if (!kb_cut_finish(cut, out)) {
         return error_set(err, ERROR_REJECT, "kb_too_complex", "the document is cut into too many passages");
     }
-    if (out->passage_count == 0) {
+    if (out->passage_count == 0 && !*out->withdrawn) {
         return error_set(err, ERROR_REJECT, "kb_empty", "the document has no text");
     }
     if (!*out->title) {

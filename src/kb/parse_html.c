@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kb/cut.h"
+#include "kb/html_tree.h"
 
 #define HTML_ELEMENTS 200000
 #define HTML_DEPTH 200
@@ -30,79 +31,6 @@ struct limits {
     long elements;
     bool exceeded;
 };
-
-enum element {
-    ELEMENT_INLINE,
-    ELEMENT_BLOCK,
-    ELEMENT_BREAK,
-    ELEMENT_HEADING,
-    ELEMENT_LIST,
-    ELEMENT_ITEM,
-    ELEMENT_TABLE,
-    ELEMENT_PRE,
-    ELEMENT_SKIPPED,
-};
-
-static enum element element_of(const xmlNode *node)
-{
-    static const struct {
-        const char *name;
-        enum element element;
-    } names[] = {
-        {"p", ELEMENT_BLOCK},
-        {"div", ELEMENT_BLOCK},
-        {"section", ELEMENT_BLOCK},
-        {"article", ELEMENT_BLOCK},
-        {"main", ELEMENT_BLOCK},
-        {"body", ELEMENT_BLOCK},
-        {"html", ELEMENT_BLOCK},
-        {"header", ELEMENT_BLOCK},
-        {"blockquote", ELEMENT_BLOCK},
-        {"dl", ELEMENT_BLOCK},
-        {"dt", ELEMENT_BLOCK},
-        {"dd", ELEMENT_BLOCK},
-        {"figure", ELEMENT_BLOCK},
-        {"figcaption", ELEMENT_BLOCK},
-        {"details", ELEMENT_BLOCK},
-        {"summary", ELEMENT_BLOCK},
-        {"aside", ELEMENT_BLOCK},
-        {"address", ELEMENT_BLOCK},
-        {"center", ELEMENT_BLOCK},
-        {"hr", ELEMENT_BLOCK},
-        {"br", ELEMENT_BREAK},
-        {"h1", ELEMENT_HEADING},
-        {"h2", ELEMENT_HEADING},
-        {"h3", ELEMENT_HEADING},
-        {"h4", ELEMENT_HEADING},
-        {"h5", ELEMENT_HEADING},
-        {"h6", ELEMENT_HEADING},
-        {"ul", ELEMENT_LIST},
-        {"ol", ELEMENT_LIST},
-        {"menu", ELEMENT_LIST},
-        {"li", ELEMENT_ITEM},
-        {"table", ELEMENT_TABLE},
-        {"pre", ELEMENT_PRE},
-        {"head", ELEMENT_SKIPPED},
-        {"script", ELEMENT_SKIPPED},
-        {"style", ELEMENT_SKIPPED},
-        {"nav", ELEMENT_SKIPPED},
-        {"footer", ELEMENT_SKIPPED},
-        {"noscript", ELEMENT_SKIPPED},
-        {"template", ELEMENT_SKIPPED},
-        {"svg", ELEMENT_SKIPPED},
-        {"button", ELEMENT_SKIPPED},
-        {"select", ELEMENT_SKIPPED},
-        {"textarea", ELEMENT_SKIPPED},
-        {"iframe", ELEMENT_SKIPPED},
-        {"object", ELEMENT_SKIPPED},
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (!strcmp((const char *)node->name, names[i].name)) {
-            return names[i].element;
-        }
-    }
-    return ELEMENT_INLINE;
-}
 
 /* ---- parsing within limits ---- */
 
@@ -128,77 +56,29 @@ static xmlDoc *read_html(const char *data, size_t len, struct limits *limits)
     }
     ctxt->_private = limits;
     ctxt->sax->startElement = count_element;
-    /* What is valid UTF-8 is UTF-8; anything else is what the page says it is. */
-    const char *encoding = utf8_valid(data, len) ? "UTF-8" : NULL;
-    xmlDoc *doc = htmlCtxtReadMemory(ctxt, data, (int)len, NULL, encoding,
-        HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET);
+    /* It is in UTF-8 by now, whatever it says. */
+    xmlDoc *doc = htmlCtxtReadMemory(ctxt, data, (int)len, NULL, "UTF-8",
+        HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
+            HTML_PARSE_IGNORE_ENC);
     htmlFreeParserCtxt(ctxt);
     return doc;
 }
 
-/* ---- small helpers over the tree; none recurses ---- */
+/* ---- text ---- */
 
-/* The next node in document order below `root`; `inside` false skips the children of `node`. */
-static xmlNode *next_node(const xmlNode *root, xmlNode *node, bool inside)
-{
-    if (inside && node->children && node->type == XML_ELEMENT_NODE) {
-        return node->children;
-    }
-    while (node != root) {
-        if (node->next) {
-            return node->next;
-        }
-        node = node->parent;
-    }
-    return NULL;
-}
-
-static const char *attribute(struct arena *arena, xmlNode *node, const char *name)
-{
-    xmlChar *value = xmlGetProp(node, (const xmlChar *)name);
-    const char *copy = value ? arena_strdup(arena, (const char *)value) : NULL;
-    xmlFree(value);
-    return copy;
-}
-
-static bool is_hidden(struct arena *arena, xmlNode *node)
-{
-    const char *aria = attribute(arena, node, "aria-hidden");
-    const char *style = attribute(arena, node, "style");
-    if (style && (strcasestr(style, "display:none") || strcasestr(style, "display: none"))) {
-        return true;
-    }
-    return (aria && !strcmp(aria, "true")) || xmlHasProp(node, (const xmlChar *)"hidden");
-}
-
-static xmlNode *find_element(xmlNode *root, const char *name)
-{
-    for (xmlNode *node = root; node; node = next_node(root, node, true)) {
-        if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, name)) {
-            return node;
-        }
-    }
-    return NULL;
-}
-
-static bool is_text(const xmlNode *node)
-{
-    return (node->type == XML_TEXT_NODE || node->type == XML_CDATA_SECTION_NODE) && node->content;
-}
-
-/* All text below `node`, squeezed. */
+/* All text below `node` that is seen, squeezed. */
 static char *text_of(struct writer *writer, xmlNode *node)
 {
     struct buf text;
     buf_init(&text, writer->max);
     for (xmlNode *at = node; at;) {
-        bool skipped = at->type == XML_ELEMENT_NODE && element_of(at) == ELEMENT_SKIPPED && at != node;
-        if (is_text(at)) {
+        bool skipped = at != node && html_is_unseen(writer->arena, at);
+        if (html_is_text(at)) {
             buf_puts(&text, (const char *)at->content);
-        } else if (at->type == XML_ELEMENT_NODE && element_of(at) != ELEMENT_INLINE) {
+        } else if (at->type == XML_ELEMENT_NODE && html_element_of(at) != HTML_INLINE) {
             buf_putc(&text, ' ');
         }
-        at = next_node(node, at, !skipped);
+        at = html_next_node(node, at, !skipped);
     }
     char *squeezed = kb_squeeze(writer->arena, buf_text(&text));
     buf_fini(&text);
@@ -274,20 +154,26 @@ static void write_text(struct writer *writer, const char *text)
 /* The id of the heading, of an anchor in it, or of the section that it opens. */
 static const char *heading_anchor(struct writer *writer, xmlNode *heading)
 {
-    const char *id = attribute(writer->arena, heading, "id");
+    const char *id = html_attribute(writer->arena, heading, "id");
     for (xmlNode *at = heading->children; at && !id; at = at->next) {
         if (at->type == XML_ELEMENT_NODE) {
-            id = attribute(writer->arena, at, "id");
+            id = html_attribute(writer->arena, at, "id");
         }
         if (at->type == XML_ELEMENT_NODE && !id) {
-            id = attribute(writer->arena, at, "name");
+            id = html_attribute(writer->arena, at, "name");
         }
     }
     xmlNode *parent = heading->parent;
     if (!id && parent && !strcmp((const char *)parent->name, "section")) {
-        id = attribute(writer->arena, parent, "id");
+        id = html_attribute(writer->arena, parent, "id");
     }
     return id && strlen(id) <= 200 ? id : "";
+}
+
+/* A hidden cell is an empty one. */
+static char *cell_text(struct writer *writer, xmlNode *cell)
+{
+    return html_is_unseen(writer->arena, cell) ? arena_strdup(writer->arena, "") : text_of(writer, cell);
 }
 
 static size_t row_labels(struct writer *writer, xmlNode *row, const char **labels)
@@ -300,7 +186,7 @@ static size_t row_labels(struct writer *writer, xmlNode *row, const char **label
         if (strcmp((const char *)cell->name, "th") != 0) {
             return 0;
         }
-        char *label = text_of(writer, cell);
+        char *label = cell_text(writer, cell);
         label[utf8_clip(label, HTML_LABEL_BYTES)] = '\0';
         labels[count++] = label;
     }
@@ -315,7 +201,7 @@ static void write_row(
         if (cell->type != XML_ELEMENT_NODE) {
             continue;
         }
-        const char *text = text_of(writer, cell);
+        const char *text = cell_text(writer, cell);
         if (*text) {
             if (out->len && out->data[out->len - 1] != '\n') {
                 buf_puts(out, "; ");
@@ -338,14 +224,15 @@ static void write_table(struct writer *writer, xmlNode *table)
     struct buf text;
     buf_init(&text, writer->max);
     for (xmlNode *node = table; node;) {
-        bool row = node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, "tr");
+        bool unseen = node != table && html_is_unseen(writer->arena, node);
+        bool row = !unseen && node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, "tr");
         size_t found = row && !label_count ? row_labels(writer, node, labels) : 0;
         if (found) {
             label_count = found;
         } else if (row) {
             write_row(writer, &text, node, labels, label_count);
         }
-        node = next_node(table, node, !row);
+        node = html_next_node(table, node, !row && !unseen);
     }
     writer->failed = writer->failed || text.failed;
     kb_cut_block(writer->cut, KB_BLOCK_LINES, utf8_trim(writer->arena, buf_text(&text)));
@@ -357,42 +244,42 @@ static void write_table(struct writer *writer, xmlNode *table)
 /* True when the children are to be visited. */
 static bool enter_element(struct writer *writer, xmlNode *node)
 {
-    enum element element = element_of(node);
-    if (element == ELEMENT_SKIPPED || is_hidden(writer->arena, node)) {
+    enum html_element element = html_element_of(node);
+    if (html_is_unseen(writer->arena, node)) {
         return false;
     }
     switch (element) {
-    case ELEMENT_HEADING:
+    case HTML_HEADING:
         if (writer->list_depth > 0) {
             return true;
         }
         end_paragraph(writer);
         kb_cut_heading(writer->cut, node->name[1] - '0', text_of(writer, node), heading_anchor(writer, node));
         return false;
-    case ELEMENT_TABLE:
+    case HTML_TABLE:
         if (writer->list_depth > 0) {
             return true;
         }
         end_paragraph(writer);
         write_table(writer, node);
         return false;
-    case ELEMENT_LIST:
+    case HTML_LIST:
         end_paragraph(writer);
         writer->list_depth++;
         writer->numbers[indent_of(writer)] = 0;
         return true;
-    case ELEMENT_ITEM:
+    case HTML_ITEM:
         start_item(writer, node);
         return true;
-    case ELEMENT_PRE:
+    case HTML_PRE:
         end_paragraph(writer);
         writer->pre_depth++;
         return true;
-    case ELEMENT_BLOCK:
+    case HTML_BLOCK:
         end_paragraph(writer);
         write_text(writer, " ");
         return true;
-    case ELEMENT_BREAK:
+    case HTML_BREAK:
         write_text(writer, "\n");
         return true;
     default:
@@ -402,18 +289,18 @@ static bool enter_element(struct writer *writer, xmlNode *node)
 
 static void leave_element(struct writer *writer, xmlNode *node)
 {
-    switch (element_of(node)) {
-    case ELEMENT_LIST:
+    switch (html_element_of(node)) {
+    case HTML_LIST:
         if (--writer->list_depth == 0) {
             end_list(writer);
         }
         break;
-    case ELEMENT_PRE:
+    case HTML_PRE:
         end_paragraph(writer);
         writer->pre_depth--;
         break;
-    case ELEMENT_BLOCK:
-    case ELEMENT_ITEM:
+    case HTML_BLOCK:
+    case HTML_ITEM:
         end_paragraph(writer);
         break;
     default:
@@ -425,7 +312,7 @@ static void write_tree(struct writer *writer, xmlNode *root)
 {
     for (xmlNode *node = root; node;) {
         bool element = node->type == XML_ELEMENT_NODE;
-        if (is_text(node)) {
+        if (html_is_text(node)) {
             write_text(writer, (const char *)node->content);
         }
         bool entered = element && enter_element(writer, node);
@@ -445,16 +332,44 @@ static void write_tree(struct writer *writer, xmlNode *root)
     end_paragraph(writer);
 }
 
+/* <meta name="robots" content="noindex, nofollow">, or "none", which says both. */
+static bool robots_stay_out(struct arena *arena, xmlNode *meta)
+{
+    const char *name = html_attribute(arena, meta, "name"), *content = html_attribute(arena, meta, "content");
+    if (!name || strcasecmp(name, "robots") != 0) {
+        return false;
+    }
+    for (const char *at = content ? content : ""; *at; at += strspn(at, ", \t\r\n")) {
+        size_t len = strcspn(at, ", \t\r\n");
+        if ((len == 7 && !strncasecmp(at, "noindex", len)) || (len == 4 && !strncasecmp(at, "none", len))) {
+            return true;
+        }
+        at += len;
+    }
+    return false;
+}
+
+static void read_robots(struct writer *writer, xmlNode *html)
+{
+    for (xmlNode *node = html; node; node = html_next_node(html, node, true)) {
+        if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, "meta") &&
+            robots_stay_out(writer->arena, node)) {
+            kb_cut_withdraw(writer->cut, "its robots are told noindex");
+        }
+    }
+}
+
 static void read_head(struct writer *writer, xmlNode *html)
 {
-    const char *lang = attribute(writer->arena, html, "lang");
+    const char *lang = html_attribute(writer->arena, html, "lang");
     if (lang) {
         kb_cut_locale(writer->cut, lang);
     }
-    xmlNode *title = find_element(html, "title");
+    xmlNode *title = html_find_element(html, "title");
     if (title) {
         kb_cut_title(writer->cut, text_of(writer, title));
     }
+    read_robots(writer, html);
 }
 
 bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err)
@@ -466,7 +381,7 @@ bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, si
     buf_init(&writer.text, writer.max);
     if (html) {
         read_head(&writer, html);
-        xmlNode *main_part = find_element(html, "main");
+        xmlNode *main_part = html_find_element(html, "main");
         write_tree(&writer, main_part ? main_part : html);
     }
     buf_fini(&writer.text);

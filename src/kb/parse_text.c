@@ -108,7 +108,11 @@ bool kb_parse_text(struct kb_cut *cut, struct arena *arena, const char *data, si
     while (i < lines.count && blank(&lines, i)) {
         i++;
     }
-    if (i < lines.count && strlen(lines.items[i]) <= TITLE_BYTES &&
+    size_t last = lines.count;
+    while (last > i && blank(&lines, last - 1)) {
+        last--;
+    }
+    if (i + 1 < last && strlen(lines.items[i]) <= TITLE_BYTES && /* a single line is the text itself */
         (blank(&lines, i + 1) || is_underline(&lines, i + 1))) {
         kb_cut_heading(cut, 1, lines.items[i], "");
         i += is_underline(&lines, i + 1) ? 2 : 1;

@@ -11,8 +11,11 @@
 #define SPREAD 7.0
 #define MIDDLE 0.45
 
-/* Set by judgement: no collection of questions has been measured with vectors yet. */
-#define WORDS_SHARE 0.5 /* of the relevance; the rest is the vectors' */
+/* Measured with all-MiniLM-L6-v2, nDCG@10 on 1,249 questions to 719 answers of a question site, and on 50 to
+ * 451 sections of a manual: words alone 0.777 and 0.827, vectors alone 0.946 and 0.769; a share of 0.3: 0.942
+ * and 0.830, 0.4: 0.929 and 0.847, 0.5: 0.909 and 0.853. 0.4 has the best mean. */
+#define WORDS_SHARE 0.4 /* of the relevance; the rest is the vectors' */
+/* Set by judgement: how sure vectors alone are has not been measured. */
 #define NEAR_MOST 0.7
 #define NEAR_SPREAD 1.5
 #define NEAR_MIDDLE 4.0

@@ -94,25 +94,26 @@ static struct rank_text text_of(struct search *search, const struct db_result *r
                                   .title = copy(search, result, row, 1),
                                   .uri = copy(search, result, row, 2),
                                   .locale = copy(search, result, row, 3),
-                                  .text = copy(search, result, row, 4)},
+                                  .text = copy(search, result, row, 4),
+                                  .metadata = copy(search, result, row, 6)},
         .document = copy(search, result, row, 5),
-        .density = db_number(result, row, 7)};
+        .density = db_number(result, row, 8)};
 }
 
 static void take_row(struct find *find, const struct db_result *result, int row)
 {
     struct search *search = find->search;
-    bool by_words = find->by == RANK_TICKET || !db_value(result, row, 9);
+    bool by_words = find->by == RANK_TICKET || !db_value(result, row, 10);
     struct rank_list *list = &search->rank.found[by_words ? (enum rank_by)find->corpus : RANK_NEAR];
     struct rank_text *text = &list->items[list->count++];
     *text = text_of(search, result, row);
     text->hit.corpus = find->corpus;
-    text->terms = matched_terms(find, db_value(result, row, 6), &text->matched);
+    text->terms = matched_terms(find, db_value(result, row, 7), &text->matched);
     if (find->by != RANK_TICKET) {
-        search->result.revision = db_int(result, row, 8);
+        search->result.revision = db_int(result, row, 9);
     }
     if (!by_words) {
-        text->similarity = db_number(result, row, 9);
+        text->similarity = db_number(result, row, 10);
     }
 }
 
@@ -168,11 +169,13 @@ static void on_found(void *arg, const struct db_result *result, const struct err
 #define KB_COLUMNS                                                                                           \
     "p.source || '/' || p.object_key || '#' || p.ordinal, "                                                  \
     "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "                   \
-    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key"
+    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key, "   \
+    "coalesce(o.metadata, '{}')"
 #define KB_TABLES                                                                                            \
     "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
     "s.ordinal) "                                                                                            \
-    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"
+    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key) "              \
+    "LEFT JOIN kb_scans o ON (o.tenant, o.source) = ($1, s.source)"
 #define REVISION ", (SELECT revision FROM kb_revisions WHERE tenant = $1) AS revision"
 #define FIND_KB                                                                                              \
     FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "               \
@@ -200,7 +203,8 @@ static const char *const find_sql[] = {
                          "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
                          "GROUP BY p.tenant, p.ticket_id",
         "h.ticket_id", "p.locale",
-        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id",
+        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id, "
+        "'{}'",
         "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)", ""),
     [RANK_NEAR] = "(" FIND_KB ") UNION ALL (" FIND_NEAR ")",
 };

@@ -29,7 +29,8 @@ struct kb_hit {
     const char *uri;
     const char *locale;
     const char *text;
-    double score; /* relevance 0..1, the same scale for both corpora */
+    const char *metadata; /* of the passage's source: a JSON object of texts */
+    double score;         /* relevance 0..1, the same scale for both corpora */
 };
 
 struct kb_search_result {

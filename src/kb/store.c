@@ -2,6 +2,7 @@
 #include "kb/store.h"
 
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #define NEWEST_MARK "(SELECT last_value FROM kb_mark_numbers)"
@@ -61,6 +62,18 @@ static void put_passages(struct arena *arena, const struct kb_document *document
     query->params[query->param_count++] = db_text_array(arena, texts, count);
 }
 
+static const char *base64(struct arena *arena, const void *bytes, size_t len)
+{
+    unsigned char *text = arena_alloc(arena, 4 * ((len + 2) / 3) + 1);
+    EVP_EncodeBlock(text, bytes, (int)len); /* a document: far below INT_MAX */
+    return (const char *)text;
+}
+
+static const char *state_of(const struct kb_document *document)
+{
+    return !document ? "failed" : *document->withdrawn ? "withdrawn" : "ready";
+}
+
 void kb_store_put(struct db *db, struct arena *arena, struct kb_put *put, kb_changed *done, void *arg)
 {
     const struct kb_document *document = put->document;
@@ -69,15 +82,19 @@ void kb_store_put(struct db *db, struct arena *arena, struct kb_put *put, kb_cha
         .sql =
             "SELECT CASE said WHEN 'put' THEN kb_marked(kb_put_document($1, $2, $3, $4::bigint, $5, $6, $7, "
             "$8, $9, $10::bigint, $11::bigint, $12, $13, $14::regconfig, $15::text[], $16::text[], "
-            "$17::text[]), '{unchanged}', $1, $2, $3) ELSE said END, " NEWEST_MARK
-            " FROM kb_before_put($1, $2, $3, $18::bigint, $9, $8, $12) AS b (said)",
+            "$17::text[], $18::bigint, decode($19, 'base64')), '{unchanged}', $1, $2, $3) ELSE said "
+            "END, " NEWEST_MARK
+            " FROM kb_before_put($1, $2, $3, $20::bigint, $9, $8, $12, $19::text IS NOT NULL) AS b (said)",
         .param_count = 14,
         .params = {put->place.tenant, put->place.source, put->place.key, number(arena, put->since.revision),
             document ? document->title : "", put->uri, locale, put->fingerprint, put->etag,
-            number(arena, put->size), number(arena, put->modified_ms), document ? "ready" : "failed",
-            document ? "" : put->why, kb_text_config(locale)},
+            number(arena, put->size), number(arena, put->modified_ms), state_of(document),
+            document ? document->withdrawn : put->why, kb_text_config(locale)},
     };
     put_passages(arena, document, &query);
+    query.params[query.param_count++] =
+        document && document->expires_ms ? number(arena, document->expires_ms) : NULL;
+    query.params[query.param_count++] = put->bytes ? base64(arena, put->bytes, put->byte_count) : NULL;
     query.params[query.param_count++] = number(arena, put->since.mark);
     struct call *call = call_new(arena, arg);
     call->changed = done;
@@ -125,8 +142,10 @@ void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *pl
 {
     struct db_query query = {
         .sql = "SELECT d.object_key, d.etag, d.revision, m.last_value FROM kb_mark_numbers m LEFT JOIN "
-               "(SELECT object_key, etag, revision FROM kb_documents WHERE tenant = $1 AND source = $2 "
-               "AND object_key COLLATE \"C\" > $3 ORDER BY object_key COLLATE \"C\" LIMIT $4::int) d ON true "
+               "(SELECT object_key, CASE WHEN state = 'ready' AND expires_at <= now() THEN '' ELSE etag END "
+               "AS etag, "
+               "revision FROM kb_documents WHERE tenant = $1 AND source = $2 AND object_key COLLATE \"C\" > "
+               "$3 ORDER BY object_key COLLATE \"C\" LIMIT $4::int) d ON true "
                "ORDER BY d.object_key COLLATE \"C\"",
         .param_count = 4,
         .params = {place->tenant, place->source, place->key, number(arena, (int64_t)limit)},

@@ -16,7 +16,7 @@ struct kb_place { /* which document; borrowed */
 /* What the base holds of an object. */
 struct kb_known {
     const char *key;
-    const char *etag;
+    const char *etag; /* as it was put; "": it is to be read again, such as one that has expired */
     int64_t revision; /* of the base when the document changed last; 0: it is not in the base */
 };
 
@@ -41,8 +41,10 @@ struct kb_put {
     const char *etag; /* "": the next scan reads the object again */
     int64_t size;
     int64_t modified_ms;
-    const struct kb_document *document; /* NULL: it failed, nothing of it is kept */
+    const struct kb_document *document; /* NULL: it failed, nothing of it is found */
     const char *why;                    /* of the failure */
+    const void *bytes;                  /* what was read, for the history; NULL: not to be kept */
+    size_t byte_count;
 };
 
 enum kb_change {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "kb/fingerprint.h"
@@ -107,6 +108,17 @@ static void parse_work(void *arg)
         content->len, &job->document, &job->parse_error);
 }
 
+static void withdraw_expired(struct sync_job *job)
+{
+    struct kb_document *document = &job->document;
+    char text[CLOCK_RFC3339_SIZE];
+    if (!*document->withdrawn && document->expires_ms && document->expires_ms <= clock_wall_ms()) {
+        clock_format(document->expires_ms, text);
+        document->withdrawn = arena_printf(job->arena, "it expired on %s", text);
+        document->passage_count = 0;
+    }
+}
+
 static void parse_finished(void *arg)
 {
     struct sync_job *job = arg;
@@ -118,6 +130,7 @@ static void parse_finished(void *arg)
         put_failed(job, &job->parse_error);
         return;
     }
+    withdraw_expired(job);
     job->put.document = &job->document;
     crash_point("kb.cut");
     kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
@@ -149,6 +162,10 @@ static void on_read(void *arg, const struct blob_content *content, const struct 
     job->put.etag = kb_etag(job->arena, &job->env->rules, content->object.etag);
     job->put.size = content->object.size;
     job->put.modified_ms = content->object.modified_ms;
+    if (job->env->keep) {
+        job->put.bytes = content->data;
+        job->put.byte_count = content->len;
+    }
     loop_offload(job->env->loop, parse_work, parse_finished, job);
 }
 
@@ -202,10 +219,17 @@ void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_documen
 }
 
 void kb_sync_known_document(const struct kb_sync_env *env, const char *key, struct kb_since *since,
-    kb_document_synced *done, void *arg)
+    const struct blob_object *listed, kb_document_synced *done, void *arg)
 {
     struct sync_job *job = job_new(env, key, done, arg);
+    struct error err;
     job->since = since;
     prepare(job);
-    read_object(job, since);
+    if (listed && listed->size > (int64_t)env->max_document) {
+        job->put.since = *since;
+        blob_too_large(&err, listed->size, env->max_document);
+        on_unreadable(job, &err);
+    } else {
+        read_object(job, since);
+    }
 }

@@ -66,11 +66,6 @@ void *generator_new(struct draft_model *model, struct guard *guard, struct voice
     return generator;
 }
 
-static bool generator_spends(const struct conf *conf)
-{
-    return spending_wanted(conf);
-}
-
 /* The budget, if any, is behind all models; it is freed after them. */
 static struct draft_model *open_model(const struct stage_env *env, const struct strong_for *rule,
     const char *policy_version, struct budget **budget, struct error *err)
@@ -83,7 +78,7 @@ static struct draft_model *open_model(const struct stage_env *env, const struct 
             "it");
         return NULL;
     }
-    if (!chat_wanted(&options)) {
+    if (!chat_drafts(conf)) {
         return draft_offline_new();
     }
     const struct chat_options *stronger = strong.model[0] ? &strong : NULL;
@@ -349,6 +344,8 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     job->trace->output_tokens += result->output_tokens;
     job->trace->cost_usd += result->cost_usd;
     job->trace->cache_hit = result->cache_hit;
+    job->trace->cache_semantic = result->semantic;
+    job->event->question_vector = NULL; /* it has done its work */
     job->without = result->unanswered;
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
@@ -416,6 +413,7 @@ static void clean_done(void *arg)
         .tone = voices_tone(asked->generator->voices, job->event->tenant),
         .personal = job->event->caller_context,
         .kb_revision = kb_revision(job->event),
+        .vector = job->event->question_vector,
         .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
         .deadline_mono_ms = job->deadline_mono_ms};
@@ -450,7 +448,7 @@ static void generator_process(struct ticket_job *job, void *state)
 
 const struct ticket_step generator_step = {.name = "generator",
     .step = MSG_STEP_GENERATE,
-    .spends = generator_spends,
+    .spends = chat_drafts,
     .open = generator_open,
     .close = generator_close,
     .process = generator_process};

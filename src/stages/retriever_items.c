@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/parse.h"
 #include "base/utf8.h"
+#include "kb/section.h"
 #include "model/text.h"
 
 #define NAMED_MAX 40       /* words of a ticket that may be order numbers */
@@ -101,6 +103,7 @@ static void on_orders(void *arg, const struct db_result *result, const struct er
             .type = MSG_ITEM_TYPE_ORDER,
             .title = arena_printf(arena, "Order %s", id),
             .locale = "",
+            .metadata = "{}",
         };
         score *= named ? 1 : ORDER_AGEING;
     }
@@ -191,6 +194,7 @@ static void on_rule(void *arg, const struct db_result *result, const struct erro
             .type = MSG_ITEM_TYPE_RULE,
             .title = "Service level",
             .locale = "en",
+            .metadata = "{}",
         };
     }
     call->done(call->arg, &list, NULL);
@@ -229,6 +233,30 @@ static size_t taken_of_document(const struct item_list *list, const char *source
     return taken;
 }
 
+/* Whether `source_id` is the passage behind `before` in the same document. */
+static bool is_next(const char *before, const char *source_id)
+{
+    int64_t number, next;
+    size_t len = document_len(before);
+    return len == document_len(source_id) && !strncmp(before, source_id, len) && before[len] &&
+           source_id[len] && parse_int64(before + len + 1, &number) &&
+           parse_int64(source_id + len + 1, &next) && next == number + 1;
+}
+
+/* What two passages side by side share is shown in the first of them alone. */
+static void share(struct item_list *list)
+{
+    struct msg_context_item *newest = &list->items[list->count - 1];
+    for (size_t i = 0; i + 1 < list->count; i++) {
+        struct msg_context_item *item = &list->items[i];
+        if (is_next(item->source_id, newest->source_id)) {
+            newest->excerpt = section_behind(item->excerpt, newest->excerpt);
+        } else if (is_next(newest->source_id, item->source_id)) {
+            item->excerpt = section_behind(newest->excerpt, item->excerpt);
+        }
+    }
+}
+
 struct item_list items_from_hits(struct arena *arena, const struct kb_search_result *found)
 {
     struct item_list list = {.items = arena_array(arena, found->count + 1, sizeof(*list.items))};
@@ -246,7 +274,9 @@ struct item_list items_from_hits(struct arena *arena, const struct kb_search_res
             .type = hit->corpus == KB_CORPUS_KB ? MSG_ITEM_TYPE_KB : MSG_ITEM_TYPE_TICKET,
             .title = hit->title,
             .locale = hit->locale,
+            .metadata = hit->metadata,
         };
+        share(&list);
     }
     return list;
 }

@@ -5,7 +5,7 @@ import json
 import random
 import shutil
 
-from harness import wait_until
+from harness import ticket, wait_until
 from library import Library, Readings
 
 
@@ -20,27 +20,58 @@ def rows(stack, *args):
 
 
 def test_a_failure_and_a_removal_are_seen(embedded):
-    broken = embedded.kb / "broken-by-test.txt"
-    broken.write_bytes(b"\xff\xfe\x00\xd8 no text at all \x00\x01")
+    broken = embedded.kb / "broken-by-test.pdf"
+    broken.write_bytes(b"%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\nand here it was cut o")
+    other = embedded.kb / "broken-by-test.txt"
+    other.write_bytes(b"\xff\xfe\x00\xd8 no text at all \x00\x01")
+    sound = embedded.kb / "sound-by-test.txt"
+    sound.write_bytes("Beside the broken ones stands: Grüße.".encode("cp1252"))
     try:
         job = json.loads(kb(embedded, "sync", "--url", embedded.url(), "--wait", "--json").stdout)
-        assert job["status"] == "done" and job["failed"] == 1, job
-        assert [failure["key"] for failure in job["failures"]] == [broken.name] and job["failures"][0]["why"]
-        failure, = rows(embedded, "failures")
-        assert failure["key"] == broken.name and failure["why"] == job["failures"][0]["why"]
+        assert job["status"] == "done" and job["failed"] == 2, job
+        reasons = {failure["key"]: failure["why"] for failure in job["failures"]}
+        assert reasons == {broken.name: "the PDF is damaged or incomplete",
+                           other.name: "the document is not valid UTF-16LE (at byte 2)"}
+        assert {failure["key"]: failure["why"] for failure in rows(embedded, "failures")} == reasons
+        assert embedded.sql("SELECT text FROM kb_passages WHERE object_key = 'sound-by-test.txt'") == [("Beside the broken ones stands: Grüße.",)]
         status, = rows(embedded, "status")
-        assert status["failed"] == 1 and status["ready"] >= 30 and status["passages"] >= status["ready"]
+        assert status["failed"] == 2 and status["ready"] >= 30 and status["passages"] >= status["ready"]
     finally:
-        broken.unlink()
-    assert "1 removed" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
+        for path in (broken, other, sound):
+            path.unlink()
+    assert "3 removed" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
     assert rows(embedded, "failures") == []
     removed, failed = rows(embedded, "history", broken.name)
     assert (removed["kind"], failed["kind"]) == ("removed", "failed")
     assert removed["revision"] > failed["revision"]
-    assert rows(embedded, "history", "--last", "1") == [removed]
+    newest, = rows(embedded, "history", "--last", "1")
+    assert newest["kind"] == "removed"
     after, = rows(embedded, "status")
-    assert after["revision"] == removed["revision"] and after["failed"] == 0
+    assert after["revision"] == newest["revision"] and after["failed"] == 0
     assert "No document failed." in kb(embedded, "failures").stdout
+
+
+def test_a_withdrawn_document_is_seen_and_not_cited(embedded):
+    page = embedded.kb / "stripes-by-test.md"
+    text = "# Stripes\n\nStripes mode is switched on with the xylophone lever.\n"
+    try:
+        page.write_text(f"---\nstatus: withdrawn\n---\n{text}")
+        job = embedded.sync()
+        assert (job["changed"], job["left"]) == (1, 0), job
+        hidden, = rows(embedded, "withdrawn")
+        assert (hidden["key"], hidden["why"]) == (page.name, "its status is withdrawn")
+        assert rows(embedded, "status")[0]["withdrawn"] == 1 and rows(embedded, "failures") == []
+        asked = ticket(subject="Stripes mode", description="How do I switch stripes mode on?")
+        assert "xylophone" not in json.dumps(embedded.ask(asked))
+        page.write_text(text)
+        assert ", 0 left" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
+        assert "xylophone" in json.dumps(embedded.ask(asked))
+        assert [change["kind"] for change in rows(embedded, "history", page.name)] == ["put", "withdrawn"]
+        assert "No document is withdrawn." in kb(embedded, "withdrawn").stdout
+        assert rows(embedded, "status", "--tenant", "nobody") == []
+    finally:
+        page.unlink()
+        embedded.sync()
 
 
 def test_two_processes_read_a_changing_folder(embedded):

@@ -19,6 +19,7 @@ static const struct msg_context_item refunds = {.source_id = "kb/refunds.md#2",
     .citation_uri = "",
     .score = 0.92,
     .type = MSG_ITEM_TYPE_KB,
+    .metadata = "{}",
     .locale = "en"};
 
 struct fixture {

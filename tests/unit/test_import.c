@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 
+#include "base/records.h"
 #include "cmd/cmd.h"
 #include "cmd/import_file.h"
 #include "pg_testdb.h"
@@ -90,7 +91,7 @@ static void test_csv(void **state)
 static void test_csv_limits(void **state)
 {
     (void)state;
-    size_t size = IMPORT_MAX_RECORD + 100;
+    size_t size = RECORDS_MAX_BYTES + 100;
     char *text = malloc(size);
     assert_non_null(text);
     memset(text, 'a', size);

@@ -84,6 +84,7 @@ static void assert_counts(int found, int read, int changed, int failed, int remo
     assert_int_equal(counts.changed, changed);
     assert_int_equal(counts.failed, failed);
     assert_int_equal(counts.removed, removed);
+    assert_int_equal(counts.left, 0);
 }
 
 /* The counters of words must say what counting the passages again says. */
@@ -120,6 +121,7 @@ static int setup_all(void **state)
         .tenant = "default",
         .rules = {.public_url = "https://help.example", .locale = ""},
         .max_document = 4096,
+        .keep = true,
         .parser = kb_parser_new("/proc/self/exe", (size_t)512 << 20, 10000)};
     return 0;
 }
@@ -185,12 +187,12 @@ static void a_changed_document_is_switched(void **state)
 static void a_broken_document_keeps_nothing_and_says_why(void **state)
 {
     (void)state;
-    write_file("a.md", "broken \xff");
+    write_file("a.md", "br\u00f6ken \u00e4 \u00fc \u00f6 \u00e9 \xff");
     run(false);
     assert_counts(2, 1, 0, 1, 0);
     assert_string_equal(
         pg_testdb_value(&testdb, "SELECT state || ': ' || why FROM kb_documents WHERE object_key = 'a.md'"),
-        "failed: the document is not valid UTF-8");
+        "failed: the document is not valid UTF-8 (at byte 20)");
     assert_string_equal(
         pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE object_key = 'a.md'"), "0");
     int64_t before = revision();
@@ -231,6 +233,97 @@ static void a_deleted_document_is_gone(void **state)
         pg_testdb_value(&testdb,
             "SELECT max(h.revision) = max(r.revision) FROM kb_history h JOIN kb_revisions r USING (tenant)"),
         "t");
+    assert_terms_are_right();
+}
+
+/* What the history says of a document, oldest first, with the text that it keeps. */
+static const char *history_of(const char *key)
+{
+    static char sql[600];
+    (void)snprintf(sql, sizeof(sql),
+        "SELECT string_agg(h.kind || ':' || coalesce(convert_from(c.bytes, 'UTF8'), '-'), '|' ORDER BY "
+        "revision) "
+        "FROM kb_history h LEFT JOIN kb_contents c ON (c.tenant, c.hash) = (h.tenant, h.content) "
+        "WHERE object_key = '%s'",
+        key);
+    return pg_testdb_value(&testdb, sql);
+}
+
+static void what_was_read_is_kept_as_long_as_the_history_needs_it(void **state)
+{
+    (void)state;
+    write_file("kept.md", "One.");
+    write_file("same.md", "One.");
+    run(false);
+    write_file("kept.md", "Two.");
+    run(false);
+    write_file("kept.md", "br\u00f6ken \u00e4 \u00fc \u00f6 \u00e9 \xff");
+    run(false);
+    write_file("kept.md", "");
+    run(false);
+    remove_file("kept.md");
+    run(false);
+    pg_testdb_script(&testdb,
+        "UPDATE kb_contents SET bytes = 'broken' WHERE position('\\xff' IN bytes) > 0"); /* to be shown */
+    assert_string_equal(history_of("kept.md"), "put:One.|put:Two.|failed:broken|failed:|removed:-");
+    assert_string_equal(history_of("same.md"), "put:One.");
+    pg_testdb_script(
+        &testdb, "UPDATE kb_history SET until_at = until_at - interval '1 hour' WHERE until_at IS NOT NULL");
+    assert_string_equal(
+        pg_testdb_value(&testdb, "SELECT kb_forget('default', 'default', interval '2 hours', 100)"), "0");
+    const char *from_sql = "SELECT history_from FROM kb_revisions WHERE tenant = 'default'";
+    assert_string_equal(pg_testdb_value(&testdb, from_sql), "0");
+    pg_testdb_script(
+        &testdb, "DELETE FROM kb_history WHERE object_key NOT IN ('kept.md', 'same.md', 'a.md')");
+    while (strcmp(pg_testdb_value(&testdb, "SELECT kb_forget('default', 'default', interval '1 minute', 1)"),
+               "0") != 0) {
+        assert_string_not_equal(pg_testdb_value(&testdb, from_sql), "0");
+    }
+    assert_int_equal(strtoll(pg_testdb_value(&testdb, from_sql), NULL, 10), revision());
+    assert_string_equal(history_of("kept.md"), "");
+    assert_string_equal(history_of("same.md"), "put:One."); /* it holds */
+    assert_string_equal(history_of("a.md"), "put:# Alpha\n\nHealed.\n");
+    assert_string_equal(pg_testdb_value(&testdb, "SELECT count(*) FROM kb_contents"), "2");
+    remove_file("same.md");
+    run(false);
+    assert_terms_are_right();
+}
+
+static const char *state_of(const char *key)
+{
+    static char sql[200];
+    (void)snprintf(sql, sizeof(sql),
+        "SELECT state || ':' || why || ':' || (SELECT count(*) FROM kb_passages p WHERE p.object_key = "
+        "d.object_key) FROM kb_documents d WHERE object_key = '%s'",
+        key);
+    return pg_testdb_value(&testdb, sql);
+}
+
+static void a_withdrawn_document_is_known_but_not_found(void **state)
+{
+    (void)state;
+    write_file("w.md", "---\ndraft: true\n---\nWords.\n");
+    run(false);
+    assert_counts(2, 1, 1, 0, 0);
+    assert_string_equal(state_of("w.md"), "withdrawn:it is a draft:0");
+    run(false);
+    assert_counts(2, 0, 0, 0, 0);
+    write_file("w.md", "---\ndraft: false\n---\nWords.\n");
+    run(false);
+    assert_string_equal(state_of("w.md"), "ready::1");
+    write_file("w.md", "---\nexpires: 2020-02-02\n---\nWords.\n");
+    run(false);
+    assert_string_equal(state_of("w.md"), "withdrawn:it expired on 2020-02-02T00:00:00.000Z:0");
+    write_file("w.md", "---\nexpires: 2920-02-02\n---\nWords.\n");
+    run(false);
+    assert_string_equal(state_of("w.md"), "ready::1");
+    run(false);
+    assert_counts(2, 0, 0, 0, 0);
+    pg_testdb_script(&testdb, "UPDATE kb_documents SET expires_at = now() WHERE object_key = 'w.md'");
+    run(false); /* its time has come: it is read again */
+    assert_counts(2, 1, 0, 0, 0);
+    remove_file("w.md");
+    run(false);
     assert_terms_are_right();
 }
 
@@ -289,7 +382,7 @@ static void two_runs_at_once_agree(void **state)
 static enum kb_change changed;
 static struct kb_passage race_passage = {.heading_path = "", .anchor = "", .text = "text"};
 static struct kb_document race_document = {
-    .title = "T", .locale = "en", .passages = &race_passage, .passage_count = 1};
+    .title = "T", .locale = "en", .passages = &race_passage, .passage_count = 1, .withdrawn = ""};
 
 struct reader { /* knows what the base said before it read */
     struct arena *arena;
@@ -540,6 +633,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_changed_document_is_switched),
         cmocka_unit_test(a_broken_document_keeps_nothing_and_says_why),
         cmocka_unit_test(a_deleted_document_is_gone),
+        cmocka_unit_test(what_was_read_is_kept_as_long_as_the_history_needs_it),
+        cmocka_unit_test(a_withdrawn_document_is_known_but_not_found),
         cmocka_unit_test(a_source_that_is_away_removes_nothing),
         cmocka_unit_test(a_source_that_looks_the_same_is_left_at_once),
         cmocka_unit_test(two_runs_at_once_agree),

@@ -14,6 +14,7 @@
 #include "blob/blob.h"
 #include "kb/sync.h"
 #include "pg_testdb.h"
+#include "stages/retriever_items.h"
 #include "stages/stage.h"
 
 static struct pg_testdb testdb;
@@ -370,6 +371,24 @@ static void hostile_text_is_only_text(void **unused)
     buf_fini(&text);
 }
 
+static void what_neighbours_share_is_shown_once(void **unused)
+{
+    (void)unused;
+    struct arena *scratch = arena_new(0);
+    struct kb_hit hits[] = {
+        {.source_id = "default/a.md#3", .text = "It ends here for good.\n\nThe third.", .score = 0.9},
+        {.source_id = "default/a.md#2", .text = "The second. It ends here for good.", .score = 0.8},
+        {.source_id = "default/b.md#3", .text = "It ends here for good.\n\nOther.", .score = 0.7},
+    };
+    struct item_list list =
+        items_from_hits(scratch, &(struct kb_search_result){.hits = hits, .count = 3, .confidence = 1});
+    assert_int_equal(list.count, 3);
+    assert_string_equal(list.items[0].excerpt, "The third.");
+    assert_string_equal(list.items[1].excerpt, hits[1].text);
+    assert_string_equal(list.items[2].excerpt, hits[2].text);
+    arena_free(scratch);
+}
+
 static void excerpts_stay_in_their_budget(void **unused)
 {
     (void)unused;
@@ -458,6 +477,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_rule_follows_priority_and_tier),
         cmocka_unit_test(accepted_answers_are_found_within_the_tenant),
         cmocka_unit_test(hostile_text_is_only_text),
+        cmocka_unit_test(what_neighbours_share_is_shown_once),
         cmocka_unit_test(excerpts_stay_in_their_budget),
         cmocka_unit_test(the_engine_tries_again_while_there_is_time),
         cmocka_unit_test(at_the_deadline_it_says_what_is_missing),

@@ -23,15 +23,16 @@ BEGIN
         WHERE (tenant, source, object_key) = (p_tenant, p_source, p_key) AND number > p_mark);
 END $$;
 
--- What is to become of a document that was read: "unchanged" when the base says that already, whoever brought it there;
--- "conflict" when it must be read again; else "put".
+-- What is to become of a document that was read: "unchanged" when the base says that already, whoever brought it there (and
+-- has its bytes, if they are to be kept); "conflict" when it must be read again; else "put".
 CREATE FUNCTION kb_before_put(p_tenant text, p_source text, p_key text, p_mark bigint, p_etag text, p_fingerprint text,
-    p_state text) RETURNS text LANGUAGE plpgsql AS $$
+    p_state text, p_keep boolean) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM kb_lock(p_tenant);
     UPDATE kb_documents SET synced_at = now()
     WHERE (tenant, source, object_key) = (p_tenant, p_source, p_key)
-        AND (etag, fingerprint, state) = (p_etag, p_fingerprint, p_state) AND etag <> '';
+        AND (etag, fingerprint, state) = (p_etag, p_fingerprint, p_state) AND etag <> ''
+        AND (content IS NOT NULL OR NOT p_keep);
     RETURN CASE WHEN FOUND THEN 'unchanged'
         WHEN kb_unmarked(p_tenant, p_source, p_key, p_mark) THEN 'put' ELSE 'conflict' END;
 END $$;
