@@ -88,7 +88,10 @@ static void s3_walk_next(void *state, struct arena *arena, blob_page_done *done,
     s3_send(walk->s3, &request, on_listed, walk);
 }
 
-/* ---- reading: one ranged GET, which a server answers from one version of the object ---- */
+/* ---- reading ---- */
+
+/* One ranged GET, which a server answers from one version of the object. The ETag that is kept is this
+ * answer's, never a listing's: a version written in between is another one at the next look. */
 
 struct s3_read {
     struct s3 *s3;

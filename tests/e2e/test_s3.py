@@ -62,6 +62,12 @@ def test_what_changes_in_the_bucket_changes_in_the_base(stack, s3, bucket):
     assert not stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%striped%%'")
     s3.delete(bucket, "help/zebra.md")
     wait_documents(stack, {})
+    markers = s3.client.list_object_versions(Bucket=bucket, Prefix="help/zebra.md")["DeleteMarkers"]
+    s3.client.delete_object(Bucket=bucket, Key="help/zebra.md", VersionId=markers[0]["VersionId"])
+    wait_documents(stack, ready("zebra.md"))
+    assert stack.sql("SELECT count(*) FROM kb_passages WHERE text LIKE '%%spotted lever%%'") == [(1,)]
+    s3.delete(bucket, "help/zebra.md")
+    wait_documents(stack, {})
     assert stack.metric("kb-sync-1", "helpdesk_kb_last_scan_timestamp_seconds") > 0
     assert stack.metric("kb-sync-1", "helpdesk_kb_oldest_change_timestamp_seconds") == 0
 
@@ -313,6 +319,7 @@ def certificate(folder):
     return cert, key
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
 def test_tls_virtual_hosts_and_a_busy_server(folder, postgres, s3, certificate):
     """The bucket in the name of a host (*.localhost is this machine, RFC 6761) that shows the right certificate, and one that does not; a server
     that asks to slow down is asked again, and never for an object that is known to be too large."""
