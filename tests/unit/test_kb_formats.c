@@ -1,0 +1,314 @@
+/* Documents of each format and encoding: what is read of them, and how broken and hostile ones fail. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zip.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "kb_parse_fixture.h"
+
+static bool parse_bytes(const char *key, const char *bytes, size_t len)
+{
+    error = (struct error){0};
+    return kb_parse(arena, key, "", bytes, len, &document, &error);
+}
+
+/* ---- encodings ---- */
+
+#define GERMAN_UTF8 "Gr\u00f6\u00dfe und Gew\u00e4hr \u2013 10 \u20ac."
+#define GERMAN_1252                                                                                          \
+    "Gr\xf6\xdf"                                                                                             \
+    "e und Gew\xe4hr \x96 10 \x80."
+
+static void every_encoding_becomes_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *bytes;
+        size_t len;
+        const char *text;
+    } cases[] = {
+#define CASE(KEY, BYTES, TEXT) {KEY, BYTES, sizeof(BYTES) - 1, TEXT}
+        CASE("a.txt", GERMAN_1252, GERMAN_UTF8),
+        CASE("a.md", "\xef\xbb\xbf" GERMAN_UTF8, GERMAN_UTF8),
+        CASE("a.txt", "\xff\xfeG\0r\0\xf6\0\xdf\0e\0.\0", "Gr\u00f6\u00dfe."),
+        CASE("a.md", "\xfe\xff\0G\0r\0\xf6\0\xdf\0e\0.", "Gr\u00f6\u00dfe."),
+        CASE("a.txt", "\xff\xfe\0\0G\0\0\0\xf6\0\0\0.\0\0\0", "G\u00f6."),
+        CASE("a.txt", "H\0e\0l\0l\0o\0 \0t\0h\0e\0r\0e\0.\0", "Hello there."),
+        CASE("a.html",
+            "<html><head><meta http-equiv=Content-Type content='text/html; charset=ISO-8859-2'>"
+            "<body>\xb6liwka i \xbf\xf3\xb3w.",
+            "\u015bliwka i \u017c\u00f3\u0142w."),
+        CASE("a.xhtml", "<?xml version='1.0' encoding='iso-8859-15'?><html><body>10 \xa4</body></html>",
+            "10 \u20ac"),
+        /* "The order is in the account. Please check." */
+        CASE("a.txt",
+            "\x92\x8d\x95\xb6\x82\xcd\x83\x41\x83\x4a\x83\x45\x83\x93\x83\x67\x82\xc5\x82\xb2"
+            "\x8a\x6d\x94\x46\x82\xad\x82\xbe\x82\xb3\x82\xa2\x81\x42",
+            "\u6ce8\u6587\u306f\u30a2\u30ab\u30a6\u30f3\u30c8\u3067\u3054\u78ba\u8a8d\u304f\u3060\u3055\u3044"
+            "\u3002"),
+        CASE("a.csv",
+            "Frage;Antwort\r\n\xdc"
+            "ber?;Gew\xe4hr f\xfcr alles.\r\n",
+            "Gew\u00e4hr f\u00fcr alles."),
+#undef CASE
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (!parse_bytes(cases[i].key, cases[i].bytes, cases[i].len)) {
+            fail_msg("case %zu: %s", i, error.text);
+        }
+        assert_int_equal(document.passage_count, 1);
+        assert_string_equal(document.passages[0].text, cases[i].text);
+    }
+}
+
+static void what_cannot_be_decoded_names_the_encoding(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *bytes;
+        size_t len;
+        const char *why;
+    } cases[] = {
+#define CASE(KEY, BYTES, WHY) {KEY, BYTES, sizeof(BYTES) - 1, WHY}
+        CASE("a.md", "\u00fcber \u00e4 \u00f6 \u00fc \u00df \xff",
+            "the document is not valid UTF-8 (at byte 18)"),
+        CASE("a.md",
+            "\xef\xbb\xbf"
+            "cut \xc3",
+            "the document is not valid UTF-8 (at byte 7)"),
+        CASE("a.txt", "\xff\xfeG\0r", "the document is not valid UTF-16LE (at byte 4)"),
+        CASE("a.txt", "\xfe\xff\xdc\x00\0a", "the document is not valid UTF-16BE (at byte 2)"),
+        CASE("a.html", "<meta charset=euc-jp><p>\xff\xff", "the document is not valid EUC-JP (at byte 24)"),
+        CASE("a.txt", "\x80\0\x01\x02\xff\xfe\x80\x81\x03",
+            "the document is in no encoding that is known: it is not UTF-8 and looks like no other"),
+#undef CASE
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(parse_bytes(cases[i].key, cases[i].bytes, cases[i].len));
+        assert_string_equal(error.code, "kb_encoding");
+        assert_string_equal(error.text, cases[i].why);
+    }
+}
+
+/* ---- CSV ---- */
+
+static void csv_rows_are_questions_with_answers(void **state)
+{
+    (void)state;
+    assert_true(
+        parse("faq.csv", "\xef\xbb\xbf"
+                         "Id;Frage;Antwort;Kategorie;Sprache\r\n"
+                         "1;\"Wie; warum \"\"so\"\"?\";\"Erster Absatz.\r\n\r\nZweiter.\";Versand;de-AT\r\n"
+                         "2;Noch offen?;;Versand;de-AT\r\n"
+                         "\r\n"
+                         "3;Wann?;Morgen.\r\n"
+                         "4;Wann?;Abends.;;de-AT;\r\n"));
+    assert_string_equal(document.title, "faq");
+    assert_string_equal(document.locale, "de-AT");
+    assert_int_equal(document.passage_count, 3);
+    assert_string_equal(document.passages[0].heading_path, "Versand > Wie; warum \"so\"?");
+    assert_string_equal(document.passages[0].anchor, "wie-warum-so");
+    assert_string_equal(document.passages[0].text, "Erster Absatz.\n\nZweiter.");
+    assert_string_equal(document.passages[1].heading_path, "Wann?");
+    assert_string_equal(document.passages[1].anchor, "wann");
+    assert_string_equal(document.passages[1].text, "Morgen.");
+    assert_string_equal(document.passages[2].anchor, "wann-1");
+    assert_true(parse("a.csv", "R\u00e9ponse\tQuestion\tURL\nOui, a, b.\tPeut-on?\thttps://x.example/y\n"));
+    assert_string_equal(document.passages[0].heading_path, "Peut-on?");
+    assert_string_equal(document.passages[0].text, "Oui, a, b.\n\nhttps://x.example/y");
+    assert_true(parse("a.csv", "Title,Q,A,lang\nx,One?,1.,en\nx,Deux?,2.,fr\n"));
+    assert_string_equal(document.passages[1].heading_path, "Deux?");
+    assert_string_not_equal(document.locale, "fr");
+}
+
+static void csv_that_cannot_be_read_says_where(void **state)
+{
+    (void)state;
+    assert_false(parse("a.csv", "name,price\nx,1\n"));
+    assert_string_equal(error.code, "kb_csv_columns");
+    assert_non_null(strstr(error.text, "\"question\""));
+    assert_non_null(strstr(error.text, "\"answer\""));
+    assert_false(parse("a.csv", "q,a\none?,1.\ntwo?,2.,three\n"));
+    assert_string_equal(error.text, "line 3 of the CSV file: has 3 fields, the header has 2");
+    assert_false(parse("a.csv", "q,a\none?,\"1.\n"));
+    assert_string_equal(error.text, "line 2 of the CSV file: a quoted field is not closed");
+    assert_false(parse("a.csv", "q,a\none?,\n"));
+    assert_string_equal(error.code, "kb_empty");
+    assert_false(parse("a.csv", "\n\n"));
+    assert_string_equal(error.code, "kb_empty");
+}
+
+/* ---- PDF and Word ---- */
+
+#define PDF_LINE(SIZE, Y, TEXT) "BT /F " SIZE " Tf 50 " Y " Td (" TEXT ") Tj ET "
+
+/* A document of two pages with these contents; static. */
+static char *pdf_of(const char *first, const char *second)
+{
+    static char text[4096];
+    (void)snprintf(text, sizeof(text),
+        "%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        "2 0 obj<</Type/Pages/Kids[3 0 R 5 0 R]/Count 2>>endobj\n"
+        "3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9000 800]/Resources<</Font<</F 7 0 R>>>>/Contents 4 0 "
+        "R>>endobj\n4 0 obj<</Length %zu>>stream\n%s\nendstream endobj\n"
+        "5 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9000 800]/Resources<</Font<</F 7 0 R>>>>/Contents 6 0 "
+        "R>>endobj\n6 0 obj<</Length %zu>>stream\n%s\nendstream endobj\n"
+        "7 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
+        "trailer<</Root 1 0 R>>\n%%%%EOF\n",
+        strlen(first), first, strlen(second), second);
+    return text;
+}
+
+static void pdf_pages_have_anchors(void **state)
+{
+    (void)state;
+    char *text = pdf_of(PDF_LINE("12", "700", WORDS), PDF_LINE("12", "700", "The second page"));
+    assert_true(parse("guide.pdf", text));
+    assert_string_equal(document.title, "guide");
+    assert_int_equal(document.passage_count, 2);
+    assert_string_equal(document.passages[0].anchor, "page=1");
+    assert_string_equal(document.passages[1].anchor, "page=2");
+    assert_string_equal(document.passages[1].text, "The second page");
+    assert_string_equal(kb_fragment(arena, "page=2"), "page=2");
+    text[60] = '\0';
+    assert_false(parse("guide.pdf", text));
+    assert_string_equal(error.code, "kb_damaged");
+}
+
+static void larger_lines_of_a_pdf_are_headings(void **state)
+{
+    (void)state;
+    assert_true(parse(
+        "a.pdf", pdf_of(PDF_LINE("20", "700", "Setting up") PDF_LINE("12", "660", WORDS) PDF_LINE("14", "620",
+                            "Where to") PDF_LINE("14", "600", "put it") PDF_LINE("12", "560", WORDS),
+                     PDF_LINE("20", "700", "A page of") PDF_LINE("14", "660", "large letters"))));
+    assert_int_equal(document.passage_count, 3);
+    assert_string_equal(document.passages[0].heading_path, "Setting up");
+    assert_string_equal(document.passages[0].text, WORDS);
+    assert_string_equal(document.passages[1].heading_path, "Setting up > Where to put it");
+    assert_string_equal(document.passages[1].text, WORDS);
+    assert_string_equal(document.passages[1].anchor, "page=1");
+    assert_string_equal(document.passages[2].text, "A page of\nlarge letters");
+    assert_string_equal(document.passages[2].anchor, "page=2");
+}
+
+static void hostile_pdf_is_refused(void **state)
+{
+    (void)state;
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    assert_null(file_read(SOURCE_DIR "/tests/data/encrypted.pdf", &bytes));
+    assert_false(parse_bytes("a.pdf", bytes.data, bytes.len));
+    buf_fini(&bytes);
+    assert_string_equal(error.code, "kb_protected");
+    assert_string_equal(error.text, "the PDF is encrypted: it opens with a password only");
+    assert_false(parse("a.pdf", /* pages that hold each other, and say that they are many */
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        "2 0 obj<</Type/Pages/Kids[6 0 R]/Count 5000>>endobj\n"
+        "6 0 obj<</Type/Pages/Parent 2 0 R/Kids[2 0 R]/Count 5000>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"));
+    assert_string_equal(error.code, "kb_empty");
+    assert_false(
+        parse("a.pdf", pdf_of("/X Do q q q q BT (", "Q Q ET"))); /* ends in the middle of everything */
+    assert_string_equal(error.code, "kb_empty");
+}
+
+/* A Word document of these parts; the bytes are in the arena. */
+static const char *docx_of(const char *body, size_t *len)
+{
+    static const char styles[] =
+        "<w:styles xmlns:w='w'><w:style w:styleId='berschrift1'><w:name w:val='heading 1'/></w:style>"
+        "</w:styles>";
+    static const char core[] = "<c:core xmlns:c='c' xmlns:d='d'><d:title>Manual</d:title></c:core>";
+    const struct {
+        const char *name, *text;
+    } parts[] = {{"docProps/core.xml", core}, {"word/styles.xml", styles}, {"word/document.xml", body}};
+    zip_source_t *target = zip_source_buffer_create(NULL, 0, 0, NULL);
+    zip_t *archive = zip_open_from_source(target, ZIP_TRUNCATE, NULL);
+    assert_non_null(archive);
+    zip_source_keep(target);
+    for (size_t i = 0; i < 3; i++) {
+        zip_source_t *part = zip_source_buffer(archive, parts[i].text, strlen(parts[i].text), 0);
+        assert_true(zip_file_add(archive, parts[i].name, part, 0) >= 0);
+    }
+    assert_int_equal(zip_close(archive), 0);
+    zip_stat_t stat;
+    assert_int_equal(zip_source_stat(target, &stat), 0);
+    char *bytes = arena_alloc(arena, stat.size + 1);
+    assert_int_equal(zip_source_open(target), 0);
+    *len = (size_t)zip_source_read(target, bytes, stat.size);
+    (void)zip_source_close(target);
+    zip_source_free(target);
+    return bytes;
+}
+
+static bool parse_docx(const char *body)
+{
+    size_t len = 0;
+    const char *bytes = docx_of(body, &len);
+    error = (struct error){0};
+    return kb_parse(arena, "a.docx", "", bytes, len, &document, &error);
+}
+
+#define DOCX_P(PROPERTIES, TEXT) "<w:p><w:pPr>" PROPERTIES "</w:pPr><w:r><w:t>" TEXT "</w:t></w:r></w:p>"
+
+static void docx_keeps_structure(void **state)
+{
+    (void)state;
+    assert_true(parse_docx("<w:document xmlns:w='w'><w:body>" DOCX_P(
+        "<w:pStyle w:val='berschrift1'/>", "Setup") DOCX_P("", "Do &amp; wait.") DOCX_P("<w:numPr/>", "one")
+            DOCX_P("<w:numPr/>", "two") "<w:tbl><w:tr><w:tc>" DOCX_P("", "A") "</w:tc><w:tc>" DOCX_P(
+                "", "B") "</w:tc></w:tr></w:tbl></w:body></w:document>"));
+    assert_string_equal(document.title, "Manual");
+    assert_int_equal(document.passage_count, 1);
+    assert_string_equal(document.passages[0].heading_path, "Setup");
+    assert_string_equal(document.passages[0].text, "Do & wait.\n\n- one\n- two\n\nA ; B");
+}
+
+static void hostile_docx_is_refused(void **state)
+{
+    (void)state;
+    assert_false(parse_docx("<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
+                            "<w:document xmlns:w='w'>" DOCX_P("", "&x;") "</w:document>"));
+    assert_string_equal(error.code, "kb_damaged");
+    size_t bomb = (size_t)60 << 20;
+    char *spaces = xmalloc(bomb + 1);
+    memset(spaces, ' ', bomb);
+    spaces[bomb] = '\0';
+    assert_false(parse_docx(spaces));
+    assert_string_equal(error.code, "kb_too_large");
+    free(spaces);
+    assert_false(parse("a.docx", "PK\x03\x04 cut off"));
+    assert_string_equal(error.code, "kb_damaged");
+    assert_false(parse("a.docx", "\xd0\xcf\x11\xe0 encrypted"));
+    assert_string_equal(error.code, "kb_protected");
+    assert_false(parse("a.pdf", "# Markdown\n\ntext"));
+    assert_string_equal(error.code, "kb_wrong_type");
+    assert_false(parse("a.md", "%PDF-1.4"));
+    assert_string_equal(error.code, "kb_wrong_type");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_encoding_becomes_utf8),
+        cmocka_unit_test(what_cannot_be_decoded_names_the_encoding),
+        cmocka_unit_test(csv_rows_are_questions_with_answers),
+        cmocka_unit_test(csv_that_cannot_be_read_says_where),
+        cmocka_unit_test(pdf_pages_have_anchors),
+        cmocka_unit_test(larger_lines_of_a_pdf_are_headings),
+        cmocka_unit_test(hostile_pdf_is_refused),
+        cmocka_unit_test(docx_keeps_structure),
+        cmocka_unit_test(hostile_docx_is_refused),
+    };
+    return cmocka_run_group_tests_name("kb_formats", tests, setup, teardown);
+}
