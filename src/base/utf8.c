@@ -5,6 +5,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#define WORD_BYTES 6 /* of a word and what divides it from the next, as a guess */
+
 size_t utf8_char(const char *text, size_t len, int32_t *code)
 {
     utf8proc_int32_t read;
@@ -192,16 +194,17 @@ static bool next_word(const char *text, size_t len, size_t *start, size_t *end)
 
 struct utf8_word *utf8_words(struct arena *arena, const char *text, size_t max, size_t *count)
 {
-    size_t len = strlen(text);
-    size_t found = 0, start = 0, end;
+    size_t len = strlen(text), start = 0, end, found = 0;
+    size_t capacity = len / WORD_BYTES + 1;
+    capacity = capacity < max ? capacity : max;
+    struct utf8_word *words = arena_array(arena, capacity, sizeof(*words));
     while (found < max && next_word(text, len, &start, &end)) {
-        found++;
-        start = end;
-    }
-    struct utf8_word *words = arena_array(arena, found, sizeof(*words));
-    start = 0;
-    for (size_t i = 0; i < found && next_word(text, len, &start, &end); i++) {
-        words[i] = (struct utf8_word){
+        if (found == capacity) {
+            capacity = 2 * capacity < max ? 2 * capacity : max;
+            struct utf8_word *more = arena_array(arena, capacity, sizeof(*more));
+            words = memcpy(more, words, found * sizeof(*words));
+        }
+        words[found++] = (struct utf8_word){
             .text = fold_word(arena, text + start, end - start), .start = start, .end = end};
         start = end;
     }

@@ -291,6 +291,12 @@ static struct refusal *refusal_new(
     return refusal;
 }
 
+bool blob_too_large(struct error *err, int64_t size, size_t max)
+{
+    return error_set(err, ERROR_REJECT, "blob_too_large", "the document has %lld bytes, %zu are allowed",
+        (long long)size, max);
+}
+
 void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max,
     blob_read_done *done, void *arg)
 {

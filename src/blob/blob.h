@@ -94,6 +94,8 @@ void blob_walk_free(struct blob_walk *walk); /* no page is awaited; may be insid
  * ERROR_REJECT "blob_missing" (or not wanted), "blob_too_large", "blob_bad_key", "blob_unreadable". */
 void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max,
     blob_read_done *done, void *arg);
+/* What blob_read says of an object of `size` bytes, for those who know it before they read. False. */
+bool blob_too_large(struct error *err, int64_t size, size_t max);
 
 /* Puts `len` bytes in the place of object `key`: readers see the old or the new ones, whole. The arena
  * belongs to the call until `done`, `key` is copied and `data` borrowed. In S3 the object is of the source's

@@ -134,8 +134,7 @@ static void read_open_file(struct read_call *call, int fd)
         return;
     }
     if (before.st_size < 0 || (uintmax_t)before.st_size > call->max) {
-        error_set(&call->err, ERROR_REJECT, "blob_too_large", "the document has %lld bytes, %zu are allowed",
-            (long long)before.st_size, call->max);
+        blob_too_large(&call->err, before.st_size, call->max);
         return;
     }
     if (!read_bytes(call, fd, (size_t)before.st_size)) {

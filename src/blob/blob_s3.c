@@ -1,6 +1,7 @@
 /* A bucket of S3, or a prefix in one, as a source of documents. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include "base/alloc.h"
 #include "base/parse.h"
@@ -129,8 +130,7 @@ static bool take_content(struct s3_read *read, const struct http_call_result *re
     struct blob_content *content = &read->content;
     int64_t total = total_bytes(result);
     if (total > (int64_t)read->max) {
-        return error_set(err, ERROR_REJECT, "blob_too_large", "the document has %lld bytes, %zu are allowed",
-            (long long)total, read->max);
+        return blob_too_large(err, total, read->max);
     }
     http_call_header(result, "ETag", etag, sizeof(etag));
     http_call_header(result, "Last-Modified", modified, sizeof(modified));
@@ -214,11 +214,40 @@ static void send_change(
     s3_send(s3, request, on_changed, change);
 }
 
+/* Browsers go by it where the bucket is a site. */
+static const char *media_type_of(const char *key)
+{
+    static const struct {
+        const char *ending, *type;
+    } types[] = {
+        {".md", "text/markdown"},
+        {".markdown", "text/markdown"},
+        {".html", "text/html"},
+        {".htm", "text/html"},
+        {".xhtml", "application/xhtml+xml"},
+        {".txt", "text/plain"},
+        {".text", "text/plain"},
+        {".csv", "text/csv"},
+        {".pdf", "application/pdf"},
+        {".docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
+    };
+    const char *dot = strrchr(key, '.');
+    for (size_t i = 0; dot && i < sizeof(types) / sizeof(types[0]); i++) {
+        if (!strcasecmp(dot, types[i].ending)) {
+            return types[i].type;
+        }
+    }
+    return "application/octet-stream";
+}
+
 static void s3_write(void *state, struct arena *arena, const char *key, const void *data, size_t len,
     blob_change_done *done, void *arg)
 {
-    struct s3_request request = {
-        .method = "PUT", .key = key, .body = len > 0 ? data : "", .body_len = len, .stored = true};
+    struct s3_request request = {.method = "PUT",
+        .key = key,
+        .body = len > 0 ? data : "",
+        .body_len = len,
+        .stored = media_type_of(key)};
     send_change(state, arena, &request, done, arg);
 }
 

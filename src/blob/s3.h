@@ -48,7 +48,8 @@ struct s3_request {
     const void *body;  /* NULL: none */
     size_t body_len;
     size_t max_answer; /* bytes of a body with a 2xx status */
-    bool stored;       /* it makes an object: of the storage class */
+    const char
+        *stored; /* it makes an object of this media type, and of the storage class; NULL: it does not */
 };
 
 /* `err` NULL: a status of 2xx, or 416; `result` is borrowed until this returns. Else ERROR_RETRY
@@ -76,5 +77,9 @@ bool s3_answer_list(struct arena *arena, const char *body, size_t len, const cha
     struct s3_list *out, struct error *err);
 /* What an error is called: "" when the body does not say. Only letters and digits are taken. */
 void s3_answer_code(const char *body, size_t len, char out[S3_CODE_SIZE]);
+/* Whether an answer to a request for an object means that this object is denied for good, by policy, key of
+ * encryption or storage class: what the base has of it is old and must go. Otherwise the server, the clock or
+ * our credentials are the trouble, and what the base has stays. */
+bool s3_answer_denies_object(int status, const char *code);
 
 #endif

@@ -280,3 +280,20 @@ void s3_answer_code(const char *body, size_t len, char out[S3_CODE_SIZE])
     }
     reading_end(&reading);
 }
+
+bool s3_answer_denies_object(int status, const char *code)
+{
+    /* https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
+    static const char *const ours[] = {"SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken",
+        "ExpiredToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "RequestExpired", "AccountProblem",
+        "AllAccessDisabled", "NotSignedUp", "InvalidSecurity", "InvalidPayer"};
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        if (!strcmp(code, ours[i])) {
+            return false;
+        }
+    }
+    /* Of "KMS.DisabledException" the code is what stands before the dot; InvalidRequest: it is encrypted with
+     * a customer's own key. */
+    return status == 403 || !strcmp(code, "AccessDenied") || !strcmp(code, "InvalidObjectState") ||
+           (status == 400 && (!strcmp(code, "KMS") || !strcmp(code, "InvalidRequest")));
+}

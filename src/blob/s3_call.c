@@ -195,7 +195,7 @@ static void redirected(
 }
 
 /* What is wrong with the object alone; false: it is the bucket, or the server. */
-static bool object_refused(const struct s3_call *call, const char *code, struct error *err)
+static bool object_refused(const struct s3_call *call, int status, const char *code, struct error *err)
 {
     if (!call->request.key) {
         return false;
@@ -204,10 +204,10 @@ static bool object_refused(const struct s3_call *call, const char *code, struct 
         error_set(err, ERROR_REJECT, "blob_missing", "there is no such document");
         return true;
     }
-    if (!strcmp(code, "AccessDenied") || !strcmp(code, "InvalidObjectState")) {
+    if (s3_answer_denies_object(status, code)) {
         bool reads = !strcmp(call->request.method, "GET");
         error_set(err, ERROR_REJECT, reads ? "blob_unreadable" : "blob_unwritable",
-            "S3 answers %s for the document", code);
+            "S3 answers %d%s%s for the document", status, *code ? " " : "", code);
         return true;
     }
     return false;
@@ -219,7 +219,7 @@ static void refused(const struct s3_call *call, const struct http_call_result *r
     s3_answer_code(buf_text(&result->body), result->body.len, code);
     if (result->status >= 300 && result->status < 400) {
         redirected(call, result, code, err);
-    } else if (!object_refused(call, code, err)) {
+    } else if (!object_refused(call, result->status, code, err)) {
         error_set(err, ERROR_RETRY, "blob_unavailable", "S3 answers %d%s%s for bucket %s", result->status,
             code[0] ? " " : "", code, call->s3->bucket);
         err->retry_after_ms = result->retry_after_ms;
@@ -280,6 +280,7 @@ static void send_signed(struct s3_call *call, const struct sigv4_credentials *cr
         signed_headers[count++] = (struct sigv4_header){"range", request->range};
     }
     if (request->stored) {
+        signed_headers[count++] = (struct sigv4_header){"content-type", request->stored};
         signed_headers[count++] = (struct sigv4_header){"x-amz-storage-class", s3->storage_class};
     }
     const struct sigv4_request to_sign = {.method = request->method,

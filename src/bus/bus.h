@@ -29,10 +29,18 @@ struct bus_consumer_events { /* all on the loop thread */
     void (*fatal)(void *arg, const struct error *err);
 };
 
-/* Joins group kafka.prefix + `group`, subscribed to `topics` (logical names). Waits for an absent broker:
- * health part "broker". */
-struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf, const char *group,
-    const char *const *topics, size_t topic_count, const struct bus_consumer_events *events, void *arg,
+/* What a member of a group reads. */
+struct bus_subscription {
+    const char *group;         /* without kafka.prefix */
+    const char *const *topics; /* logical names */
+    size_t topic_count;
+    int64_t gather_ms; /* how long few records may wait at the broker for others, so that they come together;
+                          0: each comes at once */
+};
+
+/* Joins the group. Waits for an absent broker: health part "broker". */
+struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf,
+    const struct bus_subscription *subscription, const struct bus_consumer_events *events, void *arg,
     struct error *err);
 void bus_consumer_free_record(void *handle);
 void bus_consumer_pause(struct bus_consumer *consumer, const char *topic, int32_t partition);

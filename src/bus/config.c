@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "bus/kafka.h"
 
+#define GATHER_BYTES 65536 /* so much is not kept waiting for more */
+
 /* librdkafka reports each attempt at a connection; that a broker is away is said once, by the health part. */
 static void log_line(const rd_kafka_t *kafka, int level, const char *facility, const char *text)
 {
@@ -75,7 +77,8 @@ void kafka_conf_producer(rd_kafka_conf_t *kconf)
     kafka_conf_set(kconf, "batch.size", "131072");
 }
 
-void kafka_conf_consumer(rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions)
+void kafka_conf_consumer(
+    rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions, int64_t gather_ms)
 {
     bool embedded = conf_bool(conf, CONF_KAFKA_EMBEDDED);
     int64_t session = conf_int(conf, CONF_KAFKA_SESSION_TIMEOUT);
@@ -87,7 +90,8 @@ void kafka_conf_consumer(rd_kafka_conf_t *kconf, const struct conf *conf, size_t
         kconf, "partition.assignment.strategy", "range"); /* cooperative-sticky: see the design's list */
     /* The embedded broker never wakes a waiting fetch, and moves partitions after a session time-out less 1
      * s. */
-    kafka_conf_set(kconf, "fetch.wait.max.ms", embedded ? "1" : "500");
+    kafka_conf_set_int(kconf, "fetch.wait.max.ms", gather_ms > 0 ? gather_ms : embedded ? 1 : 500);
+    kafka_conf_set_int(kconf, "fetch.min.bytes", gather_ms > 0 ? GATHER_BYTES : 1);
     kafka_conf_set_int(kconf, "session.timeout.ms", embedded ? 4000 : session);
     kafka_conf_set_int(kconf, "heartbeat.interval.ms", embedded ? 500 : session / 3);
     /* 8 MiB waiting to be taken, over all partitions: each has a queue of its own. A full one is looked at

@@ -135,8 +135,10 @@ static bool subscribe(struct bus_consumer *consumer, struct error *err)
 }
 
 static void name_topics(
-    struct bus_consumer *consumer, const struct conf *conf, const char *const *topics, size_t topic_count)
+    struct bus_consumer *consumer, const struct conf *conf, const struct bus_subscription *subscription)
 {
+    const char *const *topics = subscription->topics;
+    size_t topic_count = subscription->topic_count;
     consumer->topics = xcalloc(topic_count, sizeof(*consumer->topics));
     consumer->topic_count = topic_count;
     for (size_t i = 0; i < topic_count; i++) {
@@ -161,8 +163,8 @@ static void free_consumer(struct bus_consumer *consumer)
     free(consumer);
 }
 
-struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf, const char *group,
-    const char *const *topics, size_t topic_count, const struct bus_consumer_events *events, void *arg,
+struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf,
+    const struct bus_subscription *subscription, const struct bus_consumer_events *events, void *arg,
     struct error *err)
 {
     rd_kafka_conf_t *kconf = kafka_conf_new(conf, err);
@@ -170,9 +172,10 @@ struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf
         return NULL;
     }
     char group_name[KAFKA_NAME_SIZE];
-    kafka_topic_name(conf, group, group_name);
+    kafka_topic_name(conf, subscription->group, group_name);
     kafka_conf_set(kconf, "group.id", group_name);
-    kafka_conf_consumer(kconf, conf, topic_count * (size_t)conf_int(conf, CONF_KAFKA_PARTITIONS));
+    size_t partitions = subscription->topic_count * (size_t)conf_int(conf, CONF_KAFKA_PARTITIONS);
+    kafka_conf_consumer(kconf, conf, partitions, subscription->gather_ms);
     if (!conf_bool(conf, CONF_KAFKA_EMBEDDED) && conf_text(conf, CONF_INSTANCE)[0] != '\0') {
         /* Static membership (KIP-345): who comes back within the session time-out takes its partitions up
          * again, and its neighbours notice nothing. */
@@ -183,7 +186,7 @@ struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf
     consumer->events = *events;
     consumer->arg = arg;
     snprintf(consumer->group, sizeof(consumer->group), "%s", group_name);
-    name_topics(consumer, conf, topics, topic_count);
+    name_topics(consumer, conf, subscription);
     if (!kafka_client_init(
             &consumer->client, loop, RD_KAFKA_CONSUMER, kconf, consumer_serve, consumer, err)) {
         free_consumer(consumer);

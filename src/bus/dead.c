@@ -107,7 +107,7 @@ static bool open_consumer(struct dead *dead, struct error *err)
     if (!kconf) {
         return false;
     }
-    kafka_conf_consumer(kconf, dead->conf, 1);
+    kafka_conf_consumer(kconf, dead->conf, 1, 0);
     kafka_conf_set(kconf, "group.id", dead->group);
     kafka_conf_set(kconf, "enable.partition.eof", "true");
     kafka_conf_set_int(kconf, "fetch.wait.max.ms", dead->embedded ? 1 : FETCH_WAIT_MS);

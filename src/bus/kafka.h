@@ -27,8 +27,9 @@ void kafka_conf_set_int(rd_kafka_conf_t *kconf, const char *name, int64_t value)
 /* Sets a property that newer versions of librdkafka know and older ones do not. */
 void kafka_conf_set_if_known(rd_kafka_conf_t *kconf, const char *name, const char *value);
 void kafka_conf_producer(rd_kafka_conf_t *kconf);
-/* Fetching `partitions` of them. */
-void kafka_conf_consumer(rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions);
+/* Fetching `partitions` of them. `gather_ms`: as of bus_consumer_new. */
+void kafka_conf_consumer(
+    rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions, int64_t gather_ms);
 /* Takes kconf. NULL: ERROR_FATAL. */
 rd_kafka_t *kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *kconf, struct error *err);
 void kafka_topic_name(const struct conf *conf, const char *logical, char out[KAFKA_NAME_SIZE]);

@@ -114,7 +114,7 @@ struct bus_reader *bus_reader_new(struct loop *loop, const struct conf *conf, co
     }
     struct bus_reader *reader = xcalloc(1, sizeof(*reader));
     kafka_topic_name(conf, topic, reader->name);
-    kafka_conf_consumer(kconf, conf, 1);
+    kafka_conf_consumer(kconf, conf, 1, 0);
     kafka_conf_set(kconf, "group.id", reader->name); /* demanded by librdkafka; no group is joined */
     rd_kafka_conf_set_events(kconf, RD_KAFKA_EVENT_ERROR);
     reader->topic = xstrdup(topic);

@@ -322,8 +322,8 @@ bool helpdesk_consume(struct helpdesk_client *client, const char *group, helpdes
     consume->client = client;
     consume->answered = answered;
     consume->arg = arg;
-    consume->consumer =
-        bus_consumer_new(client->loop, client->conf, group, topics, 1, &events, consume, &why);
+    const struct bus_subscription subscription = {.group = group, .topics = topics, .topic_count = 1};
+    consume->consumer = bus_consumer_new(client->loop, client->conf, &subscription, &events, consume, &why);
     if (consume->consumer != NULL) {
         consume->committer =
             bus_committer_new(client->loop, client->conf, consume->consumer, BUS_AT_LEAST_ONCE, &why);

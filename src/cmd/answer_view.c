@@ -275,8 +275,9 @@ static void view_stage(
     put_time(term, latency->valuedouble);
     const char *model = json_str(made_by, "model");
     if (model) {
-        term_printf(
-            term, TERM_DIM, "  %s%s", model, json_bool(made_by, "cache_hit", false) ? " (cached)" : "");
+        const char *cache = json_str(made_by, "cache");
+        const char *kept = cache && strcmp(cache, "semantic") == 0 ? " (cached, semantic)" : " (cached)";
+        term_printf(term, TERM_DIM, "  %s%s", model, json_bool(made_by, "cache_hit", false) ? kept : "");
     }
     term_newline(term);
     view_spent(term, made_by);

@@ -82,8 +82,10 @@ static bool check_chat(const char *what, const struct chat_options *options)
 static bool check_model(const struct conf *conf)
 {
     const struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
-    if (!chat_wanted(&options)) {
-        return report_line("model", true, "offline (model.base-url is not set)");
+    if (!chat_drafts(conf)) {
+        return report_line("model", true,
+            chat_wanted(&options) ? "offline drafts (model.draft is not set)"
+                                  : "offline (model.base-url is not set)");
     }
     struct error err = {0};
     struct budget_limits usd = {0}, tokens = {0};

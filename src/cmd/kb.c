@@ -1,5 +1,5 @@
-/* `helpdesk kb`: what the knowledge base holds, what could not be read, what changed, and reading it again.
- */
+/* `helpdesk kb`: what the knowledge base holds, what could not be read, what changed, reading it again, and
+ * returning it to what it was (kb_rollback.c). */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +9,11 @@
 #include "base/parse.h"
 #include "cmd/cmd.h"
 #include "cmd/database.h"
+#include "cmd/kb.h"
 #include "cmd/term.h"
 #include "http/client.h"
 
-#define NAME "kb"
 #define SYNC_PATH "/kb/sync"
-#define OUTPUT_BYTES ((size_t)64 << 20)
 #define LINES_MOST 10000
 #define COLUMNS_MOST 8
 #define POLL_MS 500
@@ -24,34 +23,46 @@
 
 static const char usage[] =
     "helpdesk kb status [--source S] [--json]\n"
-    "helpdesk kb failures [--source S] [--last N] [--json]\n"
+    "helpdesk kb failures|withdrawn [--source S] [--last N] [--json]\n"
     "helpdesk kb history [--source S] [--last N] [--json] [KEY]\n"
-    "helpdesk kb sync [--url URL] [--source S] [--full] [--wait] [--json]\n\n"
+    "helpdesk kb sync [--url URL] [--source S] [--full] [--wait] [--json]\n"
+    "helpdesk kb rollback KEY|--all --to REVISION [--source S] [--dry-run] [--yes] [--json]\n\n"
     "status tells of each source how many documents and passages the base has, failures which documents "
-    "cannot "
-    "be\n"
-    "read and why, history what became of them, newest first (of each the last 100 changes). sync has the "
-    "source\n"
-    "read again.\n\n"
-    "  --source S    of this source only; sync needs it where a tenant has several\n"
+    "cannot be\n"
+    "read and why, withdrawn which ones say themselves that nobody is to be shown them, history what became "
+    "of "
+    "them,\n"
+    "newest first (of each the last 100 changes within kb.history-for). sync has the source read again. "
+    "rollback\n"
+    "writes what a document, or all of them, held at an earlier revision of the base back to the source, and "
+    "removes\n"
+    "what did not exist then; that is a change like others, and can be taken back.\n\n"
+    "  --source S    of this source only; sync, and rollback of a KEY, need it where a tenant has several\n"
+    "  --tenant T    of this tenant; else `tenant` of the settings\n"
     "  --last N      at most so many lines (100)\n"
     "  --full        documents that look unchanged are read too\n"
     "  --wait        until it is done; exit code 1 when it failed\n"
     "  --url URL     address of a gateway; else gateway.host and gateway.port of the settings\n"
+    "  --to REVISION what it was then, as history shows it\n"
+    "  --all         all documents\n"
+    "  --dry-run     tell what would be done, do nothing\n"
+    "  --yes         with --all: do it\n"
     "  --json        for programs\n";
 
-struct kb {
-    const char *what;
-    const char *url;    /* NULL: from the settings */
-    const char *source; /* NULL: all */
-    const char *key;    /* NULL: all */
-    const char *last;
-    bool full;
-    bool wait;
-    bool json;
-};
-
 /* ---- reports ---- */
+
+#define DOCUMENTS_THAT_ARE(state)                                                                            \
+    "SELECT source, object_key, " UTC(                                                                       \
+        "synced_at") ", why FROM kb_documents WHERE tenant = $1 AND state = '" state                         \
+                     "' AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR object_key = $3) "    \
+                     "ORDER BY source, object_key COLLATE \"C\" LIMIT $4::int"
+#define DOCUMENT_COLUMNS                                                                                     \
+    {                                                                                                        \
+        {"source", 12, false}, {"key", 34, false}, {"since", 21, false},                                     \
+        {                                                                                                    \
+            "why", 0, false                                                                                  \
+        }                                                                                                    \
+    }
 
 /* Parameters of each: $1 the tenant, $2 the source or NULL, $3 the key or NULL, $4 how many. */
 static const struct report {
@@ -65,27 +76,22 @@ static const struct report {
     } columns[COLUMNS_MOST];
 } reports[] = {
     {"status", "The knowledge base is empty.",
-        "SELECT h.source, d.ready, d.failed, p.passages, h.revision, h.changed FROM (SELECT source, "
-        "max(revision) AS revision, " UTC(
-            "max(changed_at)") " AS changed FROM kb_history WHERE tenant = $1 "
-                               "AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR object_key = "
-                               "$3) GROUP BY source) h "
+        "SELECT h.source, d.ready, d.failed, d.withdrawn, p.passages, h.revision, h.changed FROM "
+        "(SELECT source, max(revision) AS revision, " UTC(
+            "max(changed_at)") " AS changed FROM kb_history "
+                               "WHERE tenant = $1 AND ($2::text IS NULL OR source = $2) AND ($3::text IS "
+                               "NULL OR object_key = $3) "
+                               "GROUP BY source) h "
                                "CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'ready') AS ready, "
-                               "count(*) FILTER (WHERE "
-                               "state = 'failed') AS failed FROM kb_documents WHERE tenant = $1 AND source = "
-                               "h.source) d "
-                               "CROSS JOIN LATERAL (SELECT count(*) AS passages FROM kb_passages WHERE "
-                               "tenant = $1 AND source = "
-                               "h.source) p ORDER BY h.source LIMIT $4::int",
-        {{"source", 20, false}, {"ready", 9, true}, {"failed", 9, true}, {"passages", 10, true},
-            {"revision", 10, true}, {"last_change", 0, false}}},
-    {"failures", "No document failed.",
-        "SELECT source, object_key, " UTC(
-            "synced_at") ", why FROM kb_documents WHERE tenant = $1 AND "
-                         "state = 'failed' AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR "
-                         "object_key = $3) "
-                         "ORDER BY source, object_key COLLATE \"C\" LIMIT $4::int",
-        {{"source", 12, false}, {"key", 34, false}, {"since", 21, false}, {"why", 0, false}}},
+                               "count(*) FILTER (WHERE state = 'failed') AS failed, "
+                               "count(*) FILTER (WHERE state = 'withdrawn') AS withdrawn "
+                               "FROM kb_documents WHERE tenant = $1 AND source = h.source) d "
+                               "CROSS JOIN LATERAL (SELECT count(*) AS passages FROM kb_passages "
+                               "WHERE tenant = $1 AND source = h.source) p ORDER BY h.source LIMIT $4::int",
+        {{"source", 20, false}, {"ready", 9, true}, {"failed", 9, true}, {"withdrawn", 10, true},
+            {"passages", 10, true}, {"revision", 10, true}, {"last_change", 0, false}}},
+    {"failures", "No document failed.", DOCUMENTS_THAT_ARE("failed"), DOCUMENT_COLUMNS},
+    {"withdrawn", "No document is withdrawn.", DOCUMENTS_THAT_ARE("withdrawn"), DOCUMENT_COLUMNS},
     {"history", "Nothing changed.",
         "SELECT revision, " UTC("changed_at") ", kind, source, size, object_key, title, etag, why FROM "
                                               "kb_history WHERE tenant = $1 AND ($2::text IS NULL OR source "
@@ -142,7 +148,7 @@ static void put_json(const struct report *report, const struct db_result *rows, 
         }
         cJSON_AddItemToArray(list, object);
     }
-    buf_init(&plain, OUTPUT_BYTES);
+    buf_init(&plain, KB_OUTPUT_BYTES);
     json_put_and_delete(&plain, list);
     term_escape_json(out, buf_text(&plain));
     buf_putc(out, '\n');
@@ -154,7 +160,8 @@ static struct db_result *ask(
 {
     const struct db_query query = {.sql = report->sql,
         .param_count = 4,
-        .params = {conf_text(conf, CONF_TENANT), kb->source, kb->key, kb->last}};
+        .params = {
+            kb->tenant != NULL ? kb->tenant : conf_text(conf, CONF_TENANT), kb->source, kb->key, kb->last}};
     struct db_session *session = database_named(conf, err) ? database_session(conf, err) : NULL;
     struct db_result *rows = session != NULL ? db_session_query(session, &query, err) : NULL;
     db_session_close(session);
@@ -166,13 +173,13 @@ static int tell(const struct kb *kb, const struct report *report, const struct c
     struct error err = {0};
     struct db_result *rows = ask(kb, report, conf, &err);
     if (rows == NULL) {
-        return cmd_fail(strcmp(err.code, "setting_missing") == 0 ? 2 : 1, NAME, "%s%s", err.text,
+        return cmd_fail(strcmp(err.code, "setting_missing") == 0 ? 2 : 1, KB_NAME, "%s%s", err.text,
             strcmp(err.code, "db_schema") == 0 ? ": run `helpdesk migrate up`" : "");
     }
     struct buf out;
-    buf_init(&out, OUTPUT_BYTES);
+    buf_init(&out, KB_OUTPUT_BYTES);
     (kb->json ? put_json : put_table)(report, rows, &out);
-    int code = out.failed ? cmd_fail(1, NAME, "the report is too large: take a smaller --last") : 0;
+    int code = out.failed ? cmd_fail(1, KB_NAME, "the report is too large: take a smaller --last") : 0;
     cmd_print(out.failed ? "" : buf_text(&out));
     buf_fini(&out);
     db_result_free(rows);
@@ -195,11 +202,11 @@ static cJSON *fetch(const char *method, const char *address, const char *body)
     struct error err = {0};
     cJSON *json = NULL;
     if (!http_fetch(&request, &result, &err)) {
-        cmd_fail(1, NAME, "%s: %s", address, err.text);
+        cmd_fail(1, KB_NAME, "%s: %s", address, err.text);
     } else {
         json = json_parse(buf_text(&result.body), result.body.len, NULL);
         if (result.status != 200 || !cJSON_IsObject(json)) {
-            cmd_fail(1, NAME, "%s answered %d", address, result.status);
+            cmd_fail(1, KB_NAME, "%s answered %d", address, result.status);
             cJSON_Delete(json);
             json = NULL;
         }
@@ -220,19 +227,24 @@ static int count_of(const cJSON *json, const char *member)
     return cJSON_IsNumber(item) ? item->valueint : 0;
 }
 
+static void put_counts(struct term *term, enum term_style style, const cJSON *job)
+{
+    term_printf(term, style, "%s: %d found, %d read, %d changed, %d failed, %d removed, %d left",
+        text_of(job, "status"), count_of(job, "found"), count_of(job, "read"), count_of(job, "changed"),
+        count_of(job, "failed"), count_of(job, "removed"), count_of(job, "left"));
+}
+
 static void show_job(const struct kb *kb, const cJSON *job)
 {
     struct buf out, plain;
-    buf_init(&out, OUTPUT_BYTES);
-    buf_init(&plain, OUTPUT_BYTES);
+    buf_init(&out, KB_OUTPUT_BYTES);
+    buf_init(&plain, KB_OUTPUT_BYTES);
     if (kb->json) {
         json_put_and_delete(&plain, cJSON_Duplicate(job, true));
         term_escape_json(&out, buf_text(&plain));
     } else {
         struct term term = term_for(stdout, &out);
-        term_printf(&term, TERM_PLAIN, "%s: %d found, %d read, %d changed, %d failed, %d removed",
-            text_of(job, "status"), count_of(job, "found"), count_of(job, "read"), count_of(job, "changed"),
-            count_of(job, "failed"), count_of(job, "removed"));
+        put_counts(&term, TERM_PLAIN, job);
         if (text_of(job, "why")[0] != '\0') {
             term_printf(&term, TERM_YELLOW, "; %s", text_of(job, "why"));
         }
@@ -247,13 +259,12 @@ static void show_job(const struct kb *kb, const cJSON *job)
 static void show_progress(const struct kb *kb, const cJSON *job, bool last)
 {
     struct buf out;
-    buf_init(&out, OUTPUT_BYTES);
+    buf_init(&out, KB_OUTPUT_BYTES);
     struct term term = term_for(stderr, &out);
     if (!kb->json && term.colour) {
         fputs("\r\033[K", stderr);
         if (!last) {
-            term_printf(&term, TERM_DIM, "%s: %d found, %d read, %d failed", text_of(job, "status"),
-                count_of(job, "found"), count_of(job, "read"), count_of(job, "failed"));
+            put_counts(&term, TERM_DIM, job);
             fputs(buf_text(&out), stderr);
         }
         fflush(stderr);
@@ -292,7 +303,7 @@ static int start_sync(const struct kb *kb)
     }
     snprintf(address, sizeof address, "%s" SYNC_PATH, url);
     struct buf body;
-    buf_init(&body, OUTPUT_BYTES);
+    buf_init(&body, KB_OUTPUT_BYTES);
     cJSON *wanted = cJSON_CreateObject();
     cJSON_AddBoolToObject(wanted, "full", kb->full);
     if (kb->source != NULL) {
@@ -315,60 +326,83 @@ static int start_sync(const struct kb *kb)
 
 /* ---- the command ---- */
 
-/* -1: go on; else the exit code. */
-static int check_arguments(const struct kb *kb, int given)
+static int check_rollback(struct kb *kb)
 {
-    int64_t last;
-    bool sync = strcmp(kb->what, "sync") == 0;
-    if (given > (strcmp(kb->what, "history") == 0 ? 1 : 0)) {
-        return cmd_fail(2, NAME, "too many arguments; --help tells more");
+    if ((kb->key != NULL) == kb->all) {
+        return cmd_fail(2, KB_NAME, "rollback needs the key of a document, or --all");
     }
-    if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
-        return cmd_fail(2, NAME, "--full, --wait and --url are for sync");
-    }
-    if (!parse_int64(kb->last, &last) || last < 1 || last > LINES_MOST) {
-        return cmd_fail(
-            2, NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
+    if (kb->to_text == NULL || !parse_int64(kb->to_text, &kb->to) || kb->to < 0) {
+        return cmd_fail(2, KB_NAME, "--to should be a revision, as `helpdesk kb history` shows them");
     }
     return -1;
 }
 
+/* Options of one of them that another was given. */
+static int check_options(const struct kb *kb, bool sync, bool rollback)
+{
+    if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
+        return cmd_fail(2, KB_NAME, "--full, --wait and --url are for sync");
+    }
+    if (sync && kb->tenant != NULL) {
+        return cmd_fail(2, KB_NAME, "--tenant is not for sync: the gateway has one");
+    }
+    if (!rollback && (kb->all || kb->dry_run || kb->yes || kb->to_text != NULL)) {
+        return cmd_fail(2, KB_NAME, "--all, --to, --dry-run and --yes are for rollback");
+    }
+    return -1;
+}
+
+/* -1: go on; else the exit code. */
+static int check_arguments(struct kb *kb, int given)
+{
+    int64_t last;
+    bool sync = strcmp(kb->what, "sync") == 0, rollback = strcmp(kb->what, "rollback") == 0;
+    if (given > (rollback || strcmp(kb->what, "history") == 0 ? 1 : 0)) {
+        return cmd_fail(2, KB_NAME, "too many arguments; --help tells more");
+    }
+    if (!parse_int64(kb->last, &last) || last < 1 || last > LINES_MOST) {
+        return cmd_fail(
+            2, KB_NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
+    }
+    int code = check_options(kb, sync, rollback);
+    return code < 0 && rollback ? check_rollback(kb) : code;
+}
+
+/* Where the value of an option goes, of the same place in `known` below. */
+static void take_option(struct kb *kb, int at, const char *value)
+{
+    const char **const texts[] = {&kb->source, &kb->tenant, &kb->last, &kb->url, &kb->to_text};
+    bool *const flags[] = {&kb->full, &kb->wait, &kb->json, &kb->all, &kb->dry_run, &kb->yes};
+    int text_count = (int)(sizeof texts / sizeof texts[0]);
+    if (at < text_count) {
+        *texts[at] = value;
+    } else {
+        *flags[at - text_count] = true;
+    }
+}
+
 static int read_arguments(int argc, char **argv, struct kb *kb)
 {
-    static const struct option known[] = {{"source", required_argument, NULL, 's'},
-        {"last", required_argument, NULL, 'l'}, {"url", required_argument, NULL, 'u'},
-        {"full", no_argument, NULL, 'f'}, {"wait", no_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'},
+    static const struct option known[] = {{"source", required_argument, NULL, 0},
+        {"tenant", required_argument, NULL, 0}, {"last", required_argument, NULL, 0},
+        {"url", required_argument, NULL, 0}, {"to", required_argument, NULL, 0},
+        {"full", no_argument, NULL, 0}, {"wait", no_argument, NULL, 0}, {"json", no_argument, NULL, 0},
+        {"all", no_argument, NULL, 0}, {"dry-run", no_argument, NULL, 0}, {"yes", no_argument, NULL, 0},
         {"help", no_argument, NULL, 'h'}, {0}};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            kb->source = optarg;
-            break;
-        case 'l':
-            kb->last = optarg;
-            break;
-        case 'u':
-            kb->url = optarg;
-            break;
-        case 'f':
-            kb->full = true;
-            break;
-        case 'w':
-            kb->wait = true;
-            break;
-        case 'j':
-            kb->json = true;
-            break;
-        case 'h':
+    int option, at;
+    while ((option = getopt_long(argc, argv, "h", known, &at)) != -1) {
+        if (option == 'h') {
             cmd_print(usage);
             return 0;
-        default:
+        }
+        if (option == '?') {
             return 2;
         }
+        take_option(kb, at, optarg);
     }
     if (optind == argc) {
-        return cmd_fail(2, NAME, "say what: status, failures, history or sync; --help tells more");
+        return cmd_fail(2, KB_NAME,
+            "say what: status, failures, withdrawn, history, sync or rollback; --help tells more");
     }
     kb->what = argv[optind];
     kb->key = optind + 1 < argc ? argv[optind + 1] : NULL;
@@ -385,6 +419,9 @@ int cmd_kb(int argc, char **argv)
     if (strcmp(kb.what, "sync") == 0) {
         return start_sync(&kb);
     }
+    if (strcmp(kb.what, "rollback") == 0) {
+        return kb_rollback(&kb);
+    }
     for (size_t i = 0; i < REPORT_COUNT; i++) {
         if (strcmp(kb.what, reports[i].name) == 0) {
             struct conf *conf = cmd_load_conf();
@@ -393,5 +430,6 @@ int cmd_kb(int argc, char **argv)
             return code;
         }
     }
-    return cmd_fail(2, NAME, "\"%s\" should be status, failures, history or sync", kb.what);
+    return cmd_fail(
+        2, KB_NAME, "\"%s\" should be status, failures, withdrawn, history, sync or rollback", kb.what);
 }

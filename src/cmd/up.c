@@ -1,5 +1,5 @@
-/* `helpdesk up`: all roles as child processes, around the embedded broker unless kafka.brokers names a real
- * one. */
+/* `helpdesk up`: all roles that the settings ask for as child processes, around the embedded broker unless
+ * kafka.brokers names a real one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -53,9 +53,13 @@ struct up {
 static const struct {
     const char *role;
     int stop_order;
-    bool is_gateway;
-} up_roles[] = {{"gateway", 0, true}, {"classifier", 1, false}, {"retriever", 1, false},
-    {"generator", 1, false}, {"kb-sync", 1, false}, {"logger", 2, false}};
+} up_roles[] = {{"gateway", 0}, {"bridge", 0}, {"classifier", 1}, {"retriever", 1}, {"generator", 1},
+    {"kb-sync", 1}, {"logger", 2}};
+
+static bool is_gateway(const char *role)
+{
+    return !strcmp(role, "gateway");
+}
 
 static const char *run_dir(const struct up *up)
 {
@@ -193,10 +197,18 @@ static bool up_prepare(struct up *up, struct error *err)
 
 /* ---- the children ---- */
 
+static int up_instances(const struct up *up, const char *role, int workers, int gateways)
+{
+    if (!strcmp(role, "bridge")) { /* it waits for SQS, most of the time: one is enough */
+        return *conf_text(up->conf, CONF_BRIDGE_KB_QUEUE) || *conf_text(up->conf, CONF_BRIDGE_TICKETS_QUEUE);
+    }
+    return is_gateway(role) ? gateways : workers;
+}
+
 static void up_add_children(struct up *up, int workers, int gateways)
 {
     for (size_t r = 0; r < sizeof up_roles / sizeof up_roles[0]; r++) {
-        int instances = up_roles[r].is_gateway ? gateways : workers;
+        int instances = up_instances(up, up_roles[r].role, workers, gateways);
         for (int i = 1; i <= instances && up->count < UP_MAX_CHILDREN; i++) {
             struct child *child = &up->children[up->count++];
             snprintf(child->role, sizeof child->role, "%s", up_roles[r].role);
@@ -216,7 +228,7 @@ static bool up_start_child(struct up *up, struct child *child, int index_in_role
     if (up->embedded && !conf_is_set(up->conf, CONF_ENGINE_DELIVERY)) {
         child_env_add(&env, "HELPDESK_ENGINE_DELIVERY", "at_least_once");
     }
-    if (child->stop_order == 0) {
+    if (is_gateway(child->role)) {
         int64_t port = conf_int(up->conf, CONF_GATEWAY_PORT);
         child_env_add(&env, "HELPDESK_PORT", "%lld", (long long)(port == 0 ? 0 : port + index_in_role));
         child_env_add(&env, "HELPDESK_GATEWAY_REPLIES_PARTITION", "%lld",

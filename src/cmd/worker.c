@@ -29,7 +29,7 @@ static void worker_drain(void *arg)
 static bool wants_db(const struct stage *stage, const struct conf *conf)
 {
     bool spends = stage->step != NULL && stage->step->spends != NULL && stage->step->spends(conf);
-    return stage->needs_db || (spends && conf_text(conf, CONF_DATABASE_URL)[0] != '\0');
+    return stage->needs_db || ((stage->uses_db || spends) && conf_text(conf, CONF_DATABASE_URL)[0] != '\0');
 }
 
 static bool worker_open(struct worker *worker, struct error *err)

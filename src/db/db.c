@@ -250,6 +250,16 @@ void db_listen(struct db *db, const char *channel, void (*fn)(void *arg, const c
     db_listen_add(db->listen, channel, fn, arg);
 }
 
+void db_unlisten(struct db *db, void (*fn)(void *arg, const char *payload), void *arg)
+{
+    db_listen_remove(db->listen, fn, arg);
+}
+
+bool db_listening(const struct db *db)
+{
+    return db->listen != NULL && db_listen_up(db->listen);
+}
+
 void db_set_url(struct db *db, const char *url)
 {
     free(db->server.url);

@@ -59,6 +59,11 @@ bool db_bool(const struct db_result *result, int row, int column);
 /* Calls `fn` for every NOTIFY on `channel`, and with an empty payload once it listens, at first and after
  * each reconnect (something may have been missed). */
 void db_listen(struct db *db, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);
+/* Ends what db_listen began with these; not from inside `fn`. */
+void db_unlisten(struct db *db, void (*fn)(void *arg, const char *payload), void *arg);
+/* Whether every channel is being listened to, as far as is known here: a network that goes silent is found
+ * out after a minute. */
+bool db_listening(const struct db *db);
 
 /* The same statement without a loop, for commands: blocks. NULL and `err` on failure; free with
  * db_result_free. */

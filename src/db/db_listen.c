@@ -124,6 +124,30 @@ void db_listen_free(struct db_listen *listen)
     free(listen);
 }
 
+/* The server goes on to send on its channel; nobody is told. */
+void db_listen_remove(struct db_listen *listen, void (*fn)(void *arg, const char *payload), void *arg)
+{
+    struct listener **link = &listen->listeners;
+    while (*link != NULL && ((*link)->fn != fn || (*link)->arg != arg)) {
+        link = &(*link)->next;
+    }
+    struct listener *gone = *link;
+    if (gone != NULL) {
+        *link = gone->next;
+        free(gone->channel);
+        free(gone);
+    }
+}
+
+bool db_listen_up(const struct db_listen *listen)
+{
+    bool up = listen->link.state == DB_LINK_UP;
+    for (const struct listener *at = listen->listeners; at != NULL; at = at->next) {
+        up = up && at->listening;
+    }
+    return up;
+}
+
 void db_listen_add(
     struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg)
 {

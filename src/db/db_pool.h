@@ -62,6 +62,8 @@ struct db_listen *db_listen_new(struct loop *loop, const struct db_server *serve
 void db_listen_free(struct db_listen *listen); /* NULL is fine */
 void db_listen_add(
     struct db_listen *listen, const char *channel, void (*fn)(void *arg, const char *payload), void *arg);
+void db_listen_remove(struct db_listen *listen, void (*fn)(void *arg, const char *payload), void *arg);
+bool db_listen_up(const struct db_listen *listen);
 
 /* db_result.c */
 struct db_result {

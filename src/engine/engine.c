@@ -141,8 +141,11 @@ static bool open_bus(struct engine *engine, const struct conf *conf, struct erro
         .record = intake_record,
         .fatal = consumer_fatal,
     };
-    engine->consumer = bus_consumer_new(engine->loop, conf, engine->stage->name, engine->stage->topics,
-        engine->topic_count, &events, engine, err);
+    const struct bus_subscription subscription = {.group = engine->stage->name,
+        .topics = engine->stage->topics,
+        .topic_count = engine->topic_count,
+        .gather_ms = engine->stage->gather_ms};
+    engine->consumer = bus_consumer_new(engine->loop, conf, &subscription, &events, engine, err);
     if (!engine->consumer) {
         return false;
     }

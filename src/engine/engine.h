@@ -42,7 +42,9 @@ enum engine_outcome {
 struct engine_stage {
     const char *name; /* "classifier": the group, the dead-letter topic "<name>.dead", metric labels */
     const char *const *topics; /* logical names, NULL-terminated */
-    bool any_order; /* records of one key need no order: what they say is looked up when they run */
+    int64_t gather_ms; /* nobody waits for its jobs: records may wait so long, to be taken and committed
+                          together */
+    bool any_order;    /* records of one key need no order: what they say is looked up when they run */
     /* What its jobs need and may miss, NULL-terminated ("db"); NULL: nothing. Each has a circuit breaker that
      * opens when attempts end in "<dependency>_unavailable", engine.breaker-after of them without one that is
      * done between them: then one job at a time tries, and the others wait. */

@@ -56,6 +56,17 @@ static void add_classification(cJSON *object, const struct msg_classification *c
     cJSON_AddStringToObject(object, "reasoning_snippet", c->reasoning_snippet);
 }
 
+/* What the record says, which anyone may have written: an object, or nothing. */
+static cJSON *metadata_json(const struct msg_context_item *item)
+{
+    cJSON *metadata = json_parse(item->metadata, strlen(item->metadata), NULL);
+    if (cJSON_IsObject(metadata)) {
+        return metadata;
+    }
+    cJSON_Delete(metadata);
+    return cJSON_CreateObject();
+}
+
 static cJSON *item_json(const struct msg_context_item *item)
 {
     cJSON *object = cJSON_CreateObject();
@@ -66,6 +77,7 @@ static cJSON *item_json(const struct msg_context_item *item)
     cJSON_AddStringToObject(object, "type", msg_item_type_name(item->type));
     cJSON_AddStringToObject(object, "title", item->title);
     cJSON_AddStringToObject(object, "locale", item->locale);
+    cJSON_AddItemToObject(object, "metadata", metadata_json(item));
     return object;
 }
 
@@ -149,6 +161,11 @@ static cJSON *provenance_json(const struct msg_step_trace *trace)
     cJSON_AddNumberToObject(object, "output_tokens", (double)trace->output_tokens);
     cJSON_AddNumberToObject(object, "cost_usd", trace->cost_usd);
     cJSON_AddBoolToObject(object, "cache_hit", trace->cache_hit);
+    if (trace->cache_hit) {
+        cJSON_AddStringToObject(object, "cache", trace->cache_semantic ? "semantic" : "exact");
+    } else {
+        cJSON_AddNullToObject(object, "cache");
+    }
     cJSON_AddItemToObject(
         object, "degraded", strings((const char *const *)trace->degraded, trace->degraded_count));
     return object;
@@ -265,16 +282,23 @@ void answer_render_customer(struct buf *out, const struct msg_customer_context *
 
 /* ---- the answers ---- */
 
+static void set_text(cJSON *object, const char *name, const char *text)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+    cJSON_AddStringToObject(object, name, text);
+}
+
 static cJSON *suggestion_json(const struct msg_context_item *item)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "content", item->excerpt);
     cJSON_AddNumberToObject(object, "score", item->score);
     cJSON_AddStringToObject(object, "source", item->source_id);
-    cJSON *metadata = cJSON_AddObjectToObject(object, "metadata");
-    cJSON_AddStringToObject(metadata, "title", item->title);
-    cJSON_AddStringToObject(metadata, "citation_uri", item->citation_uri);
-    cJSON_AddStringToObject(metadata, "locale", item->locale);
+    cJSON *metadata = metadata_json(item);
+    set_text(metadata, "title", item->title);
+    set_text(metadata, "citation_uri", item->citation_uri);
+    set_text(metadata, "locale", item->locale);
+    cJSON_AddItemToObject(object, "metadata", metadata);
     return object;
 }
 

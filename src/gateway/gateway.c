@@ -116,6 +116,7 @@ struct gateway *gateway_new(struct loop *loop, const struct conf *conf, struct d
     gateway->embedded = conf_bool(conf, CONF_KAFKA_EMBEDDED);
     gateway->replies_partition = choose_partition(conf);
     gateway->waits = waits_new(loop, run_closed, gateway);
+    gateway->calls = http_calls_new(loop);
     gateway->customers = customer_cache_new(
         (size_t)conf_int(conf, CONF_GATEWAY_CUSTOMER_CACHE), conf_int(conf, CONF_GATEWAY_CUSTOMER_CACHE_FOR));
     sla_defaults(&gateway->sla);
@@ -178,6 +179,7 @@ void gateway_free(struct gateway *gateway)
     loop_timer_free(gateway->tick);
     loop_timer_free(gateway->drain);
     gateway_forget_replies(gateway);
+    http_calls_free(gateway->calls);
     if (gateway->http != NULL) {
         http_server_free(gateway->http);
     }

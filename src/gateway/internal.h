@@ -9,7 +9,9 @@
 #include "gateway/gateway.h"
 #include "gateway/sla.h"
 #include "gateway/waits.h"
+#include "http/call.h"
 #include "http/server.h"
+#include "kb/event.h"
 
 #define RETRY_AFTER_S 2 /* for what heals by itself */
 
@@ -33,6 +35,7 @@ struct gateway {
     struct bus_producer *producer;
     struct bus_reader *reader;
     struct waits *waits;
+    struct http_calls *calls;
     struct customer_cache *customers;
     struct sla_table sla;
     struct gateway_metrics metrics;
@@ -102,6 +105,11 @@ typedef void idempotency_done(void *arg, const char *thing_id, const struct erro
 void idempotency_claim(struct gateway *gateway, const char *route, const char *key, const char *body,
     size_t len, const char *thing_id, idempotency_done *done, void *arg);
 void request_fail_key(struct http_request *request); /* 422 */
+
+/* kb_events.c: what came of what was posted. */
+void kb_events_count(const char *outcome, size_t amount);
+/* kb_confirm.c: confirms the subscription that `events` (in the request's arena) tells of, and answers. */
+void kb_confirm(struct gateway *gateway, struct http_request *request, const struct kb_events *events);
 
 /* Handlers. */
 void handle_ticket_intake(struct http_request *request, void *arg);

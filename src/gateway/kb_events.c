@@ -6,17 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/log.h"
 #include "bus/topics.h"
 #include "gateway/internal.h"
 #include "gateway/publish.h"
 #include "kb/event.h"
 
 #define CREDENTIALS_MAX 1024 /* characters of an Authorization header */
-#define CONFIRM_JSON                                                                                         \
-    "{\"status\":\"unconfirmed\",\"detail\":\"Subscriptions are not confirmed here: subscribe an SQS queue " \
-    "to "                                                                                                    \
-    "the topic.\"}"
 
 /* In the request's arena; the request is answered when the last event is on the broker, or will never be. */
 struct kb_posted {
@@ -27,7 +22,7 @@ struct kb_posted {
     struct error err;
 };
 
-static void count(const char *outcome, size_t amount)
+void kb_events_count(const char *outcome, size_t amount)
 {
     char labels[48];
     snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
@@ -84,11 +79,11 @@ static bool is_allowed(struct gateway *gateway, struct http_request *request)
 static void answer(struct kb_posted *posted)
 {
     if (posted->err.disposition != ERROR_NONE) {
-        count("failed", posted->events.count);
+        kb_events_count("failed", posted->events.count);
         request_fail(posted->request, &posted->err);
         return;
     }
-    count("published", posted->events.count);
+    kb_events_count("published", posted->events.count);
     http_respond_json(posted->request, 200,
         arena_printf(http_request_arena(posted->request), "{\"published\":%zu,\"ignored\":%zu}",
             posted->events.count, posted->events.ignored));
@@ -137,14 +132,14 @@ static void publish_all(struct kb_posted *posted)
     for (size_t i = 0; i < posted->events.count; i++) {
         publish_one(posted, &posted->events.items[i]);
     }
-    count("ignored", posted->events.ignored);
+    kb_events_count("ignored", posted->events.ignored);
     event_done(posted, NULL);
 }
 
 static void refuse(struct http_request *request, const struct error *err)
 {
     struct http_field_error error = {"", err->text};
-    count("refused", 1);
+    kb_events_count("refused", 1);
     http_respond_invalid(request, &error, 1);
 }
 
@@ -159,7 +154,7 @@ void handle_kb_events(struct http_request *request, void *arg)
         return;
     }
     if (!is_allowed(gateway, request)) {
-        count("unauthorized", 1);
+        kb_events_count("unauthorized", 1);
         http_response_header(request, "WWW-Authenticate", "Bearer realm=\"kb events\"");
         http_respond_problem(request, 401,
             "An Authorization header with the token of this route is needed: Bearer, or Basic with it as "
@@ -171,10 +166,7 @@ void handle_kb_events(struct http_request *request, void *arg)
     if (!kb_events_parse(http_request_arena(request), body, len, &posted->events, &err)) {
         refuse(request, &err);
     } else if (posted->events.confirm != NULL) {
-        log_warn("a topic wants its subscription to /kb/events confirmed",
-            LOG_STR("topic", posted->events.confirm));
-        count("unconfirmed", 1);
-        http_respond_json(request, 202, CONFIRM_JSON);
+        kb_confirm(gateway, request, &posted->events);
     } else if (request_check_ready(request)) {
         publish_all(posted);
     }

@@ -174,7 +174,7 @@ enum {
     JOB_COUNTS, /* and the columns after it, as job_counts names them */
 };
 
-static const char *const job_counts[] = {"found", "read", "changed", "failed", "removed"};
+static const char *const job_counts[] = {"found", "read", "changed", "failed", "removed", "left"};
 
 static void add_time(cJSON *object, const char *name, const struct db_result *row, int column)
 {
@@ -242,7 +242,7 @@ void handle_kb_job_get(struct http_request *request, void *arg)
             "source, object_key AS key, left(why, 1000) AS why FROM kb_documents d WHERE d.tenant = $1 "
             "AND d.state = 'failed' AND (j.source = '' OR d.source = j.source) "
             "ORDER BY d.source, d.object_key COLLATE \"C\" LIMIT " FAILURES_SHOWN
-            ") f), found, read, changed, failed, removed "
+            ") f), found, read, changed, failed, removed, remaining "
             "FROM kb_jobs j WHERE tenant = $1 AND job_id = $2",
         .param_count = 2,
         .params = {gateway->tenant, job_id},

@@ -73,6 +73,7 @@ static void read_item(
     item->citation_uri = optional_text(errors, object, at, "citation_uri");
     item->title = optional_text(errors, object, at, "title");
     item->locale = optional_text(errors, object, at, "locale");
+    item->metadata = "{}"; /* it is for those who are shown the passage, not for who writes the answer */
     if (field_require(errors, object, at, "score")) {
         field_number(errors, object, at, "score", 0, 1, &item->score);
     }

@@ -1,6 +1,7 @@
 /* Compares each sentence of a draft with the excerpts it cites. */
 #include "guard/grounded.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include "base/utf8.h"
@@ -57,9 +58,10 @@ struct sources {
     struct arena *arena;
     const struct msg_context *context;
     const struct msg_draft *draft;
-    struct text_set *courtesy; /* and the ticket's words */
-    struct source *items;      /* per context item */
-    struct text_set *allowed;  /* numbers of the ticket and the greeting */
+    const struct text_set *courtesy;
+    struct text_set *own;     /* words of the ticket's subject and the customer's name: courtesy, too */
+    struct source *items;     /* per context item */
+    struct text_set *allowed; /* numbers of the ticket and the greeting */
 };
 
 static struct text_set *stems_of(struct arena *arena, const char *text, struct text_set *into)
@@ -74,10 +76,27 @@ static struct text_set *stems_of(struct arena *arena, const char *text, struct t
     return set;
 }
 
+/* The same for all drafts: made once, for good. */
+static pthread_once_t courtesy_once = PTHREAD_ONCE_INIT;
+static const struct text_set *courtesy;
+
+static void make_courtesy(void)
+{
+    courtesy = stems_of(arena_new(0), courtesy_words, NULL);
+}
+
+static bool is_courtesy(const struct sources *sources, const char *stem)
+{
+    return text_set_has(sources->courtesy, stem) || text_set_has(sources->own, stem);
+}
+
 static bool is_negation(const char *plain)
 {
     static const char *const words[] = {
         "not", "no", "never", "cannot", "none", "nicht", "kein", "keine", "keinen", "keiner", "nie"};
+    if (plain[0] != 'n' && plain[0] != 'c' && plain[0] != 'k') { /* most words */
+        return false;
+    }
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(plain, words[i]) == 0) {
             return true;
@@ -226,7 +245,7 @@ static void check_cited(struct sources *sources, const struct sentence *sentence
             return;
         }
         content++;
-        supported += found || text_set_has(sources->courtesy, words[i].stem);
+        supported += found || is_courtesy(sources, words[i].stem);
     }
     if (content >= MIN_WORDS && (double)supported < SUPPORT * (double)content) {
         span_add(out, sentence->start, sentence->end, "grounded.words", WHY_WORDS);
@@ -246,7 +265,7 @@ static void check_uncited(struct sources *sources, const struct sentence *senten
         }
         if (!words[i].stop) {
             content++;
-            supported += text_set_has(sources->courtesy, words[i].stem);
+            supported += is_courtesy(sources, words[i].stem);
         }
     }
     if (content >= MIN_WORDS && (double)supported < COURTESY_SUPPORT * (double)content) {
@@ -257,15 +276,18 @@ static void check_uncited(struct sources *sources, const struct sentence *senten
 
 static void gather_sources(struct sources *sources, const struct msg_ticket *ticket)
 {
-    size_t bytes = strlen(ticket->subject) + strlen(ticket->description) + sizeof courtesy_words + 200;
-    sources->courtesy = text_set_new(sources->arena, bytes / 2);
-    sources->allowed = text_set_new(sources->arena, bytes / 2);
-    stems_of(sources->arena, courtesy_words, sources->courtesy);
-    stems_of(sources->arena, ticket->subject, sources->courtesy);
+    const struct msg_customer_context *customer =
+        sources->context != NULL ? sources->context->customer : NULL;
+    size_t subject = strlen(ticket->subject), name = customer != NULL ? strlen(customer->name) : 0;
+    pthread_once(&courtesy_once, make_courtesy);
+    sources->courtesy = courtesy;
+    sources->own = text_set_new(sources->arena, subject + name + 2); /* a word has two forms and a blank */
+    sources->allowed = text_set_new(sources->arena, subject + strlen(ticket->description) + 2);
+    stems_of(sources->arena, ticket->subject, sources->own);
     stems_of(sources->arena, ticket->subject, sources->allowed);
     stems_of(sources->arena, ticket->description, sources->allowed);
-    if (sources->context != NULL && sources->context->customer != NULL) {
-        stems_of(sources->arena, sources->context->customer->name, sources->courtesy);
+    if (customer != NULL) {
+        stems_of(sources->arena, customer->name, sources->own);
     }
     if (sources->context != NULL) {
         sources->items = arena_array(sources->arena, sources->context->items_count, sizeof *sources->items);

@@ -70,6 +70,18 @@ void http_transfer_setup(void)
     pthread_once(&once, start_curl);
 }
 
+/* Whom to trust, as other programs with OpenSSL take it from the environment; without it the system's. */
+static void set_trust(CURL *easy)
+{
+    const char *file = getenv("SSL_CERT_FILE"), *folder = getenv("SSL_CERT_DIR");
+    if (file && *file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    }
+    if (folder && *folder) {
+        curl_easy_setopt(easy, CURLOPT_CAPATH, folder);
+    }
+}
+
 CURL *http_transfer_easy(void)
 {
     http_transfer_setup();
@@ -87,6 +99,7 @@ CURL *http_transfer_easy(void)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, buf_text(&no_proxy));
+    set_trust(easy);
     return easy;
 }
 

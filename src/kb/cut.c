@@ -22,6 +22,8 @@ struct kb_cut {
     struct arena *arena;
     const char *title;
     const char *locale;
+    const char *withdrawn;            /* NULL: it is not */
+    int64_t expires_ms;               /* 0: never */
     const char *headings[CUT_LEVELS]; /* by level - 1; the title is not among them */
     int level;                        /* of the newest heading, 0 at the top */
     const char *anchor;               /* of the newest heading */
@@ -98,6 +100,20 @@ void kb_cut_title(struct kb_cut *cut, const char *text)
 {
     if (!cut->title && !utf8_blank(text)) {
         cut->title = clipped(cut->arena, text, CUT_HEADING_BYTES);
+    }
+}
+
+void kb_cut_withdraw(struct kb_cut *cut, const char *why)
+{
+    if (!cut->withdrawn) {
+        cut->withdrawn = clipped(cut->arena, why, CUT_HEADING_BYTES);
+    }
+}
+
+void kb_cut_expire(struct kb_cut *cut, int64_t wall_ms)
+{
+    if (!cut->expires_ms || wall_ms < cut->expires_ms) {
+        cut->expires_ms = wall_ms;
     }
 }
 
@@ -292,6 +308,8 @@ bool kb_cut_finish(struct kb_cut *cut, struct kb_document *out)
     *out = (struct kb_document){.title = cut->title ? cut->title : "",
         .locale = cut->locale ? cut->locale : "",
         .passages = cut->passages,
-        .passage_count = cut->count};
+        .passage_count = cut->withdrawn ? 0 : cut->count,
+        .withdrawn = cut->withdrawn ? cut->withdrawn : "",
+        .expires_ms = cut->expires_ms};
     return !cut->too_many;
 }

@@ -24,6 +24,9 @@ bool kb_cut_has_room(const struct kb_cut *cut); /* false: kb_cut_finish will be 
 void kb_cut_block(struct kb_cut *cut, enum kb_block kind, const char *text);
 void kb_cut_title(struct kb_cut *cut, const char *text);  /* the first one wins */
 void kb_cut_locale(struct kb_cut *cut, const char *text); /* the first valid one wins */
+/* The document says itself that nobody is to be shown it. The first reason wins; in the arena of the cut. */
+void kb_cut_withdraw(struct kb_cut *cut, const char *why);
+void kb_cut_expire(struct kb_cut *cut, int64_t wall_ms); /* from then on; the earliest wins */
 /* Ends the document. False: more passages than KB_MAX_PASSAGES, or more text than `max`. */
 bool kb_cut_finish(struct kb_cut *cut, struct kb_document *out);
 
@@ -31,6 +34,12 @@ bool kb_cut_finish(struct kb_cut *cut, struct kb_document *out);
 char *kb_squeeze(struct arena *arena, const char *text);
 /* Whether `text` looks like a language tag: "de", "en-GB", "pt_BR". */
 bool kb_is_locale(const char *text);
+
+/* Takes what the front matter at the start of `data` (which ends with a NUL) says: title, locale, whether the
+ * document is withdrawn and when it expires. `*body` is where the document itself starts, 0 without front
+ * matter. False: "kb_front_matter", saying what cannot be understood. */
+bool kb_front_matter(
+    struct kb_cut *cut, struct arena *arena, const char *data, size_t len, size_t *body, struct error *err);
 
 /* The parsers. False with `err` set. */
 bool kb_parse_markdown(

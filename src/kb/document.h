@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/arena.h"
 #include "base/error.h"
 
@@ -25,6 +26,9 @@ struct kb_document {
     const char *locale; /* BCP 47 as the document or its folder says, else detected; "" when nobody knows */
     struct kb_passage *passages;
     size_t passage_count;
+    const char *withdrawn; /* why nobody is to be shown it: the document says so; then it has no passages. "":
+                              shown */
+    int64_t expires_ms;    /* wall time from which on it is withdrawn; 0: never */
 };
 
 enum kb_format {
@@ -44,7 +48,7 @@ enum kb_format kb_format_of(const char *key);
  * "": it is detected. All of `out` is in the arena. Any thread; CPU work of up to a second for the largest
  * document. False: ERROR_REJECT "kb_format", "kb_wrong_type" (the bytes are of
  * another format than the key says), "kb_encoding", "kb_damaged", "kb_protected", "kb_too_large",
- * "kb_too_complex", "kb_csv" (a row), "kb_csv_columns" or "kb_empty". */
+ * "kb_too_complex", "kb_front_matter", "kb_csv" (a row), "kb_csv_columns" or "kb_empty". */
 bool kb_parse(struct arena *arena, const char *key, const char *locale, const char *data, size_t len,
     struct kb_document *out, struct error *err);
 

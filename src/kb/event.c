@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
+#include "aws/endpoint.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
@@ -13,6 +14,7 @@
 #define KEY_MAX 1024 /* bytes, S3's own limit */
 #define SEQUENCER_MAX 64
 #define ARN_MAX 512
+#define TOKEN_MAX 1024
 
 struct reading {
     struct arena *arena;
@@ -247,6 +249,41 @@ static bool read_array(struct reading *reading, const cJSON *array, const char *
     return true;
 }
 
+/* "arn:aws:sns:eu-central-1:123456789012:name": its region; NULL: it is not one. */
+static const char *topic_region(struct arena *arena, const char *arn)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    const char *parts[6];
+    size_t count = 0;
+    for (char *part = arena_strdup(arena, arn); part && count < 6; count++) {
+        parts[count] = strsep(&part, ":");
+        if (part && count == 5) {
+            return NULL;
+        }
+    }
+    bool ok = count == 6 && !strcmp(parts[0], "arn") && starts_with(parts[1], "aws") &&
+              !strcmp(parts[2], "sns") && aws_region_valid(parts[3]) && *parts[5] &&
+              !parts[5][strspn(parts[5], letters)];
+    return ok ? parts[3] : NULL;
+}
+
+static bool read_confirmation(
+    struct reading *reading, const cJSON *json, const char *topic, const char *where)
+{
+    struct kb_events *out = reading->out;
+    const char *token = json_str(json, "Token");
+    out->confirm_region = topic && strlen(topic) <= ARN_MAX ? topic_region(reading->arena, topic) : NULL;
+    if (!out->confirm_region) {
+        return wrong(reading, member(reading, where, "TopicArn"), "must be the ARN of a topic of SNS");
+    }
+    if (!token || !*token || strlen(token) > TOKEN_MAX) {
+        return wrong(reading, member(reading, where, "Token"), "must be a text of 1 to 1024 bytes");
+    }
+    out->confirm = arena_strdup(reading->arena, topic);
+    out->confirm_token = arena_strdup(reading->arena, token);
+    return true;
+}
+
 static bool read_sns(struct reading *reading, const cJSON *json, const char *where, int depth)
 {
     const char *type = json_str(json, "Type");
@@ -256,12 +293,7 @@ static bool read_sns(struct reading *reading, const cJSON *json, const char *whe
             member(reading, where, "Message"), depth);
     }
     if (type && !strcmp(type, "SubscriptionConfirmation")) {
-        size_t len = topic ? strlen(topic) : 0;
-        if (len == 0 || len > ARN_MAX) {
-            return wrong(reading, member(reading, where, "TopicArn"), "must name the topic");
-        }
-        reading->out->confirm = arena_strdup(reading->arena, topic);
-        return true;
+        return read_confirmation(reading, json, topic, where);
     }
     if (type && !strcmp(type, "UnsubscribeConfirmation")) {
         reading->out->ignored++;

@@ -36,6 +36,8 @@ struct kb_events {
     size_t count;
     size_t ignored;      /* events that tell nothing of a content: tags, access, a test */
     const char *confirm; /* ARN of an SNS topic that wants its subscription confirmed; NULL: none does */
+    const char *confirm_region; /* where it is */
+    const char *confirm_token;  /* which shows that we were asked */
 };
 
 /* All of `out` is in the arena. False: ERROR_REJECT "kb_event", naming the member and what would be right.

@@ -155,7 +155,7 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
     if (!kb_cut_finish(cut, out)) {
         return error_set(err, ERROR_REJECT, "kb_too_complex", "the document is cut into too many passages");
     }
-    if (out->passage_count == 0) {
+    if (out->passage_count == 0 && !*out->withdrawn) {
         return error_set(err, ERROR_REJECT, "kb_empty", "the document has no text");
     }
     if (!*out->title) {

@@ -332,6 +332,33 @@ static void write_tree(struct writer *writer, xmlNode *root)
     end_paragraph(writer);
 }
 
+/* <meta name="robots" content="noindex, nofollow">, or "none", which says both. */
+static bool robots_stay_out(struct arena *arena, xmlNode *meta)
+{
+    const char *name = html_attribute(arena, meta, "name"), *content = html_attribute(arena, meta, "content");
+    if (!name || strcasecmp(name, "robots") != 0) {
+        return false;
+    }
+    for (const char *at = content ? content : ""; *at; at += strspn(at, ", \t\r\n")) {
+        size_t len = strcspn(at, ", \t\r\n");
+        if ((len == 7 && !strncasecmp(at, "noindex", len)) || (len == 4 && !strncasecmp(at, "none", len))) {
+            return true;
+        }
+        at += len;
+    }
+    return false;
+}
+
+static void read_robots(struct writer *writer, xmlNode *html)
+{
+    for (xmlNode *node = html; node; node = html_next_node(html, node, true)) {
+        if (node->type == XML_ELEMENT_NODE && !strcmp((const char *)node->name, "meta") &&
+            robots_stay_out(writer->arena, node)) {
+            kb_cut_withdraw(writer->cut, "its robots are told noindex");
+        }
+    }
+}
+
 static void read_head(struct writer *writer, xmlNode *html)
 {
     const char *lang = html_attribute(writer->arena, html, "lang");
@@ -342,6 +369,7 @@ static void read_head(struct writer *writer, xmlNode *html)
     if (title) {
         kb_cut_title(writer->cut, text_of(writer, title));
     }
+    read_robots(writer, html);
 }
 
 bool kb_parse_html(struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err)

@@ -1,4 +1,4 @@
-/* Markdown as GitHub reads it (libcmark-gfm), with front matter for title and locale. */
+/* Markdown as GitHub reads it (libcmark-gfm), with front matter. */
 #include <cmark-gfm-core-extensions.h>
 #include <cmark-gfm.h>
 #include <pthread.h>
@@ -24,56 +24,6 @@ struct writer {
     int html_blocks;
     bool failed;
 };
-
-/* ---- front matter ---- */
-
-static void front_matter_line(struct kb_cut *cut, struct arena *arena, const char *line, size_t len)
-{
-    const char *colon = memchr(line, ':', len);
-    if (!colon) {
-        return;
-    }
-    const char *name = kb_squeeze(arena, arena_strndup(arena, line, (size_t)(colon - line)));
-    char *value = kb_squeeze(arena, arena_strndup(arena, colon + 1, len - (size_t)(colon - line) - 1));
-    size_t last = strlen(value);
-    if (last >= 2 && (*value == '"' || *value == '\'') && value[last - 1] == *value) {
-        value[last - 1] = '\0';
-        value++;
-    }
-    if (!strcmp(name, "title")) {
-        kb_cut_title(cut, value);
-    } else if (!strcmp(name, "locale") || !strcmp(name, "lang") || !strcmp(name, "language")) {
-        kb_cut_locale(cut, value);
-    }
-}
-
-static bool is_fence(const char *line, size_t len)
-{
-    return len >= 3 && !memcmp(line, "---", 3) && (len == 3 || (len == 4 && line[3] == '\r'));
-}
-
-/* Bytes of the front matter at the start of the document, 0 when there is none. */
-static size_t read_front_matter(struct kb_cut *cut, struct arena *arena, const char *data, size_t len)
-{
-    size_t end_of_first = strcspn(data, "\n");
-    if (!is_fence(data, end_of_first)) {
-        return 0;
-    }
-    size_t body = 0;
-    for (size_t at = end_of_first + 1; at < len && !body;) {
-        size_t line = strcspn(data + at, "\n");
-        if (is_fence(data + at, line)) {
-            body = at + line;
-        }
-        at += line + 1;
-    }
-    for (size_t at = end_of_first + 1; at < body;) {
-        size_t line = strcspn(data + at, "\n");
-        front_matter_line(cut, arena, data + at, line);
-        at += line + 1;
-    }
-    return body;
-}
 
 /* ---- inline text ---- */
 
@@ -327,7 +277,10 @@ bool kb_parse_markdown(
     struct kb_cut *cut, struct arena *arena, const char *data, size_t len, struct error *err)
 {
     char *text = arena_strndup(arena, data, len);
-    size_t skip = read_front_matter(cut, arena, text, len);
+    size_t skip;
+    if (!kb_front_matter(cut, arena, text, len, &skip, err)) {
+        return false;
+    }
     cmark_node *document = nested_too_deeply(text + skip) ? NULL : read_markdown(text + skip, len - skip);
     if (!document) {
         return error_set(err, ERROR_REJECT, "kb_too_complex", "the document is too complex to be read");

@@ -2,41 +2,14 @@
  * back. */
 #include "kb/search.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include "base/parse.h"
-#include "kb/document.h"
-#include "kb/terms.h"
+#include "kb/rank.h"
 
 #define GROUPS_MAX 12 /* corpora times text search configurations */
 #define CANDIDATES "60"
 
 #define OTHER_LANGUAGE "0.8" /* a text that is not in the ticket's language */
-#define TOGETHER 3           /* passages of a document that may answer together */
-#define TOGETHER_DENSITY 0.6 /* of the best one's, to be one of them */
-#define SPREAD 7.0
-#define MIDDLE 0.45
-
-#define UNITED 60 /* texts of words and of vectors that are compared */
-/* Set by judgement: no collection of questions has been measured with vectors yet. */
-#define WORDS_SHARE 0.5 /* of the relevance; the rest is the vectors' */
-#define NEAR_MOST 0.7
-#define NEAR_SPREAD 1.5
-#define NEAR_MIDDLE 4.0
-
-struct candidate {
-    struct kb_hit hit;
-    const char *document;         /* passages with the same one belong together */
-    const struct kb_terms *terms; /* of the hit's configuration */
-    uint64_t matched;             /* bit per term */
-    double density;               /* see FIND */
-    double similarity;            /* to the ticket, where vectors are searched */
-    double relevance;             /* what it is sorted by; without vectors its density */
-};
-
-/* What is found by the words of each corpus, and by vectors. */
-enum find_by { FIND_KB = KB_CORPUS_KB, FIND_TICKET = KB_CORPUS_TICKET, FIND_NEAR, FIND_COUNT };
+#define UNITED "60"          /* texts of words and of vectors that are compared */
 
 struct search {
     struct db *db;
@@ -44,13 +17,10 @@ struct search {
     const struct kb_query *query;
     kb_search_done *done;
     void *arg;
-    struct kb_unit *units;
-    size_t unit_count;
+    struct rank_input rank;
     struct kb_terms groups[GROUPS_MAX];
     size_t group_count;
     int pending; /* find statements under way */
-    struct candidate *found[FIND_COUNT];
-    size_t found_count[FIND_COUNT];
     struct error err;
     struct kb_search_result result;
 };
@@ -58,7 +28,7 @@ struct search {
 /* The statement that finds texts of one corpus. */
 struct find {
     struct search *search;
-    enum find_by by;
+    enum rank_by by;
     enum kb_corpus corpus;
     const struct kb_terms **group_of; /* by number of the term, from 1 */
     size_t *index_of;
@@ -100,114 +70,6 @@ static double best_possible(const struct kb_terms *terms)
     return sum;
 }
 
-static int by_relevance(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    if (x->relevance != y->relevance) {
-        return x->relevance > y->relevance ? -1 : 1;
-    }
-    return strcmp(x->hit.source_id, y->hit.source_id);
-}
-
-/* 0..1 from how much the best texts cover together: what they match of the whole query, of its clearest
- * question, and how much of the best text is about it. The last step spreads the sum so that 0.6 and 0.75 are
- * where an answer becomes likely and safe; it was set on questions that a help centre answers and on others
- * that it does not. */
-static double confidence_of(const struct search *search, const struct candidate *sorted, size_t count)
-{
-    if (count == 0 || !sorted[0].terms) {
-        return 0;
-    }
-    const struct kb_terms *terms = sorted[0].terms;
-    uint64_t matched = 0;
-    size_t together = 0;
-    for (size_t i = 0; i < count && together < TOGETHER; i++) {
-        bool same = sorted[i].terms == terms && !strcmp(sorted[i].document, sorted[0].document);
-        if (!same || sorted[i].density < TOGETHER_DENSITY * sorted[0].density) {
-            continue;
-        }
-        matched |= sorted[i].matched;
-        together++;
-    }
-    double about = 2 * sorted[0].density < 1 ? 2 * sorted[0].density : 1;
-    double sum = 0.35 * kb_terms_coverage(terms, matched) +
-                 0.4 * kb_terms_focus(terms, matched, search->units, search->unit_count) + 0.25 * about;
-    return 1 / (1 + exp(-SPREAD * (sum - MIDDLE)));
-}
-
-/* ---- words and vectors together ---- */
-
-/* How far a text is from those that have nothing to do with the ticket: 0..1 of the way to the nearest. */
-static double nearness(const struct vector_near *near, double similarity)
-{
-    double best = near->count > 0 ? near->similarity[0] : 0, way = best - near->spread.mean;
-    double share = way > 0 ? (similarity - near->spread.mean) / way : 0;
-    return share > 0 ? (share < 1 ? share : 1) : 0;
-}
-
-/* Texts found by both are one; those found by words alone are farther than the farthest that was found. */
-static size_t unite(const struct search *search, struct candidate *all)
-{
-    size_t count = 0;
-    const struct vector_near *near = search->query->near;
-    for (size_t i = 0; i < search->found_count[FIND_NEAR]; i++) {
-        all[count++] = search->found[FIND_NEAR][i];
-    }
-    size_t near_count = count;
-    for (size_t by = 0; by < FIND_NEAR; by++) {
-        for (size_t i = 0; i < search->found_count[by]; i++) {
-            size_t same = 0;
-            const struct candidate *found = &search->found[by][i];
-            while (same < near_count && strcmp(all[same].hit.source_id, found->hit.source_id) != 0) {
-                same++;
-            }
-            if (same == near_count) {
-                all[count] = *found;
-                all[count++].similarity = near && near->count > 0 ? near->similarity[near->count - 1] : 0;
-            }
-        }
-    }
-    return count;
-}
-
-/* A weighted sum of what words and vectors say, each as a share of its best. */
-static void judge(const struct search *search, struct candidate *all, size_t count)
-{
-    const struct vector_near *near = search->query->near;
-    double densest = 0;
-    for (size_t i = 0; i < count; i++) {
-        densest = all[i].density > densest ? all[i].density : densest;
-    }
-    for (size_t i = 0; i < count; i++) {
-        double words = densest > 0 ? all[i].density / densest : 0;
-        all[i].relevance = near ? WORDS_SHARE * words + (1 - WORDS_SHARE) * nearness(near, all[i].similarity)
-                                : all[i].density;
-    }
-}
-
-/* How likely the nearest text answers, from how far it stands out of all: as standard deviations, since each
- * model has similarities of its own. At most NEAR_MOST: a draft is not ready for its vectors alone. */
-static double confidence_of_near(const struct vector_near *near)
-{
-    if (near->count == 0 || near->spread.deviation <= 0) {
-        return 0;
-    }
-    double out = (near->similarity[0] - near->spread.mean) / near->spread.deviation;
-    return NEAR_MOST / (1 + exp(-NEAR_SPREAD * (out - NEAR_MIDDLE)));
-}
-
-/* As without vectors, of the texts that words find; and of the nearest. */
-static double confidence(const struct search *search, struct candidate *all, size_t count)
-{
-    const struct vector_near *near = search->query->near;
-    for (size_t i = 0; i < count; i++) {
-        all[i].relevance = all[i].density;
-    }
-    qsort(all, count, sizeof(*all), by_relevance);
-    double words = confidence_of(search, all, count), vectors = near ? confidence_of_near(near) : 0;
-    return words > vectors ? words : vectors;
-}
-
 /* ---- finding ---- */
 
 static void finish(struct search *search)
@@ -216,34 +78,43 @@ static void finish(struct search *search)
         search->done(search->arg, NULL, &search->err);
         return;
     }
-    size_t count = 0;
-    for (size_t by = 0; by < FIND_COUNT; by++) {
-        count += search->found_count[by];
-    }
-    struct candidate *all = arena_array(search->arena, count + 1, sizeof(*all));
-    count = unite(search, all);
-    struct kb_search_result *result = &search->result;
-    if (count > 0) {
-        result->confidence = confidence(search, all, count);
-        judge(search, all, count);
-        qsort(all, count, sizeof(*all), by_relevance);
-    }
-    result->hits = arena_array(search->arena, count + 1, sizeof(*result->hits));
-    size_t taken[2] = {0};
-    for (size_t i = 0; i < count; i++) {
-        enum kb_corpus corpus = all[i].hit.corpus;
-        if (taken[corpus]++ < search->query->max_hits[corpus] && all[i].relevance > 0) {
-            all[i].hit.score = result->confidence * all[i].relevance / all[0].relevance;
-            result->hits[result->count++] = all[i].hit;
-        }
-    }
-    search->done(search->arg, result, NULL);
+    rank_texts(search->arena, &search->rank, &search->result);
+    search->done(search->arg, &search->result, NULL);
 }
 
 static const char *copy(struct search *search, const struct db_result *result, int row, int column)
 {
     const char *value = db_value(result, row, column);
     return value ? arena_strdup(search->arena, value) : "";
+}
+
+static struct rank_text text_of(struct search *search, const struct db_result *result, int row)
+{
+    return (struct rank_text){.hit = {.source_id = copy(search, result, row, 0),
+                                  .title = copy(search, result, row, 1),
+                                  .uri = copy(search, result, row, 2),
+                                  .locale = copy(search, result, row, 3),
+                                  .text = copy(search, result, row, 4),
+                                  .metadata = copy(search, result, row, 6)},
+        .document = copy(search, result, row, 5),
+        .density = db_number(result, row, 8)};
+}
+
+static void take_row(struct find *find, const struct db_result *result, int row)
+{
+    struct search *search = find->search;
+    bool by_words = find->by == RANK_TICKET || !db_value(result, row, 10);
+    struct rank_list *list = &search->rank.found[by_words ? (enum rank_by)find->corpus : RANK_NEAR];
+    struct rank_text *text = &list->items[list->count++];
+    *text = text_of(search, result, row);
+    text->hit.corpus = find->corpus;
+    text->terms = matched_terms(find, db_value(result, row, 7), &text->matched);
+    if (find->by != RANK_TICKET) {
+        search->result.revision = db_int(result, row, 9);
+    }
+    if (!by_words) {
+        text->similarity = db_number(result, row, 10);
+    }
 }
 
 static void on_found(void *arg, const struct db_result *result, const struct error *err)
@@ -254,23 +125,14 @@ static void on_found(void *arg, const struct db_result *result, const struct err
         search->err = *err;
     }
     int rows = result ? db_rows(result) : 0;
-    struct candidate *found = arena_array(search->arena, (size_t)rows + 1, sizeof(*found));
-    for (int row = 0; row < rows; row++) {
-        found[row].hit = (struct kb_hit){
-            .corpus = find->corpus,
-            .source_id = copy(search, result, row, 0),
-            .title = copy(search, result, row, 1),
-            .uri = copy(search, result, row, 2),
-            .locale = copy(search, result, row, 3),
-            .text = copy(search, result, row, 4),
-        };
-        found[row].document = copy(search, result, row, 5);
-        found[row].terms = matched_terms(find, db_value(result, row, 6), &found[row].matched);
-        found[row].density = db_number(result, row, 7);
-        found[row].similarity = find->by == FIND_NEAR ? db_number(result, row, 8) : 0;
+    size_t room = (size_t)rows + 1;
+    search->rank.found[find->corpus].items = arena_array(search->arena, room, sizeof(struct rank_text));
+    if (find->by == RANK_NEAR) {
+        search->rank.found[RANK_NEAR].items = arena_array(search->arena, room, sizeof(struct rank_text));
     }
-    search->found[find->by] = found;
-    search->found_count[find->by] = (size_t)rows;
+    for (int row = 0; row < rows; row++) {
+        take_row(find, result, row);
+    }
     if (--search->pending == 0) {
         finish(search);
     }
@@ -298,50 +160,59 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     "CASE WHEN split_part(translate(lower(" locale                                                           \
     "), '_', '-'), '-', 1) = split_part(translate(lower($7), '_', '-'), '-', 1) THEN 1 ELSE " OTHER_LANGUAGE \
     " END"
-#define FIND(candidates, key, locale, columns, tables)                                                       \
+#define FIND(candidates, key, locale, columns, tables, more)                                                 \
     TERMS "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES                \
           "), " SCORED(key) "SELECT " columns ", s.matched, s.density * " OF_LANGUAGE(                       \
-              locale) " AS density FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
+              locale) " AS density" more " FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
 
 #define KB_KEY "h.source, h.object_key, h.ordinal"
 #define KB_COLUMNS                                                                                           \
     "p.source || '/' || p.object_key || '#' || p.ordinal, "                                                  \
     "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "                   \
-    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key"
+    "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key, "   \
+    "coalesce(o.metadata, '{}')"
 #define KB_TABLES                                                                                            \
     "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
     "s.ordinal) "                                                                                            \
-    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key)"
+    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key) "              \
+    "LEFT JOIN kb_scans o ON (o.tenant, o.source) = ($1, s.source)"
+#define REVISION ", (SELECT revision FROM kb_revisions WHERE tenant = $1) AS revision"
+#define FIND_KB                                                                                              \
+    FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "               \
+         "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "                      \
+         "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",            \
+        KB_KEY, "d.locale", KB_COLUMNS, KB_TABLES, REVISION ", NULL::float8 AS similarity")
+/* What vectors found may be of passages that are no more, or of several that say the same. */
+#define FIND_NEAR                                                                                            \
+    TERMS                                                                                                    \
+    "candidates AS MATERIALIZED (SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, n.similarity "   \
+    "FROM unnest($9::text[], $10::float8[]) n (hash, similarity) "                                           \
+    "JOIN kb_passages p ON p.tenant = $1 AND p.text_hash = decode(n.hash, 'hex') "                           \
+    "ORDER BY n.similarity DESC, p.source, p.object_key, p.ordinal LIMIT $8::int), " SCORED(                 \
+        KB_KEY) "SELECT " KB_COLUMNS ", m.matched, coalesce(m.density, 0) * " OF_LANGUAGE("d.locale")        \
+        REVISION ", s.similarity * " OF_LANGUAGE("d.locale") " FROM candidates s LEFT JOIN "                 \
+                                                             "scored m USING (source, "                      \
+                                                             "object_key, ordinal) " KB_TABLES
 
+/* All that is shown of the base comes from one statement, so of one revision, whose number it tells: a
+ * document that is switched meanwhile is the old one or the new one in all of it. */
 static const char *const find_sql[] = {
-    [FIND_KB] = FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "
-                     "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "
-                     "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",
-        KB_KEY, "d.locale", KB_COLUMNS, KB_TABLES),
-    [FIND_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
+    [RANK_KB] = FIND_KB,
+    [RANK_TICKET] = FIND("SELECT p.ticket_id, p.config, p.tsv, sum(t.weight) AS weight FROM terms t "
                          "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
                          "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
                          "GROUP BY p.tenant, p.ticket_id",
         "h.ticket_id", "p.locale",
-        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id",
-        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"),
-    /* What vectors found may be of passages that are no more, or of several that say the same. */
-    [FIND_NEAR] = TERMS
-    "candidates AS MATERIALIZED (SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, n.similarity "
-    "FROM unnest($9::text[], $10::float8[]) n (hash, similarity) "
-    "JOIN kb_passages p ON p.tenant = $1 AND p.text_hash = decode(n.hash, 'hex') "
-    "ORDER BY n.similarity DESC, p.source, p.object_key, p.ordinal LIMIT $8::int), " SCORED(
-        KB_KEY) "SELECT " KB_COLUMNS
-                ", m.matched, coalesce(m.density, 0) * " OF_LANGUAGE(
-                    "d.locale") ", s.similarity * " OF_LANGUAGE("d.locale") " FROM candidates s LEFT JOIN "
-                                                                            "scored m USING (source, "
-                                                                            "object_key, ordinal) " KB_TABLES,
+        "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id, "
+        "'{}'",
+        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)", ""),
+    [RANK_NEAR] = "(" FIND_KB ") UNION ALL (" FIND_NEAR ")",
 };
 
-static struct find *find_new(struct search *search, enum find_by by)
+static struct find *find_new(struct search *search, enum rank_by by)
 {
     struct find *find = ARENA_NEW(search->arena, struct find);
-    enum kb_corpus corpus = by == FIND_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB;
+    enum kb_corpus corpus = by == RANK_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB;
     *find = (struct find){.search = search, .by = by, .corpus = corpus};
     size_t most = GROUPS_MAX * TERMS_MAX + 1;
     find->group_of = arena_array(search->arena, most, sizeof(*find->group_of));
@@ -350,11 +221,11 @@ static struct find *find_new(struct search *search, enum find_by by)
 }
 
 /* How many texts a statement finds, as text. */
-static const char *most_of(const struct search *search, enum find_by by)
+static const char *most_of(const struct search *search, enum rank_by by)
 {
-    size_t most = search->query->max_hits[by == FIND_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB];
-    if (search->query->near && by != FIND_TICKET) {
-        most = UNITED;
+    size_t most = search->query->max_hits[by == RANK_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB];
+    if (search->query->near && by != RANK_TICKET) {
+        return UNITED;
     }
     return arena_printf(search->arena, "%zu", most);
 }
@@ -371,7 +242,7 @@ static void add_near(struct search *search, struct db_query *query)
     query->params[query->param_count++] = db_text_array(arena, similarity, near->count);
 }
 
-static void start_find(struct search *search, enum find_by by)
+static void start_find(struct search *search, enum rank_by by)
 {
     struct find *find = find_new(search, by);
     enum kb_corpus corpus = find->corpus;
@@ -398,7 +269,7 @@ static void start_find(struct search *search, enum find_by by)
         }
     }
     find->term_count = count;
-    if (count == 0 && by != FIND_NEAR) {
+    if (count == 0 && by != RANK_NEAR) {
         return;
     }
     struct db_query query = {
@@ -409,9 +280,9 @@ static void start_find(struct search *search, enum find_by by)
             db_text_array(arena, sought, count), corpus_names[corpus], search->query->locale,
             most_of(search, by)},
     };
-    if (by == FIND_TICKET) {
+    if (by == RANK_TICKET) {
         query.params[query.param_count++] = search->query->not_ticket;
-    } else if (by == FIND_NEAR) {
+    } else if (by == RANK_NEAR) {
         add_near(search, &query);
     }
     search->pending++;
@@ -458,14 +329,11 @@ static void on_terms(void *arg, const struct db_result *result, const struct err
         }
     }
     for (size_t i = 0; i < search->group_count; i++) {
-        kb_terms_weigh(&search->groups[i], search->units, search->unit_count);
+        kb_terms_weigh(&search->groups[i], search->rank.units, search->rank.unit_count);
     }
     search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
-    start_find(search, FIND_KB);
-    start_find(search, FIND_TICKET);
-    if (search->query->near) {
-        start_find(search, FIND_NEAR);
-    }
+    start_find(search, search->query->near ? RANK_NEAR : RANK_KB);
+    start_find(search, RANK_TICKET);
     if (--search->pending == 0) {
         finish(search);
     }
@@ -476,10 +344,11 @@ void kb_search(
 {
     struct search *search = ARENA_NEW(arena, struct search);
     *search = (struct search){.db = db, .arena = arena, .query = query, .done = done, .arg = arg};
-    search->units = kb_units(arena, query->subject, query->body, &search->unit_count);
+    search->rank.query = query;
+    search->rank.units = kb_units(arena, query->subject, query->body, &search->rank.unit_count);
     const char *texts[TERMS_UNITS];
-    for (size_t i = 0; i < search->unit_count; i++) {
-        texts[i] = search->units[i].text;
+    for (size_t i = 0; i < search->rank.unit_count; i++) {
+        texts[i] = search->rank.units[i].text;
     }
     struct db_query statement = {
         .sql =
@@ -492,7 +361,7 @@ void kb_search(
             "CROSS JOIN LATERAL unnest(to_tsvector(c.config, q.text)) l "
             "WHERE c.tenant = $1 AND c.texts > 0) w ON true",
         .param_count = 2,
-        .params = {query->tenant, db_text_array(arena, texts, search->unit_count)},
+        .params = {query->tenant, db_text_array(arena, texts, search->rank.unit_count)},
     };
     db_query(db, &statement, on_terms, search);
 }

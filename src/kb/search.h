@@ -1,7 +1,7 @@
 /* Search for a ticket: which passages and which accepted answers speak of what it asks, and how much of it
  * they cover. Full text, in two statements: one asks how common the ticket's words are, one finds the texts
- * that hold the rare ones. With vectors also the passages that are near to the ticket's, in one statement
- * more. */
+ * that hold the rare ones; with vectors the same one finds the passages that are near to the ticket's, too:
+ * all that is found of the base is of one revision. */
 #ifndef HELPDESK_KB_SEARCH_H
 #define HELPDESK_KB_SEARCH_H
 
@@ -29,14 +29,15 @@ struct kb_hit {
     const char *uri;
     const char *locale;
     const char *text;
-    double score; /* relevance 0..1, the same scale for both corpora */
+    const char *metadata; /* of the passage's source: a JSON object of texts */
+    double score;         /* relevance 0..1, the same scale for both corpora */
 };
 
 struct kb_search_result {
     struct kb_hit *hits; /* best first, both corpora */
     size_t count;
     double confidence; /* 0..1: how likely the best of them answer the query */
-    int64_t revision;  /* of the base */
+    int64_t revision;  /* of the base that all hits of its corpus were in together */
 };
 
 /* In the arena, which lives until `done`. Loop thread, never inside the call. Exactly one of both is not

@@ -86,6 +86,33 @@ static bool read_globs(
     return true;
 }
 
+/* What all passages are shown with already, in the same place. */
+static bool metadata_name_taken(const char *name)
+{
+    return !strcmp(name, "title") || !strcmp(name, "citation_uri") || !strcmp(name, "locale");
+}
+
+static bool read_metadata(struct reader *reader, const cJSON *source, const char **out)
+{
+    const cJSON *json = cJSON_GetObjectItemCaseSensitive(source, "metadata"), *entry;
+    bool ok = !json || cJSON_IsObject(json);
+    cJSON_ArrayForEach(entry, json)
+    {
+        ok = ok && cJSON_IsString(entry) && *entry->string && !metadata_name_taken(entry->string);
+    }
+    struct buf text;
+    buf_init(&text, KB_SOURCE_MAX_METADATA);
+    if (ok && json) {
+        json_put_and_delete(&text, cJSON_Duplicate(json, true));
+        ok = !text.failed;
+    }
+    *out = arena_strdup(reader->arena, text.len > 0 ? buf_text(&text) : "{}");
+    buf_fini(&text);
+    return ok || wrong(reader, "metadata",
+                     "must be an object of texts, of at most 1024 bytes in all, none of them called title, "
+                     "citation_uri or locale");
+}
+
 /* ---- what they may be ---- */
 
 static bool name_valid(const char *name)
@@ -126,7 +153,7 @@ static bool check(struct reader *reader, const struct kb_source *source)
 static bool check_members(struct reader *reader, const cJSON *source)
 {
     static const char *const known[] = {"note", "name", "place", "endpoint", "region", "path_style", "tenant",
-        "locale", "include", "exclude", "public_url", "storage_class", NULL};
+        "locale", "include", "exclude", "public_url", "storage_class", "metadata", NULL};
     const cJSON *entry;
     if (!cJSON_IsObject(source)) {
         return wrong(reader, "", "must be an object");
@@ -139,7 +166,7 @@ static bool check_members(struct reader *reader, const cJSON *source)
         if (!known[i]) {
             return wrong(reader, entry->string,
                 "is not known; there are name, place, endpoint, region, path_style, tenant, locale, "
-                "include, exclude, public_url, storage_class and note");
+                "include, exclude, public_url, storage_class, metadata and note");
         }
     }
     return true;
@@ -160,6 +187,7 @@ static bool read_source(struct reader *reader, const cJSON *json, struct kb_sour
            read_text(reader, json, "tenant", TENANT_MAX_BYTES, tenant, &out->tenant) &&
            read_text(reader, json, "locale", NAME_MAX_BYTES, "", &out->locale) &&
            read_text(reader, json, "public_url", PLACE_MAX_BYTES, "", &out->public_url) &&
+           read_metadata(reader, json, &out->metadata) &&
            read_globs(reader, json, "include", &place->include, &place->include_count) &&
            read_globs(reader, json, "exclude", &place->exclude, &place->exclude_count) && check(reader, out);
 }
@@ -257,6 +285,7 @@ struct kb_sources *kb_sources_load(const struct conf *conf, struct error *err)
             .path_style = conf_bool(conf, CONF_KB_PATH_STYLE)},
         .tenant = arena_strdup(sources->arena, conf_text(conf, CONF_TENANT)),
         .locale = "",
+        .metadata = "{}",
         .public_url = arena_strdup(sources->arena, conf_text(conf, CONF_KB_PUBLIC_URL)),
     };
     return sources;

@@ -9,12 +9,14 @@
 #define KB_SOURCES_MAX 64
 #define KB_SOURCES_MAX_FILE ((size_t)1024 * 1024)
 #define KB_SOURCE_MAX_GLOBS 100
+#define KB_SOURCE_MAX_METADATA 1024 /* bytes of it as JSON: each passage that is shown carries it */
 
 struct kb_source {
     struct blob_place place;
     const char *tenant;
     const char *locale;     /* BCP 47, of documents that do not say; "": it is detected */
     const char *public_url; /* "": none */
+    const char *metadata;   /* JSON object of texts, shown with its passages; "{}": nothing */
 };
 
 struct kb_sources { /* read-only once made; any thread */

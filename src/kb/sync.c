@@ -7,6 +7,8 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "kb/fingerprint.h"
 #include "kb/store.h"
@@ -16,6 +18,7 @@
 struct sync_job {
     const struct kb_sync_env *env;
     char *key;
+    struct kb_since *since; /* of who asks, or NULL */
     kb_document_synced *done;
     void *arg;
     int attempt;
@@ -32,6 +35,9 @@ static void start_attempt(struct sync_job *job);
 
 static void finish(struct sync_job *job, enum kb_synced what, const struct error *err)
 {
+    if (job->since) {
+        job->since->mark = job->put.since.mark;
+    }
     job->done(job->arg, what, err);
     arena_free(job->arena);
     free(job->key);
@@ -57,6 +63,7 @@ static bool start_again(struct sync_job *job, enum kb_change change, const struc
 static void on_put(void *arg, enum kb_change change, const struct error *err)
 {
     struct sync_job *job = arg;
+    crash_point("kb.switched");
     if (start_again(job, change, err)) {
         return;
     }
@@ -73,6 +80,7 @@ static void on_put(void *arg, enum kb_change change, const struct error *err)
 static void on_removed(void *arg, enum kb_change change, const struct error *err)
 {
     struct sync_job *job = arg;
+    crash_point("kb.removed");
     if (!start_again(job, change, err)) {
         finish(job, change == KB_CHANGED ? KB_SYNCED_REMOVED : KB_SYNCED_UNCHANGED, err);
     }
@@ -100,6 +108,17 @@ static void parse_work(void *arg)
         content->len, &job->document, &job->parse_error);
 }
 
+static void withdraw_expired(struct sync_job *job)
+{
+    struct kb_document *document = &job->document;
+    char text[CLOCK_RFC3339_SIZE];
+    if (!*document->withdrawn && document->expires_ms && document->expires_ms <= clock_wall_ms()) {
+        clock_format(document->expires_ms, text);
+        document->withdrawn = arena_printf(job->arena, "it expired on %s", text);
+        document->passage_count = 0;
+    }
+}
+
 static void parse_finished(void *arg)
 {
     struct sync_job *job = arg;
@@ -111,7 +130,9 @@ static void parse_finished(void *arg)
         put_failed(job, &job->parse_error);
         return;
     }
+    withdraw_expired(job);
     job->put.document = &job->document;
+    crash_point("kb.cut");
     kb_store_put(job->env->db, job->arena, &job->put, on_put, job);
 }
 
@@ -122,7 +143,7 @@ static void on_unreadable(struct sync_job *job, const struct error *err)
     if (err->disposition != ERROR_REJECT) {
         finish(job, KB_SYNCED_UNCHANGED, err);
     } else if (!strcmp(err->code, "blob_missing")) {
-        kb_store_remove(job->env->db, job->arena, &job->put.place, job->put.seen, on_removed, job);
+        kb_store_remove(job->env->db, job->arena, &job->put.place, &job->put.since, on_removed, job);
     } else {
         job->put.etag = ""; /* what stands in the way may go without the document changing */
         put_failed(job, err);
@@ -136,28 +157,32 @@ static void on_read(void *arg, const struct blob_content *content, const struct 
         on_unreadable(job, err);
         return;
     }
+    crash_point("kb.read");
     job->content = *content;
     job->put.etag = kb_etag(job->arena, &job->env->rules, content->object.etag);
     job->put.size = content->object.size;
     job->put.modified_ms = content->object.modified_ms;
+    if (job->env->keep) {
+        job->put.bytes = content->data;
+        job->put.byte_count = content->len;
+    }
     loop_offload(job->env->loop, parse_work, parse_finished, job);
 }
 
-/* `seen` is the document's revision as it is before the object is read. */
-static void read_object(struct sync_job *job, int64_t seen)
+static void read_object(struct sync_job *job, const struct kb_since *since)
 {
-    job->put.seen = seen;
+    job->put.since = *since;
     blob_read(job->env->source, job->arena, job->key, job->env->max_document, on_read, job);
 }
 
-static void on_looked_up(void *arg, int64_t revision, const struct error *err)
+static void on_looked_up(void *arg, const struct kb_since *since, const struct error *err)
 {
     struct sync_job *job = arg;
     if (err) {
         finish(job, KB_SYNCED_UNCHANGED, err);
         return;
     }
-    read_object(job, revision);
+    read_object(job, since);
 }
 
 static void prepare(struct sync_job *job)
@@ -193,10 +218,18 @@ void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_documen
     start_attempt(job_new(env, key, done, arg));
 }
 
-void kb_sync_known_document(
-    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg)
+void kb_sync_known_document(const struct kb_sync_env *env, const char *key, struct kb_since *since,
+    const struct blob_object *listed, kb_document_synced *done, void *arg)
 {
     struct sync_job *job = job_new(env, key, done, arg);
+    struct error err;
+    job->since = since;
     prepare(job);
-    read_object(job, seen);
+    if (listed && listed->size > (int64_t)env->max_document) {
+        job->put.since = *since;
+        blob_too_large(&err, listed->size, env->max_document);
+        on_unreadable(job, &err);
+    } else {
+        read_object(job, since);
+    }
 }

@@ -8,6 +8,7 @@
 #include "db/db.h"
 #include "kb/fingerprint.h"
 #include "kb/parser.h"
+#include "kb/store.h"
 #include "loop/loop.h"
 
 struct kb_sync_env { /* borrowed; outlives everything started with it */
@@ -18,6 +19,7 @@ struct kb_sync_env { /* borrowed; outlives everything started with it */
     struct kb_rules rules;
     struct kb_parser *parser;
     size_t max_document; /* bytes */
+    bool keep;           /* the history keeps the contents */
 };
 
 enum kb_synced {
@@ -32,9 +34,10 @@ typedef void kb_document_synced(void *arg, enum kb_synced what, const struct err
 
 /* Document `key` (copied), which may be in the source, in the base, in both or in neither. */
 void kb_sync_document(const struct kb_sync_env *env, const char *key, kb_document_synced *done, void *arg);
-/* The same of one whose kb_known.revision is at hand (0: the base does not have it). */
-void kb_sync_known_document(
-    const struct kb_sync_env *env, const char *key, int64_t seen, kb_document_synced *done, void *arg);
+/* The same when it is at hand what the base knows of it, and what the source lists of it (NULL: it does not):
+ * of what is listed as too large nothing is read. `since` lives until `done`; its mark is newer then. */
+void kb_sync_known_document(const struct kb_sync_env *env, const char *key, struct kb_since *since,
+    const struct blob_object *listed, kb_document_synced *done, void *arg);
 
 struct kb_sync_counts {
     int found;   /* documents in the source */
@@ -42,6 +45,7 @@ struct kb_sync_counts {
     int changed; /* in the base */
     int failed;
     int removed; /* from the base */
+    int left;    /* of those found so far, neither read nor seen to be unchanged yet */
     int refused; /* objects whose keys are not valid */
     /* Wall time of the oldest change that the base does not have: while it runs, of those found so far; at
      * the end, of those that could not be read. 0: none. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/utf8.h"
 #include "kb/fingerprint.h"
 #include "kb/store.h"
 #include "kb/sync.h"
@@ -28,6 +29,7 @@ struct run {
     /* The base's side: */
     struct arena *base_arena;
     struct kb_known_list base; /* a page */
+    int64_t mark;              /* of the base: the newest that is known */
     bool base_ended;           /* it is the last one */
     size_t base_at;
     char *base_after; /* the last key of it that was looked at */
@@ -35,6 +37,7 @@ struct run {
     bool fetching; /* a page of either */
     bool walked;   /* both sides are at their end */
     int under_way; /* documents */
+    int looked_at; /* of counts.found */
     bool working;  /* inside go_on */
     int64_t oldest_failed_ms;
     struct kb_sync_counts counts;
@@ -45,6 +48,9 @@ struct run {
 struct step {
     struct run *run;
     int64_t modified_ms; /* of the object; 0: the source does not have it */
+    bool found;          /* it is one of counts.found */
+    char *key;
+    struct kb_since since;
 };
 
 static void go_on(struct run *run);
@@ -66,6 +72,11 @@ static int64_t older(int64_t a_ms, int64_t b_ms)
     return !a_ms || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
 }
 
+static void take_mark(struct run *run, int64_t mark)
+{
+    run->mark = mark > run->mark ? mark : run->mark;
+}
+
 static void run_finish(struct run *run)
 {
     if (!run_failed(run)) {
@@ -81,12 +92,44 @@ static void run_finish(struct run *run)
 
 /* ---- documents ---- */
 
+/* The first one counts. */
+static void say_why(struct run *run, const char *why)
+{
+    if (!*run->why) {
+        size_t len = utf8_clip(why, sizeof(run->why) - 1);
+        memcpy(run->why, why, len);
+        run->why[len] = '\0';
+    }
+}
+
+static void look_at(struct run *run, int documents)
+{
+    run->looked_at += documents;
+    run->counts.left = run->counts.found - run->looked_at;
+}
+
+static bool is_document(const struct blob_object *object)
+{
+    return kb_format_of(object->key) != KB_FORMAT_NONE;
+}
+
+/* Another writer's work is no trouble: the next run sees its end. */
+static void say_unread(struct run *run, const struct step *step, const struct error *err)
+{
+    if (strcmp(err->code, "blob_changed") != 0 && strcmp(err->code, "kb_conflict") != 0) {
+        struct arena *arena = arena_new(0);
+        say_why(run, arena_printf(arena, "%s: %s", step->key, err->text));
+        arena_free(arena);
+    }
+}
+
 /* What a single document's weather means for the run: the source's is that document's failure, the database's
  * ends it. */
 static void count_error(struct run *run, const struct step *step, const struct error *err)
 {
     if (!strncmp(err->code, "blob_", 5) || !strcmp(err->code, "kb_conflict")) {
         run->counts.failed++;
+        say_unread(run, step, err);
         run->oldest_failed_ms = older(run->oldest_failed_ms, step->modified_ms);
     } else if (!run_failed(run)) {
         run->err = *err;
@@ -101,6 +144,11 @@ static void on_document(void *arg, enum kb_synced what, const struct error *err)
     if (err) {
         count_error(run, step, err);
     }
+    if (step->found) {
+        look_at(run, 1);
+    }
+    free(step->key);
+    take_mark(run, step->since.mark);
     free(step);
     run->counts.read += !err && what != KB_SYNCED_REMOVED;
     run->counts.changed += !err && what == KB_SYNCED_CHANGED;
@@ -118,11 +166,13 @@ static void start_document(struct run *run, const struct blob_object *object, co
     struct step *step = xcalloc(1, sizeof(*step));
     step->run = run;
     step->modified_ms = object ? object->modified_ms : 0;
+    step->found = object && is_document(object);
+    step->key = xstrdup(object ? object->key : known->key);
     run->page_differs = true;
     run->under_way++;
     run->counts.oldest_ms = older(run->counts.oldest_ms, step->modified_ms);
-    kb_sync_known_document(
-        run->env, object ? object->key : known->key, known ? known->revision : 0, on_document, step);
+    step->since = (struct kb_since){.revision = known ? known->revision : 0, .mark = run->mark};
+    kb_sync_known_document(run->env, step->key, &step->since, object, on_document, step);
 }
 
 /* ---- pages of the source ---- */
@@ -158,10 +208,11 @@ static void count_found(struct run *run, const struct blob_page *page)
 {
     run->counts.refused += (int)page->refused;
     for (size_t i = 0; i < page->count; i++) {
-        run->counts.found += kb_format_of(page->objects[i].key) != KB_FORMAT_NONE;
+        run->counts.found += is_document(&page->objects[i]);
     }
-    if (page->gap && !*run->why) {
-        memcpy(run->why, page->why, strnlen(page->why, sizeof(run->why) - 1));
+    look_at(run, 0);
+    if (page->gap) {
+        say_why(run, page->why);
     }
 }
 
@@ -188,6 +239,9 @@ static void page_done(struct run *run)
 static void skip_page(struct run *run)
 {
     const char *end = page_end(run);
+    for (size_t i = 0; i < run->page->count; i++) {
+        look_at(run, is_document(&run->page->objects[i]));
+    }
     run->at = run->page->count;
     while (run->base_at < run->base.count && strcmp(run->base.items[run->base_at].key, end) <= 0) {
         run->base_at++;
@@ -229,6 +283,7 @@ static void on_known(void *arg, const struct kb_known_list *known, const struct 
         run->base = *known;
         run->base_at = 0;
         run->base_ended = known->count < BASE_PAGE;
+        take_mark(run, known->mark);
     }
     go_on(run);
 }
@@ -306,8 +361,10 @@ static void compare_one(struct run *run, const struct kb_known *known)
         return;
     }
     const struct kb_known *row = order == 0 ? known : NULL;
-    if ((row || kb_format_of(object->key) != KB_FORMAT_NONE) && differs(run, object, row)) {
+    if ((row || is_document(object)) && differs(run, object, row)) {
         start_document(run, object, row);
+    } else {
+        look_at(run, is_document(object));
     }
     run->at++;
     if (row) {

@@ -18,8 +18,8 @@
 #define MODEL_SIZE 256
 #define ARENA_MAX ((size_t)256 << 20) /* a page of vectors of 4096 numbers, as text and as bytes */
 
-/* Vectors of one model; a search under way keeps them. */
-struct vectors {
+/* Vectors of one model; who holds them keeps them. */
+struct vector_set {
     struct vector_index *index;
     char model[MODEL_SIZE];
     int refs;
@@ -29,14 +29,14 @@ struct tenant {
     LIST_ENTRY(tenant) link;
     struct vector_memory *memory;
     char *name;
-    bool looked;             /* the database has been asked once */
-    bool reading;            /* a page is under way */
-    bool empty;              /* the base has no passages */
-    bool too_large;          /* said so in the log */
-    struct vectors *serving; /* searched; NULL: none yet */
-    struct vectors *next;    /* being read: of another model, or the first */
-    int64_t version;         /* of `serving` */
-    int64_t target;          /* that is being read */
+    bool looked;                /* the database has been asked once */
+    bool reading;               /* a page is under way */
+    bool empty;                 /* the base has no passages */
+    bool too_large;             /* said so in the log */
+    struct vector_set *serving; /* searched; NULL: none yet */
+    struct vector_set *next;    /* being read: of another model, or the first */
+    int64_t version;            /* of `serving` */
+    int64_t target;             /* that is being read */
     char from[2 * VECTOR_HASH_BYTES +
               1]; /* where the next page begins: after this hash of version `from_version` */
     int64_t from_version;
@@ -45,7 +45,7 @@ struct tenant {
 struct search {
     LIST_ENTRY(search) link;
     struct vector_memory *memory;
-    struct vectors *vectors;
+    struct vector_set *vectors;
     struct arena *arena;
     struct vector_codes query;
     struct vector_hit hits[VECTOR_NEAR_MAX];
@@ -91,11 +91,11 @@ struct vector_memory *vector_memory_new(struct loop *loop, struct db *db, size_t
     return memory;
 }
 
-static void vectors_leave(struct vectors *vectors)
+void vector_set_leave(struct vector_set *set)
 {
-    if (vectors && --vectors->refs == 0) {
-        vector_index_free(vectors->index);
-        free(vectors);
+    if (set && --set->refs == 0) {
+        vector_index_free(set->index);
+        free(set);
     }
 }
 
@@ -104,8 +104,8 @@ static void memory_free(struct vector_memory *memory)
     struct tenant *tenant;
     while ((tenant = LIST_FIRST(&memory->tenants))) {
         LIST_REMOVE(tenant, link);
-        vectors_leave(tenant->serving);
-        vectors_leave(tenant->next);
+        vector_set_leave(tenant->serving);
+        vector_set_leave(tenant->next);
         free(tenant->name);
         free(tenant);
     }
@@ -117,7 +117,7 @@ static void search_end(struct search *search, const struct vector_near *near)
     vector_found *done = search->done;
     void *arg = search->arg;
     LIST_REMOVE(search, link);
-    vectors_leave(search->vectors);
+    vector_set_leave(search->vectors);
     free(search);
     done(arg, near);
 }
@@ -166,12 +166,12 @@ static struct reading *reading_new(struct vector_memory *memory, struct tenant *
 }
 
 /* Until a vector is read there is no index. */
-static size_t count_of(const struct vectors *vectors)
+static size_t count_of(const struct vector_set *vectors)
 {
     return vectors && vectors->index ? vector_index_count(vectors->index) : 0;
 }
 
-static size_t bytes_of(const struct vectors *vectors)
+static size_t bytes_of(const struct vector_set *vectors)
 {
     return vectors && vectors->index ? vector_index_bytes(vectors->index) : 0;
 }
@@ -195,8 +195,8 @@ static void read_page(struct tenant *tenant);
 
 static void forget(struct tenant *tenant)
 {
-    vectors_leave(tenant->serving);
-    vectors_leave(tenant->next);
+    vector_set_leave(tenant->serving);
+    vector_set_leave(tenant->next);
     tenant->serving = tenant->next = NULL;
     tenant->version = 0;
 }
@@ -215,7 +215,7 @@ static void give_up(struct tenant *tenant)
 static void take_row(struct reading *reading, const struct db_result *result, int row)
 {
     struct tenant *tenant = reading->tenant;
-    struct vectors *into = tenant->next ? tenant->next : tenant->serving;
+    struct vector_set *into = tenant->next ? tenant->next : tenant->serving;
     const char *hex = db_value(result, row, 1), *vector = db_value(result, row, 2);
     uint8_t hash[VECTOR_HASH_BYTES];
     struct vector_codes codes;
@@ -260,7 +260,7 @@ static void on_page(void *arg, const struct db_result *result, const struct erro
         tenant->reading = false;
         tenant->version = tenant->target;
         if (tenant->next) {
-            vectors_leave(tenant->serving);
+            vector_set_leave(tenant->serving);
             tenant->serving = tenant->next;
             tenant->next = NULL;
         }
@@ -272,7 +272,7 @@ static void on_page(void *arg, const struct db_result *result, const struct erro
 static void read_page(struct tenant *tenant)
 {
     struct reading *reading = reading_new(tenant->memory, tenant);
-    const struct vectors *into = tenant->next ? tenant->next : tenant->serving;
+    const struct vector_set *into = tenant->next ? tenant->next : tenant->serving;
     const struct db_query query = {
         .sql = "SELECT version, encode(text_hash, 'hex'), "
                "CASE WHEN unneeded_since IS NULL THEN encode(vector, 'hex') END FROM kb_vectors "
@@ -295,7 +295,7 @@ static void start_reading(struct tenant *tenant, const char *model, int64_t vers
     tenant->target = version;
     tenant->from[0] = '\0';
     if (other) {
-        vectors_leave(tenant->next);
+        vector_set_leave(tenant->next);
         tenant->next = xcalloc(1, sizeof(*tenant->next));
         tenant->next->refs = 1;
         snprintf(tenant->next->model, sizeof(tenant->next->model), "%s", model);
@@ -361,7 +361,12 @@ static void on_timer(void *arg)
     db_query(memory->db, &query, on_look, reading);
 }
 
-const char *vector_memory_model(struct vector_memory *memory, const char *tenant_name, const char **why)
+const char *vector_set_model(const struct vector_set *set)
+{
+    return set->model;
+}
+
+struct vector_set *vector_memory_hold(struct vector_memory *memory, const char *tenant_name, const char **why)
 {
     struct tenant *tenant = find_tenant(memory, tenant_name);
     if (!tenant && memory->tenant_count < TENANTS_MAX) {
@@ -377,7 +382,8 @@ const char *vector_memory_model(struct vector_memory *memory, const char *tenant
     if (!tenant) {
         *why = "there are too many tenants for their vectors";
     } else if (tenant->serving && tenant->serving->index) {
-        return tenant->serving->model;
+        tenant->serving->refs++;
+        return tenant->serving;
     } else if (tenant->too_large) {
         *why = "the vectors do not fit into retriever.vector-bytes";
     } else if (!tenant->looked || tenant->reading) {
@@ -415,20 +421,18 @@ static void search_failed(void *arg)
     search_end(arg, NULL);
 }
 
-void vector_memory_find(struct vector_memory *memory, struct arena *arena, const char *tenant_name,
+void vector_memory_find(struct vector_memory *memory, struct arena *arena, struct vector_set *set,
     const float *values, size_t dimension, vector_found *done, void *arg)
 {
-    struct tenant *tenant = find_tenant(memory, tenant_name);
-    struct vectors *vectors = tenant ? tenant->serving : NULL;
     struct search *search = xcalloc(1, sizeof(*search));
     *search = (struct search){.memory = memory, .arena = arena, .done = done, .arg = arg};
     LIST_INSERT_HEAD(&memory->searches, search, link);
-    if (!vectors || !vectors->index || vector_index_dimension(vectors->index) != dimension) {
+    if (vector_index_dimension(set->index) != dimension) {
         loop_post(memory->loop, search_failed, search);
         return;
     }
-    vectors->refs++;
-    search->vectors = vectors;
+    set->refs++;
+    search->vectors = set;
     search->query = vector_encode(arena, values, dimension);
     loop_offload(memory->loop, search_work, search_finished, search);
 }

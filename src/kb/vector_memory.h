@@ -10,6 +10,7 @@
 #define VECTOR_NEAR_MAX 60
 
 struct vector_memory;
+struct vector_set; /* a tenant's vectors by one model */
 
 struct vector_near {
     const char *hashes[VECTOR_NEAR_MAX]; /* of texts, SHA-256, hexadecimal; best first */
@@ -25,15 +26,19 @@ struct vector_memory *vector_memory_new(struct loop *loop, struct db *db, size_t
  * come back. NULL is fine. */
 void vector_memory_close(struct vector_memory *memory);
 
-/* The model whose vectors of the tenant can be searched now. NULL: `why` says why there are none, a static
- * text; "" when none are wanted because the base is empty. */
-const char *vector_memory_model(struct vector_memory *memory, const char *tenant, const char **why);
+/* The tenant's vectors that can be searched now. They stay those of their model while they are held, even if
+ * the tenant goes over to another meanwhile: whoever has asked the model for a ticket's vector finds what it
+ * is comparable with. NULL: `why` says why there are none, a static text; "" when none are wanted because the
+ * base is empty. */
+struct vector_set *vector_memory_hold(struct vector_memory *memory, const char *tenant, const char **why);
+const char *vector_set_model(const struct vector_set *set); /* its identity */
+void vector_set_leave(struct vector_set *set);              /* NULL is fine; the memory may have closed */
 
-/* The texts nearest to `values`, of length 1; after vector_memory_model named their model. `near` is in
- * `arena`, which lives until `done`; NULL: there are no such vectors any more, or it closes. Never inside the
- * call but for what vector_memory_close says. */
+/* The texts nearest to `values`, of length 1, in `set`, which is held until `done`. `near` is in `arena`,
+ * which lives until `done`; NULL: the vectors are of another dimension, or the memory closes. Never inside
+ * the call but for what vector_memory_close says. */
 typedef void vector_found(void *arg, const struct vector_near *near);
-void vector_memory_find(struct vector_memory *memory, struct arena *arena, const char *tenant,
+void vector_memory_find(struct vector_memory *memory, struct arena *arena, struct vector_set *set,
     const float *values, size_t dimension, vector_found *done, void *arg);
 
 #endif

@@ -124,6 +124,21 @@ void kb_vectors_done(const struct kb_vector_worker *worker, struct arena *arena,
     write(worker->db, arena, &query, done, arg);
 }
 
+/* A change may be seen only some time after the moment it names. */
+void kb_vectors_prune(struct db *db, struct arena *arena, kb_vector_written *done, void *arg)
+{
+    const struct db_query query = {
+        .sql = "WITH due AS MATERIALIZED (SELECT b.tenant FROM kb_vector_bases b "
+               "WHERE b.pruned_at < now() - interval '1 minute' AND b.lease_until <= now() "
+               "AND ((SELECT h.changed_at FROM kb_history h WHERE h.tenant = b.tenant "
+               "ORDER BY h.revision DESC LIMIT 1) > b.pruned_at - interval '1 minute' "
+               "OR EXISTS (SELECT 1 FROM kb_vectors v WHERE v.tenant = b.tenant "
+               "AND v.unneeded_since < now() - interval '1 day')) "
+               "ORDER BY b.pruned_at LIMIT 1 FOR UPDATE OF b SKIP LOCKED) "
+               "SELECT true, kb_vectors_prune(tenant, true) FROM due"};
+    write(db, arena, &query, done, arg);
+}
+
 void kb_vectors_later(const struct kb_vector_worker *worker, struct arena *arena, const char *tenant,
     int64_t wait_ms, kb_vector_written *done, void *arg)
 {

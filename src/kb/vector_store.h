@@ -49,6 +49,10 @@ void kb_vectors_put(const struct kb_vector_worker *worker, struct arena *arena, 
 /* Nothing is missing: the model is searched from now on. */
 void kb_vectors_done(const struct kb_vector_worker *worker, struct arena *arena, const char *tenant,
     const char *model, int64_t revision, kb_vector_written *done, void *arg);
+/* Vectors that no passage needs go after a day, of one base that changed since they were last looked for and
+ * that nobody makes vectors for now: kb_vectors_done leaves that out when it was done a moment before, and
+ * an empty base may never get there. `done`: `ours` says that there was one. */
+void kb_vectors_prune(struct db *db, struct arena *arena, kb_vector_written *done, void *arg);
 /* Gives the tenant back; nobody takes it for `wait_ms`. */
 void kb_vectors_later(const struct kb_vector_worker *worker, struct arena *arena, const char *tenant,
     int64_t wait_ms, kb_vector_written *done, void *arg);

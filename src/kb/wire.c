@@ -34,6 +34,8 @@ void kb_wire_encode(struct buf *out, const struct kb_document *document, const s
     buf_putc(out, STATUS_DOCUMENT);
     put_text(out, document->title);
     put_text(out, document->locale);
+    put_text(out, document->withdrawn);
+    buf_append(out, &document->expires_ms, sizeof(document->expires_ms));
     put_count(out, document->passage_count);
     for (size_t i = 0; i < document->passage_count; i++) {
         const struct kb_passage *passage = &document->passages[i];
@@ -76,6 +78,18 @@ static const char *take_text(struct reader *reader, size_t max)
     return text;
 }
 
+static int64_t take_time(struct reader *reader)
+{
+    int64_t wall_ms = 0;
+    if (reader->failed || (size_t)(reader->end - reader->at) < sizeof(wall_ms)) {
+        reader->failed = true;
+        return 0;
+    }
+    memcpy(&wall_ms, reader->at, sizeof(wall_ms));
+    reader->at += sizeof(wall_ms);
+    return wall_ms;
+}
+
 static bool malformed(struct error *err)
 {
     return error_set(err, ERROR_REJECT, "kb_parser_reply", "the document broke the program that reads it");
@@ -98,9 +112,11 @@ bool kb_wire_decode(
     if (reader.failed || data[0] == STATUS_FAILED) {
         return reader.failed ? malformed(err) : take_failure(&reader, err);
     }
-    *out = (struct kb_document){.title = take_text(&reader, KB_WIRE_HEADING_MAX),
-        .locale = take_text(&reader, KB_WIRE_HEADING_MAX),
-        .passage_count = take_count(&reader, KB_MAX_PASSAGES)};
+    out->title = take_text(&reader, KB_WIRE_HEADING_MAX);
+    out->locale = take_text(&reader, KB_WIRE_HEADING_MAX);
+    out->withdrawn = take_text(&reader, KB_WIRE_HEADING_MAX);
+    out->expires_ms = take_time(&reader);
+    out->passage_count = take_count(&reader, KB_MAX_PASSAGES);
     out->passages = arena_array(arena, out->passage_count, sizeof(*out->passages));
     size_t bytes = 0;
     for (size_t i = 0; i < out->passage_count && !reader.failed; i++) {
@@ -110,8 +126,9 @@ bool kb_wire_decode(
         passage->text = take_text(&reader, KB_MAX_TEXT);
         bytes += strlen(passage->text);
     }
-    if (data[0] != STATUS_DOCUMENT || reader.failed || reader.at != reader.end || out->passage_count == 0 ||
-        bytes > KB_MAX_TEXT || utf8_blank(out->title)) {
+    if (data[0] != STATUS_DOCUMENT || reader.failed || reader.at != reader.end ||
+        (out->passage_count == 0) != (*out->withdrawn != '\0') || bytes > KB_MAX_TEXT ||
+        utf8_blank(out->title)) {
         return malformed(err);
     }
     return true;

@@ -13,7 +13,7 @@
 #define KB_WIRE_DATA_MAX ((size_t)64 << 20) /* bytes of a document */
 #define KB_WIRE_REPLY_MAX                                                                                    \
     ((size_t)16 << 20)           /* bytes of an encoded reply; holds KB_MAX_TEXT and its headings */
-#define KB_WIRE_HEADING_MAX 2048 /* bytes of a heading path, anchor, title or locale */
+#define KB_WIRE_HEADING_MAX 2048 /* bytes of a heading path, anchor, title, locale or reason */
 
 /* Before the request's key, locale and data, and before the reply (`key_len` and `locale_len` 0), in the
  * machine's own byte order: both ends are the same program. */

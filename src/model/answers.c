@@ -129,6 +129,13 @@ static struct answers_flight *begin(struct answers *answers, const struct cache_
     return flight;
 }
 
+struct answers_ask answers_ask_for(int64_t deadline_mono_ms, int64_t reserve_ms, answers_got *got, void *arg)
+{
+    bool bounded = deadline_mono_ms != INT64_MAX;
+    return (struct answers_ask){
+        .deadline_mono_ms = bounded ? deadline_mono_ms - reserve_ms : INT64_MAX, .got = got, .arg = arg};
+}
+
 enum answers_turn answers_ask(struct answers *answers, struct answers_ask *ask)
 {
     assert(!answers->closed);
@@ -147,6 +154,12 @@ enum answers_turn answers_ask(struct answers *answers, struct answers_ask *ask)
     }
     ask->flight = begin(answers, &ask->key);
     return ANSWERS_FIRST;
+}
+
+const void *answers_peek(struct answers *answers, const struct cache_key *key)
+{
+    const struct kept *kept = cache_get(answers->kept, key, clock_mono_ms());
+    return kept ? kept->value : NULL;
 }
 
 static void show(struct answers *answers)
@@ -204,6 +217,11 @@ void answers_close(struct answers *answers)
     {
         wake_all(flight, NULL);
     }
+}
+
+bool answers_closed(const struct answers *answers, struct error *err)
+{
+    return answers->closed && !error_set(err, ERROR_RETRY, "model_stopped", "the process stops");
 }
 
 void answers_free(struct answers *answers)

@@ -11,6 +11,7 @@
 
 #include <sys/queue.h>
 #include "base/arena.h"
+#include "base/error.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "model/cache.h"
@@ -44,6 +45,10 @@ struct answers_ask {
     TAILQ_ENTRY(answers_ask) link;
 };
 
+/* Who gives the answer up to `reserve_ms` before a deadline (INT64_MAX: none) to others' work; with a key to
+ * come. */
+struct answers_ask answers_ask_for(int64_t deadline_mono_ms, int64_t reserve_ms, answers_got *got, void *arg);
+
 /* From settings cache.*. False: nothing is to be kept, nor shared. */
 bool answers_limits_of(const struct conf *conf, struct cache_limits *out);
 
@@ -51,6 +56,9 @@ bool answers_limits_of(const struct conf *conf, struct cache_limits *out);
 struct answers *answers_new(struct loop *loop, const char *name, const struct cache_limits *limits);
 
 enum answers_turn answers_ask(struct answers *answers, struct answers_ask *ask);
+
+/* What is kept under a key, without asking for it; NULL: nothing. Borrowed as `value` of an ask is. */
+const void *answers_peek(struct answers *answers, const struct cache_key *key);
 
 /* The work of an ask is done. `value` in `arena`, which is taken over, is for all who ask the same, those who
  * wait among them: their `got` is called inside. NULL, both: there is nothing that others may have. */
@@ -65,6 +73,9 @@ void answers_missed(struct answers *answers);
 
 /* Nobody waits any more, from now on; before what does the work is freed. */
 void answers_close(struct answers *answers);
+/* Whether answers_close was called; then `err` is what to tell who gets nothing: ERROR_RETRY "model_stopped".
+ */
+bool answers_closed(const struct answers *answers, struct error *err);
 /* After answers_close, and answers_end of all who do the work. NULL is fine. */
 void answers_free(struct answers *answers);
 

@@ -78,6 +78,14 @@ bool chat_wanted(const struct chat_options *options)
     return driver_of(options) == &chat_bedrock || options->base_url[0];
 }
 
+bool chat_drafts(const struct conf *conf)
+{
+    const struct chat_options options = chat_options_of(conf);
+    bool named = options.model[0] || conf_text(conf, CONF_MODEL_DRAFT_STRONG)[0];
+    bool other = conf_text(conf, CONF_MODEL_EMBED)[0] || conf_text(conf, CONF_MODEL_CLASSIFY)[0];
+    return chat_wanted(&options) && (named || !other);
+}
+
 static bool is_visible(const char *text, size_t max)
 {
     size_t len = 0;

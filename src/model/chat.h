@@ -35,6 +35,9 @@ struct chat_options chat_options_of(const struct conf *conf);
 struct chat_options chat_strong_options_of(const struct conf *conf);
 /* Whether there is a server to ask; without one the offline models do all. */
 bool chat_wanted(const struct chat_options *options);
+/* Whether it drafts: the offline model does, too, where the settings name models for other work (model.embed,
+ * model.classify) and none that drafts. */
+bool chat_drafts(const struct conf *conf);
 
 struct chat_request {
     struct arena *arena; /* the reply is made in it; lives until `done` */

@@ -45,8 +45,5 @@ bool chat_is_address(const char *url);
 char *chat_url(const char *base_url, const char *path);
 /* The header line with a key as a bearer token; NULL without a key. The caller frees. */
 char *chat_authorization(const char *api_key);
-/* What a status other than 2xx says of an OpenAI-compatible server, whatever was asked, by the rules of
- * chat_done. */
-void chat_openai_refusal(const struct http_call_result *result, struct error *err);
 
 #endif

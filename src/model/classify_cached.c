@@ -12,7 +12,6 @@ struct classify_cached {
     struct answers *answers;
     char *scope;
     char prompt_version[PROMPT_VERSION_SIZE];
-    bool closing;
 };
 
 /* One request under way; in its arena. */
@@ -78,11 +77,10 @@ static void on_result(void *arg, const struct classify_result *result, const str
 static void on_shared(void *arg, const void *value)
 {
     struct asking *asking = arg;
+    struct error err;
     if (value) {
         deliver(asking, value);
-    } else if (asking->owner->closing) {
-        struct error err;
-        error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
+    } else if (answers_closed(asking->owner->answers, &err)) {
         asking->done(asking->arg, NULL, &err);
     } else {
         classify_start(asking->owner->model, &asking->request, on_result, asking);
@@ -94,11 +92,8 @@ static void classify_cached_start(
 {
     struct classify_cached *owner = state;
     struct asking *asking = ARENA_NEW(request->arena, struct asking);
-    int64_t deadline = request->deadline_mono_ms;
     *asking = (struct asking){.owner = owner, .request = *request, .done = done, .arg = arg};
-    asking->ask = (struct answers_ask){.got = on_shared,
-        .arg = asking,
-        .deadline_mono_ms = deadline == INT64_MAX ? INT64_MAX : deadline - CLASSIFY_RESERVE_MS};
+    asking->ask = answers_ask_for(request->deadline_mono_ms, CLASSIFY_RESERVE_MS, on_shared, asking);
     if (!key_of(owner, request, &asking->ask.key)) {
         classify_start(owner->model, request, done, arg);
         return;
@@ -118,7 +113,6 @@ static void classify_cached_start(
 static void classify_cached_free(void *state)
 {
     struct classify_cached *owner = state;
-    owner->closing = true;
     answers_close(owner->answers);
     classify_free(owner->model);
     answers_free(owner->answers);

@@ -26,8 +26,9 @@ struct draft_request {
     /* The customer's own things may stand in the context whatever its items say: no draft made of it is
      * anybody else's. It is so, too, with an order, a past ticket, a customer or a conversation in it. */
     bool personal;
-    int64_t kb_revision;      /* of the knowledge base that the context was found in; 0: not known */
-    bool strong;              /* the stronger model is to draft */
+    int64_t kb_revision; /* of the knowledge base that the context was found in; 0: not known */
+    bool strong;         /* the stronger model is to draft */
+    const struct msg_question_vector *vector; /* of the ticket's subject and description; NULL: none */
     double escalate_below;    /* under this confidence of the context the alternative asks for a person */
     int64_t deadline_mono_ms; /* the answer is of no use after that */
 };
@@ -41,6 +42,7 @@ struct draft_result {
     const char *language;  /* BCP 47, of the drafts' own words; NULL: the ticket's */
     bool escalated;        /* the primary draft hands the ticket to a person */
     bool cache_hit;        /* it was drafted for another request; nobody was asked, nothing was spent */
+    bool semantic;         /* with cache_hit: the other request was in other words */
     bool unanswered;       /* the offline model stood in for one that was not asked or did not answer */
     const char **degraded; /* why it is less than it could be */
     size_t degraded_count;
@@ -77,8 +79,14 @@ struct draft_model *draft_chat_new(struct loop *loop, const struct chat_options 
  * the stronger model is wanted, the ticket's text but for case and white space, and `scope`, which says what
  * `model` is made of: whatever else its drafts depend on. Drafts of what is one customer's own (see
  * `personal`) are that customer's only. No draft is kept that is degraded, says which ticket it was made for,
- * or was called unfit. Before loop_free. */
-struct draft_model *draft_cached_new(
-    struct loop *loop, struct draft_model *model, const char *scope, const struct cache_limits *limits);
+ * or was called unfit. Before loop_free.
+ *
+ * `similarity` above 0: a draft also serves a ticket in other words whose vector is at least that similar
+ * (cosine; `vector` of the request) and that alike_texts lets pass: where all but the text and the passages
+ * after the best is the same, nothing in the context is a customer's own, all that the draft cites is in the
+ * context of who asks, and it repeats nothing that only the other customer said. The questions kept for that
+ * are bounded as the drafts are. Counts helpdesk_cache_hits_total{cache="draft-semantic"} and misses. */
+struct draft_model *draft_cached_new(struct loop *loop, struct draft_model *model, const char *scope,
+    const struct cache_limits *limits, double similarity);
 
 #endif

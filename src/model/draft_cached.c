@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "model/alike.h"
+#include "model/alike_text.h"
 #include "model/answer_key.h"
 #include "model/answers.h"
 #include "model/prompt.h"
@@ -13,7 +17,8 @@ struct draft_cached {
     struct answers *answers;
     char *scope;
     char prompt_version[PROMPT_VERSION_SIZE];
-    bool closing;
+    struct alike *alike; /* NULL: drafts are of the same words only */
+    struct metric *alike_hits, *alike_misses, *alike_bytes;
 };
 
 /* One request under way; in its arena. */
@@ -23,6 +28,8 @@ struct asking {
     draft_done *done;
     void *arg;
     struct answers_ask ask;
+    bool comparable; /* `question` is set */
+    struct alike_question question;
 };
 
 /* ---- what is the same ---- */
@@ -63,6 +70,18 @@ static void put_classification(struct answer_key *key, const struct msg_classifi
     answer_key_put_int(key, classification ? (int64_t)classification->sentiment : -1);
 }
 
+/* What answers of the same and of other words have in common. */
+static void put_common(
+    struct answer_key *key, const struct draft_cached *owner, const struct draft_request *request)
+{
+    answer_key_put(key, owner->scope);
+    answer_key_put(key, owner->prompt_version);
+    answer_key_put(key, request->tenant);
+    answer_key_put(key, request->tone);
+    answer_key_put_int(key, request->strong);
+    put_classification(key, request->classification);
+}
+
 /* False: nobody else can ask the same. */
 static bool key_of(
     const struct draft_cached *owner, const struct draft_request *request, struct cache_key *out)
@@ -73,16 +92,55 @@ static bool key_of(
     }
     struct answer_key key;
     answer_key_begin(&key);
-    answer_key_put(&key, owner->scope);
-    answer_key_put(&key, owner->prompt_version);
-    answer_key_put(&key, request->tenant);
+    put_common(&key, owner, request);
     answer_key_put(&key, customer);
-    answer_key_put(&key, request->tone);
-    answer_key_put_int(&key, request->strong);
     answer_key_put_ticket(&key, request->ticket);
-    put_classification(&key, request->classification);
     put_context(&key, request);
     return answer_key_end(&key, out);
+}
+
+/* ---- what means the same ---- */
+
+/* The best passage of the knowledge base; NULL: none was found. */
+static const char *best_passage(const struct msg_context *context)
+{
+    for (size_t i = 0; i < context->items_count; i++) {
+        if (context->items[i].type == MSG_ITEM_TYPE_KB) {
+            return context->items[i].source_id;
+        }
+    }
+    return NULL;
+}
+
+/* All but the words, and the passages from the second on. */
+static bool group_of(
+    const struct draft_cached *owner, const struct draft_request *request, struct cache_key *out)
+{
+    const struct msg_context *context = request->context;
+    struct answer_key key;
+    answer_key_begin(&key);
+    put_common(&key, owner, request);
+    answer_key_put(&key, request->ticket->channel);
+    answer_key_put(&key, request->ticket->locale);
+    answer_key_put(&key, request->vector->model);
+    answer_key_put_int(&key, request->kb_revision);
+    answer_key_put_int(&key, context->aggregate_confidence < request->escalate_below);
+    answer_key_put(&key, best_passage(context));
+    return answer_key_end(&key, out);
+}
+
+/* False: it is compared with no other. */
+static bool question_of(
+    const struct draft_cached *owner, const struct draft_request *request, struct alike_question *out)
+{
+    if (!owner->alike || !request->vector || request->kb_revision <= 0 || !request->context ||
+        !best_passage(request->context) || is_personal(request)) {
+        return false;
+    }
+    const char *text = alike_text(request->arena, request->ticket);
+    *out = (struct alike_question){.text = text, .locale = request->ticket->locale};
+    return text && vector_from_hex(request->arena, request->vector->codes, &out->vector) &&
+           group_of(owner, request, &out->group);
 }
 
 /* ---- what may be shared ---- */
@@ -97,6 +155,37 @@ static bool names_ticket(const struct draft_result *result, const struct msg_tic
         found = answer_names_ticket(generation->suggested_next_steps[i], ticket);
     }
     return found;
+}
+
+static bool cites_only(const struct msg_draft *draft, const struct msg_context *context)
+{
+    for (size_t i = 0; i < draft->citations_count; i++) {
+        size_t item = 0;
+        while (
+            item < context->items_count && strcmp(draft->citations[i], context->items[item].source_id) != 0) {
+            item++;
+        }
+        if (item == context->items_count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool draft_serves(
+    const struct msg_draft *draft, const struct draft_request *request, const char *theirs, const char *ours)
+{
+    return cites_only(draft, request->context) && !alike_repeats(draft->text, theirs, ours, request->context);
+}
+
+/* Whether a draft for `theirs` may serve who asked `ours`. */
+static bool serves(const struct draft_result *kept, const struct draft_request *request, const char *theirs,
+    const char *ours)
+{
+    const struct msg_draft *primary = &kept->generation.primary_draft;
+    const struct msg_draft *alternative = kept->generation.alternative_draft;
+    return !kept->escalated && primary->citations_count > 0 && draft_serves(primary, request, theirs, ours) &&
+           (!alternative || draft_serves(alternative, request, theirs, ours));
 }
 
 static struct draft_result *copy(struct arena *arena, const struct draft_result *result)
@@ -119,18 +208,26 @@ static void bound(struct msg_draft *draft, double most)
 }
 
 /* No draft is surer than the sources of the ticket that it answers. */
-static void deliver(struct asking *asking, const struct draft_result *kept)
+static void deliver(struct asking *asking, const struct draft_result *kept, bool semantic)
 {
     const struct msg_context *context = asking->request.context;
     double grounds = context ? context->aggregate_confidence : 0;
     struct draft_result *result = copy(asking->request.arena, kept);
     result->cache_hit = true;
+    result->semantic = semantic;
     bound(&result->generation.primary_draft, grounds);
     bound(result->generation.alternative_draft, grounds);
     asking->done(asking->arg, result, NULL);
 }
 
 /* ---- asking ---- */
+
+static void remember(const struct asking *asking)
+{
+    const struct draft_cached *owner = asking->owner;
+    alike_put(owner->alike, &asking->question, &asking->ask.key, clock_mono_ms());
+    metric_set(owner->alike_bytes, (double)alike_bytes(owner->alike));
+}
 
 static void on_result(void *arg, const struct draft_result *result, const struct error *err)
 {
@@ -143,26 +240,59 @@ static void on_result(void *arg, const struct draft_result *result, const struct
         kept = copy(arena, result);
     }
     answers_end(asking->owner->answers, &asking->ask, arena, kept);
+    if (kept && asking->comparable && !result->escalated) {
+        remember(asking);
+    }
     asking->done(asking->arg, result, err);
 }
 
-static void ask_model(struct asking *asking)
+/* The draft of a question that means the same; NULL: there is none that serves. */
+static const struct draft_result *find_alike(const struct asking *asking)
 {
-    answers_missed(asking->owner->answers);
+    struct draft_cached *owner = asking->owner;
+    const struct alike_question *question = &asking->question;
+    struct alike_entry *next, *entry = alike_next(owner->alike, question, NULL, clock_mono_ms());
+    for (; entry; entry = next) {
+        const struct draft_result *kept = answers_peek(owner->answers, alike_answer(entry));
+        if (kept && serves(kept, &asking->request, alike_asked(entry), question->text)) {
+            return kept;
+        }
+        next = alike_next(owner->alike, question, entry, clock_mono_ms());
+        if (!kept) {
+            alike_drop(owner->alike, entry);
+        }
+    }
+    return NULL;
+}
+
+/* What is not kept: a draft that serves all the same, else the model's. */
+static void work(struct asking *asking)
+{
+    struct draft_cached *owner = asking->owner;
+    const struct draft_result *kept = asking->comparable ? find_alike(asking) : NULL;
+    if (kept) {
+        metric_add(owner->alike_hits, 1);
+        answers_end(owner->answers, &asking->ask, NULL, NULL);
+        deliver(asking, kept, true);
+        return;
+    }
+    if (asking->comparable) {
+        metric_add(owner->alike_misses, 1);
+    }
+    answers_missed(owner->answers);
     draft_start(asking->owner->model, &asking->request, on_result, asking);
 }
 
 static void on_shared(void *arg, const void *value)
 {
     struct asking *asking = arg;
+    struct error err;
     if (value) {
-        deliver(asking, value);
-    } else if (asking->owner->closing) {
-        struct error err;
-        error_set(&err, ERROR_RETRY, "model_stopped", "the process stops");
+        deliver(asking, value, false);
+    } else if (answers_closed(asking->owner->answers, &err)) {
         asking->done(asking->arg, NULL, &err);
     } else {
-        ask_model(asking);
+        work(asking);
     }
 }
 
@@ -170,21 +300,19 @@ static void draft_cached_start(void *state, const struct draft_request *request,
 {
     struct draft_cached *owner = state;
     struct asking *asking = ARENA_NEW(request->arena, struct asking);
-    int64_t deadline = request->deadline_mono_ms;
     *asking = (struct asking){.owner = owner, .request = *request, .done = done, .arg = arg};
-    asking->ask = (struct answers_ask){.got = on_shared,
-        .arg = asking,
-        .deadline_mono_ms = deadline == INT64_MAX ? INT64_MAX : deadline - DRAFT_RESERVE_MS};
+    asking->ask = answers_ask_for(request->deadline_mono_ms, DRAFT_RESERVE_MS, on_shared, asking);
     if (!key_of(owner, request, &asking->ask.key)) {
         draft_start(owner->model, request, done, arg);
         return;
     }
+    asking->comparable = question_of(owner, request, &asking->question);
     switch (answers_ask(owner->answers, &asking->ask)) {
     case ANSWERS_KEPT:
-        deliver(asking, asking->ask.value);
+        deliver(asking, asking->ask.value, false);
         break;
     case ANSWERS_FIRST:
-        ask_model(asking);
+        work(asking);
         break;
     case ANSWERS_JOINED:
         break;
@@ -195,24 +323,42 @@ static void draft_cached_unfit(void *state, const struct draft_request *request)
 {
     const struct draft_cached *owner = state;
     struct cache_key key;
+    struct alike_question question;
     if (key_of(owner, request, &key)) {
         answers_drop(owner->answers, &key);
+    }
+    if (question_of(owner, request, &question)) { /* whatever it came from */
+        struct alike_entry *entry;
+        while ((entry = alike_next(owner->alike, &question, NULL, clock_mono_ms()))) {
+            alike_drop(owner->alike, entry);
+        }
     }
 }
 
 static void draft_cached_free(void *state)
 {
     struct draft_cached *owner = state;
-    owner->closing = true;
     answers_close(owner->answers);
     draft_free(owner->model);
     answers_free(owner->answers);
+    alike_free(owner->alike);
     free(owner->scope);
     free(owner);
 }
 
-struct draft_model *draft_cached_new(
-    struct loop *loop, struct draft_model *model, const char *scope, const struct cache_limits *limits)
+static void compare(struct draft_cached *owner, const struct cache_limits *limits, double similarity)
+{
+    static const char labels[] = "cache=\"draft-semantic\"";
+    owner->alike = alike_new(limits, similarity);
+    owner->alike_hits =
+        metrics_counter("helpdesk_cache_hits_total", "Answers given that had been kept", labels);
+    owner->alike_misses =
+        metrics_counter("helpdesk_cache_misses_total", "Answers asked for that were not kept", labels);
+    owner->alike_bytes = metrics_gauge("helpdesk_cache_bytes", "Size of the kept answers", labels);
+}
+
+struct draft_model *draft_cached_new(struct loop *loop, struct draft_model *model, const char *scope,
+    const struct cache_limits *limits, double similarity)
 {
     static const struct draft_driver driver = {
         .start = draft_cached_start, .unfit = draft_cached_unfit, .free = draft_cached_free};
@@ -221,5 +367,8 @@ struct draft_model *draft_cached_new(
     owner->answers = answers_new(loop, "draft", limits);
     owner->scope = xstrdup(scope);
     prompt_version("draft", prompt_draft, owner->prompt_version);
+    if (similarity > 0) {
+        compare(owner, limits, similarity);
+    }
     return draft_model_new(&driver, owner);
 }

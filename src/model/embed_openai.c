@@ -3,17 +3,15 @@
 #include <stdlib.h>
 #include "base/alloc.h"
 #include "base/json.h"
-#include "model/chat_driver.h"
 #include "model/embed_driver.h"
+#include "model/openai.h"
 
 #define PATH "/embeddings"
 #define BATCH 32
 
-struct openai {
-    char *url;
-    char *model;
-    char *authorization; /* NULL: without a key */
-    int64_t dimensions;  /* 0: the model's own */
+struct embeddings {
+    struct openai openai;
+    int64_t dimensions; /* 0: the model's own */
 };
 
 static bool check(const struct chat_options *options, struct error *err)
@@ -22,43 +20,23 @@ static bool check(const struct chat_options *options, struct error *err)
         return error_set(err, ERROR_FATAL, "setting_missing",
             "model.base-url is not set: model.embed needs the address of an OpenAI-compatible server");
     }
-    return chat_openai.check(options, err); /* the same server: address and key */
+    return openai_check(options, err);
 }
 
 static void *openai_open(struct loop *loop, const struct chat_options *options)
 {
     (void)loop;
-    struct openai *openai = xcalloc(1, sizeof(*openai));
-    openai->url = chat_url(options->base_url, PATH);
-    openai->model = xstrdup(options->model);
-    openai->authorization = chat_authorization(options->api_key);
-    openai->dimensions = options->dimensions;
-    return openai;
+    struct embeddings *embeddings = xcalloc(1, sizeof(*embeddings));
+    openai_init(&embeddings->openai, options, PATH);
+    embeddings->dimensions = options->dimensions;
+    return embeddings;
 }
 
 static void openai_free(void *state)
 {
-    struct openai *openai = state;
-    free(openai->url);
-    free(openai->model);
-    free(openai->authorization);
-    free(openai);
-}
-
-static const char *openai_url(void *state)
-{
-    return ((struct openai *)state)->url;
-}
-
-static void openai_headers(void *state, const void *pass, struct arena *arena, const struct buf *body,
-    const char *lines[MODEL_HEADERS_MAX + 1])
-{
-    (void)pass;
-    (void)arena;
-    (void)body;
-    lines[0] = "Content-Type: application/json";
-    lines[1] = "Accept: application/json";
-    lines[2] = ((struct openai *)state)->authorization;
+    struct embeddings *embeddings = state;
+    openai_fini(&embeddings->openai);
+    free(embeddings);
 }
 
 static size_t openai_max_texts(const void *state)
@@ -69,11 +47,11 @@ static size_t openai_max_texts(const void *state)
 
 static void openai_body(void *state, struct buf *out, const struct embed_request *request)
 {
-    const struct openai *openai = state;
+    const struct embeddings *embeddings = state;
     buf_puts(out, "{\"model\":");
-    json_put_string(out, openai->model);
-    if (openai->dimensions > 0) {
-        buf_printf(out, ",\"dimensions\":%" PRId64, openai->dimensions);
+    json_put_string(out, embeddings->openai.model);
+    if (embeddings->dimensions > 0) {
+        buf_printf(out, ",\"dimensions\":%" PRId64, embeddings->dimensions);
     }
     buf_puts(out, ",\"encoding_format\":\"float\",\"input\":");
     for (size_t i = 0; i < request->count; i++) {
@@ -89,11 +67,6 @@ static bool openai_read(void *state, struct arena *arena, const struct http_call
     (void)state;
     return embed_reply_read(arena, buf_text(&result->body), result->body.len, count, out, err);
 }
-
-static const struct model_access openai_access = {.address_setting = "model.base-url",
-    .url = openai_url,
-    .headers = openai_headers,
-    .read_refusal = chat_openai_refusal};
 
 const struct embed_driver embed_openai = {.name = "openai",
     .access = &openai_access,

@@ -7,9 +7,10 @@
 #include <stdint.h>
 #include "base/arena.h"
 #include "base/error.h"
+#include "model/vector.h"
 
-#define EMBED_MAX_TEXTS 96       /* of one call */
-#define EMBED_MAX_DIMENSION 4096 /* numbers of a vector */
+#define EMBED_MAX_TEXTS 96 /* of one call */
+#define EMBED_MAX_DIMENSION VECTOR_DIMENSION_MAX
 
 struct embed_reply {
     float **vectors; /* one for each text, in their order, of length 1 (L2 norm); in the arena */

@@ -1,14 +1,14 @@
 /* Words, stems and sentences for comparing texts without a language model. */
 #include "model/text.h"
 
+#include <pthread.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/utf8.h"
 
 #define STOP_WORD_MAX 7 /* letters of the longest */
 
-/* Sorted by bytes; English and German together, because a ticket often mixes them. */
+/* English and German together, because a ticket often mixes them. */
 static const char *const stop_words[] = {"a", "aber", "about", "after", "again", "all", "alle", "als", "also",
     "am", "an", "and", "any", "are", "as", "at", "auch", "auf", "aus", "be", "because", "been", "bei",
     "being", "bin", "bis", "but", "by", "can", "could", "da", "danke", "dann", "das", "dass", "dear", "dein",
@@ -26,16 +26,47 @@ static const char *const stop_words[] = {"a", "aber", "about", "after", "again",
     "war", "was", "we", "weil", "wenn", "werden", "were", "what", "when", "where", "which", "who", "why",
     "wie", "will", "wir", "wird", "with", "wo", "would", "you", "your", "zu", "zum", "zur"};
 
-static int compare_word(const void *key, const void *entry)
+#define STOP_SLOTS                                                                                           \
+    1024 /* a power of two, far more than there are words: most of what is no stop word meets none */
+
+static pthread_once_t stop_once = PTHREAD_ONCE_INIT;
+static uint64_t stop_slots[STOP_SLOTS]; /* open addressing; 0: free */
+
+/* All letters of a word as one number, 0 where there are too many. */
+static uint64_t packed(const char *word)
 {
-    return strcmp(key, *(const char *const *)entry);
+    uint64_t letters = 0;
+    for (int i = 0; word[i] != 0; i++) {
+        if (i == STOP_WORD_MAX) {
+            return 0;
+        }
+        letters = letters << 8 | (unsigned char)word[i];
+    }
+    return letters;
+}
+
+static size_t stop_slot(uint64_t letters)
+{
+    size_t slot = letters * UINT64_C(0x9E3779B97F4A7C15) >> 54;
+    while (stop_slots[slot] != 0 && stop_slots[slot] != letters) {
+        slot = (slot + 1) % STOP_SLOTS;
+    }
+    return slot;
+}
+
+static void fill_stop_slots(void)
+{
+    for (size_t i = 0; i < sizeof stop_words / sizeof stop_words[0]; i++) {
+        uint64_t letters = packed(stop_words[i]);
+        stop_slots[stop_slot(letters)] = letters;
+    }
 }
 
 bool text_is_stop_word(const char *plain)
 {
-    return strnlen(plain, STOP_WORD_MAX + 1) <= STOP_WORD_MAX &&
-           bsearch(plain, stop_words, sizeof stop_words / sizeof stop_words[0], sizeof stop_words[0],
-               compare_word);
+    uint64_t letters = packed(plain);
+    pthread_once(&stop_once, fill_stop_slots);
+    return letters != 0 && stop_slots[stop_slot(letters)] == letters;
 }
 
 /* The base letter of U+00C0..U+017F, lower case; 0 where there is none (a letter of its own, a sign). */

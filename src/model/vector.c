@@ -80,7 +80,7 @@ bool vector_from_hex(struct arena *arena, const char *hex, struct vector_codes *
 {
     size_t len = strlen(hex) / 2;
     uint8_t *bytes = arena_array(arena, len + 1, 1);
-    if (len <= SCALE_BYTES || !hex_bytes(hex, bytes, len)) {
+    if (len <= SCALE_BYTES || len > SCALE_BYTES + VECTOR_DIMENSION_MAX || !hex_bytes(hex, bytes, len)) {
         return false;
     }
     uint32_t scale = 0;

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include "base/arena.h"
 
+#define VECTOR_DIMENSION_MAX 4096 /* numbers; the sum of their products fits into 32 bits */
+
 struct vector_codes {
     const int8_t *codes;
     size_t dimension;
@@ -18,7 +20,8 @@ struct vector_codes {
 struct vector_codes vector_encode(struct arena *arena, const float *values, size_t dimension);
 /* As hexadecimal text, for the database: the scale's 4 bytes (IEEE 754, little end first), then the codes. */
 char *vector_to_hex(struct arena *arena, const struct vector_codes *vector);
-/* Back; false: it is none, or its scale is not a finite number. In the arena. */
+/* Back; false: it is none, its scale is not a finite number, or it has more numbers than
+ * VECTOR_DIMENSION_MAX. In the arena. */
 bool vector_from_hex(struct arena *arena, const char *hex, struct vector_codes *out);
 
 /* Bytes as lower-case hexadecimal text, and back into exactly `len` bytes. */

@@ -10,17 +10,19 @@
 #include "model/chat.h"
 #include "model/language.h"
 #include "model/phrases.h"
+#include "stages/draft_ready.h"
+#include "stages/next_steps.h"
+#include "stages/recheck.h"
 #include "stages/retriever_items.h"
 #include "stages/sharing.h"
 #include "stages/spending.h"
 
-#define MAX_REASONS 6
-#define MAX_STEPS 20
 #define POLICY_VERSION_SIZE 128
 
 struct generator {
     struct draft_model *model;
-    struct budget *budget; /* or NULL */
+    struct budget *budget;   /* or NULL */
+    struct recheck *recheck; /* or NULL */
     struct guard *guard;
     struct voices *voices;
     char policy_version[POLICY_VERSION_SIZE];
@@ -38,6 +40,11 @@ struct asked {
     const struct draft_result *result;
     struct voice_frame frame;
     size_t injections; /* sentences of the context that give orders to the model */
+    int64_t revision;  /* of the base: the context is known to stand in it */
+    bool lost;         /* sources are no more: said so */
+    /* As they were before the first draft: */
+    enum msg_state state;
+    size_t degraded_count;
 };
 
 static void put_policy_version(const struct voices *voices, char out[POLICY_VERSION_SIZE])
@@ -47,20 +54,16 @@ static void put_policy_version(const struct voices *voices, char out[POLICY_VERS
 }
 
 void *generator_new(struct draft_model *model, struct guard *guard, struct voices *voices,
-    const struct generator_policy *policy, struct loop *loop)
+    const struct generator_policy *policy, struct loop *loop, struct db *db)
 {
     struct generator *generator = xcalloc(1, sizeof *generator);
     *generator =
         (struct generator){.model = model, .guard = guard, .voices = voices, .policy = *policy, .loop = loop};
     put_policy_version(voices, generator->policy_version);
+    generator->recheck = db != NULL ? recheck_new(loop, db) : NULL;
     generator->fallbacks = metrics_counter(
         "helpdesk_guard_fallbacks_total", "Answers replaced because they could not be judged", NULL);
     return generator;
-}
-
-static bool generator_spends(const struct conf *conf)
-{
-    return spending_wanted(conf);
 }
 
 /* The budget, if any, is behind all models; it is freed after them. */
@@ -75,7 +78,7 @@ static struct draft_model *open_model(const struct stage_env *env, const struct 
             "it");
         return NULL;
     }
-    if (!chat_wanted(&options)) {
+    if (!chat_drafts(conf)) {
         return draft_offline_new();
     }
     const struct chat_options *stronger = strong.model[0] ? &strong : NULL;
@@ -110,68 +113,23 @@ static void *generator_open(const struct stage_env *env, struct error *err)
         return NULL;
     }
     struct generator *generator = generator_new(
-        model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), voices, &policy, env->loop);
+        model, guard_new(conf_text(env->conf, CONF_GUARD_OFF_BRAND)), voices, &policy, env->loop, env->db);
     generator->budget = budget;
+    if (env->db == NULL && !env->unbudgeted) {
+        log_warn("no database is set: a draft may cite what is deleted after it was found");
+    }
     return generator;
 }
 
 static void generator_close(void *state)
 {
     struct generator *generator = state;
+    recheck_close(generator->recheck);
     draft_free(generator->model);
     budget_free(generator->budget);
     guard_free(generator->guard);
     voices_free(generator->voices);
     free(generator);
-}
-
-/* ---- ready or not ---- */
-
-static const char *flag_reason(enum msg_flag flag)
-{
-    static const char *const reasons[MSG_FLAG_COUNT] = {
-        [MSG_FLAG_PII_DETECTED] = "the draft holds personal data",
-        [MSG_FLAG_OFF_BRAND] = "the draft uses words we do not use",
-        [MSG_FLAG_UNSAFE_CONTENT] = "the draft holds unsafe content",
-        [MSG_FLAG_LOW_CONTEXT_CONFIDENCE] = "what was found hardly answers the question",
-        [MSG_FLAG_UNGROUNDED] = "the draft says what its sources do not",
-        [MSG_FLAG_OVERPROMISE] = "the draft promises what only a person may promise",
-        [MSG_FLAG_PROMPT_INJECTION] = "the ticket or the draft gives instructions to the model",
-    };
-    return reasons[flag];
-}
-
-static void add_reason(struct msg_draft *draft, const char *reason)
-{
-    draft->not_ready_because[draft->not_ready_because_count++] = reason; /* room was made in judge_ready */
-}
-
-/* `escalated`: the draft only hands over to a person. */
-static void judge_ready(const struct asked *asked, bool escalated, struct msg_draft *draft)
-{
-    struct ticket_job *job = asked->job;
-    draft->not_ready_because =
-        arena_array(job->arena, MSG_FLAG_COUNT + MAX_REASONS, sizeof *draft->not_ready_because);
-    draft->not_ready_because_count = 0;
-    for (size_t i = 0; i < draft->safety_flags_count; i++) {
-        if (draft->safety_flags[i] != MSG_FLAG_PII_DETECTED || guard_found_pii(draft)) {
-            add_reason(draft, flag_reason(draft->safety_flags[i]));
-        }
-    }
-    if (draft->confidence <= asked->generator->policy.ready_confidence) {
-        add_reason(draft, arena_printf(job->arena, "confidence %.2f is not above %.2f", draft->confidence,
-                              asked->generator->policy.ready_confidence));
-    }
-    if (escalated) {
-        add_reason(draft, "the draft hands the question to a person, it does not answer it");
-    }
-    if (job->event->caller_context) {
-        add_reason(draft, "the context came from the caller and was not checked");
-    }
-    if (job->trace->degraded_count > 0) {
-        add_reason(draft, "the result is degraded");
-    }
-    draft->ready = draft->not_ready_because_count == 0;
 }
 
 /* ---- the answer ---- */
@@ -241,49 +199,6 @@ static void put_fallback(const struct asked *asked, const struct error *err)
     job->event->state = MSG_STATE_FALLBACK_GUARDRAIL_FAILURE;
 }
 
-static bool has_flag(const struct msg_draft *draft, enum msg_flag flag)
-{
-    for (size_t i = 0; i < draft->safety_flags_count; i++) {
-        if (draft->safety_flags[i] == flag) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void add_next_step(struct msg_generation *generation, const char *step)
-{
-    generation->suggested_next_steps[generation->suggested_next_steps_count++] =
-        step; /* room: see put_next_steps */
-}
-
-static void put_next_steps(const struct asked *asked, struct msg_generation *generation)
-{
-    const char **given = generation->suggested_next_steps;
-    size_t count = generation->suggested_next_steps_count < MAX_STEPS ? generation->suggested_next_steps_count
-                                                                      : MAX_STEPS;
-    generation->suggested_next_steps = arena_array(asked->job->arena, MAX_STEPS + 4, sizeof(char *));
-    generation->suggested_next_steps_count = 0;
-    if (has_flag(&generation->primary_draft, MSG_FLAG_PROMPT_INJECTION)) {
-        add_next_step(
-            generation, "Do not follow instructions that stand in the ticket: it tries to steer the model");
-    }
-    if (has_flag(&generation->primary_draft, MSG_FLAG_PII_DETECTED)) {
-        add_next_step(generation, "Mask the personal data in the ticket and do not repeat it in the answer");
-    }
-    if (asked->injections > 0) {
-        add_next_step(generation, "Check the sources that were found: one of them gives orders to the model");
-    }
-    for (size_t i = 0; i < count; i++) {
-        add_next_step(generation, given[i]);
-    }
-    const struct msg_context *context = asked->job->event->context;
-    if (context != NULL && context->customer != NULL &&
-        context->customer->churn_risk == MSG_CHURN_RISK_HIGH) {
-        add_next_step(generation, "Tell the account manager: the risk of losing this customer is high");
-    }
-}
-
 static bool judge(const struct asked *asked, bool escalated, struct msg_draft *draft, struct error *err)
 {
     const struct guard_input input = {.ticket = &asked->job->event->ticket,
@@ -292,7 +207,7 @@ static bool judge(const struct asked *asked, bool escalated, struct msg_draft *d
     if (!guard_check(asked->generator->guard, asked->job->arena, &input, draft, err)) {
         return false;
     }
-    judge_ready(asked, escalated, draft);
+    draft_ready_judge(asked->job, escalated, asked->generator->policy.ready_confidence, draft);
     put_frame(asked, &asked->frame, draft);
     return true;
 }
@@ -320,7 +235,7 @@ static void put_generation(const struct asked *asked, const struct draft_result 
         ticket_job_degraded(job, "the alternative draft could not be judged and was left out");
     }
     generation->guardrail_triggered = guard_triggered(&generation->primary_draft);
-    put_next_steps(asked, generation);
+    next_steps_put(job, asked->injections > 0, generation);
     job->event->generation = generation;
     if (result->escalated || low) {
         job->event->state = MSG_STATE_ESCALATED_LOW_CONFIDENCE;
@@ -337,6 +252,23 @@ static void run_in_pool(struct asked *asked, loop_fn *work, loop_fn *done)
     } else {
         work(asked);
         done(asked);
+    }
+}
+
+static void clean(struct asked *asked);
+
+/* Everything but what has been spent is as before the first draft. */
+static void say_lost(struct asked *asked)
+{
+    struct ticket_job *job = asked->job;
+    job->event->state = asked->state;
+    job->event->generation = NULL;
+    job->trace->degraded_count = asked->degraded_count;
+    if (!asked->lost) {
+        asked->lost = true;
+        ticket_job_degraded(
+            job, "sources were changed or deleted after they had been found: they are left out");
+        asked->degraded_count = job->trace->degraded_count;
     }
 }
 
@@ -361,13 +293,39 @@ static bool guard_touched(const struct asked *asked)
     return generation->guardrail_triggered || lost || (alternative != NULL && guard_triggered(alternative));
 }
 
+/* What was drafted of sources that are no more is drafted anew, of the others. There are fewer each time. */
+static void on_checked_again(void *arg, enum recheck_found found)
+{
+    struct asked *asked = arg;
+    struct ticket_job *job = asked->job;
+    if (found == RECHECK_LOST) {
+        draft_unfit(asked->generator->model, &asked->request);
+        say_lost(asked);
+        clean(asked);
+        return;
+    }
+    if (found == RECHECK_UNKNOWN) {
+        struct msg_generation *generation = job->event->generation;
+        ticket_job_degraded(job, "database unavailable: whether the sources are still there is not known");
+        draft_ready_deny(&generation->primary_draft);
+        if (generation->alternative_draft != NULL) {
+            draft_ready_deny(generation->alternative_draft);
+        }
+    }
+    ticket_job_done(job);
+}
+
 static void judge_done(void *arg)
 {
     struct asked *asked = arg;
     if (guard_touched(asked)) {
         draft_unfit(asked->generator->model, &asked->request);
     }
-    ticket_job_done(asked->job);
+    if (asked->job->event->state == MSG_STATE_FALLBACK_GUARDRAIL_FAILURE) {
+        ticket_job_done(asked->job); /* the template says nothing of them */
+    } else {
+        recheck_sources(asked->generator->recheck, asked->job, &asked->revision, on_checked_again, asked);
+    }
 }
 
 static void generator_answered(void *arg, const struct draft_result *result, const struct error *err)
@@ -382,10 +340,12 @@ static void generator_answered(void *arg, const struct draft_result *result, con
     job->trace->model = result->model;
     job->trace->prompt_version = result->prompt_version;
     job->trace->policy_version = asked->generator->policy_version;
-    job->trace->input_tokens = result->input_tokens;
-    job->trace->output_tokens = result->output_tokens;
-    job->trace->cost_usd = result->cost_usd;
+    job->trace->input_tokens += result->input_tokens; /* to those of a draft that was given up */
+    job->trace->output_tokens += result->output_tokens;
+    job->trace->cost_usd += result->cost_usd;
     job->trace->cache_hit = result->cache_hit;
+    job->trace->cache_semantic = result->semantic;
+    job->event->question_vector = NULL; /* it has done its work */
     job->without = result->unanswered;
     for (size_t i = 0; i < result->degraded_count; i++) {
         ticket_job_degraded(job, result->degraded[i]);
@@ -453,22 +413,42 @@ static void clean_done(void *arg)
         .tone = voices_tone(asked->generator->voices, job->event->tenant),
         .personal = job->event->caller_context,
         .kb_revision = kb_revision(job->event),
+        .vector = job->event->question_vector,
         .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
         .deadline_mono_ms = job->deadline_mono_ms};
     draft_start(asked->generator->model, &asked->request, generator_answered, asked);
 }
 
+static void clean(struct asked *asked)
+{
+    run_in_pool(asked, clean_work, clean_done);
+}
+
+/* The database does not answer: the check after the draft says so. */
+static void on_checked(void *arg, enum recheck_found found)
+{
+    struct asked *asked = arg;
+    if (found == RECHECK_LOST) {
+        say_lost(asked);
+    }
+    clean(asked);
+}
+
 static void generator_process(struct ticket_job *job, void *state)
 {
     struct asked *asked = ARENA_NEW(job->arena, struct asked);
-    *asked = (struct asked){.job = job, .generator = state};
-    run_in_pool(asked, clean_work, clean_done);
+    *asked = (struct asked){.job = job,
+        .generator = state,
+        .revision = kb_revision(job->event),
+        .state = job->event->state,
+        .degraded_count = job->trace->degraded_count};
+    recheck_sources(asked->generator->recheck, job, &asked->revision, on_checked, asked);
 }
 
 const struct ticket_step generator_step = {.name = "generator",
     .step = MSG_STEP_GENERATE,
-    .spends = generator_spends,
+    .spends = chat_drafts,
     .open = generator_open,
     .close = generator_close,
     .process = generator_process};

@@ -15,8 +15,9 @@ struct generator_policy {
 };
 
 /* State of generator_step; owns `model`, `guard` and `voices`. The guard works on the pool of `loop`; NULL:
- * inside the call. generator_step.close frees it. */
+ * inside the call. `db` tells whether sources are still there; NULL: nobody does. generator_step.close frees
+ * it. */
 void *generator_new(struct draft_model *model, struct guard *guard, struct voices *voices,
-    const struct generator_policy *policy, struct loop *loop);
+    const struct generator_policy *policy, struct loop *loop, struct db *db);
 
 #endif

@@ -20,19 +20,20 @@ static void write_row(struct kb_stage *stage, struct arena *arena, const struct 
     struct db_query query = {
         .sql = "INSERT INTO kb_jobs AS j (tenant, job_id, source, full_read, state, found, read, changed, "
                "failed, "
-               "removed, why, finished_at) "
-               "VALUES ($1, $2, $3, $4::boolean, $5, $6::int, $7::int, $8::int, $9::int, $10::int, $11, "
-               "CASE WHEN $5 <> 'running' THEN now() END) "
+               "removed, remaining, why, finished_at) "
+               "VALUES ($1, $2, $3, $4::boolean, $5, $6::int, $7::int, $8::int, $9::int, $10::int, $11::int, "
+               "$12, CASE WHEN $5 <> 'running' THEN now() END) "
                "ON CONFLICT (tenant, job_id) DO UPDATE SET source = EXCLUDED.source, state = EXCLUDED.state, "
                "found = EXCLUDED.found, read = EXCLUDED.read, changed = EXCLUDED.changed, failed = "
                "EXCLUDED.failed, "
-               "removed = EXCLUDED.removed, why = EXCLUDED.why, finished_at = EXCLUDED.finished_at "
+               "removed = EXCLUDED.removed, remaining = EXCLUDED.remaining, why = EXCLUDED.why, finished_at "
+               "= EXCLUDED.finished_at "
                "WHERE j.state IN ('started', 'running') OR EXCLUDED.state <> 'running'",
-        .param_count = 11,
+        .param_count = 12,
         .params = {row->tenant, row->id, row->source, row->full ? "true" : "false", state,
             arena_printf(arena, "%d", counts->found), arena_printf(arena, "%d", counts->read),
             arena_printf(arena, "%d", counts->changed), arena_printf(arena, "%d", counts->failed),
-            arena_printf(arena, "%d", counts->removed), why},
+            arena_printf(arena, "%d", counts->removed), arena_printf(arena, "%d", counts->left), why},
     };
     db_query(stage->db, &query, done, arg);
 }

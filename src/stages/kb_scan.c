@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "stages/kb_sync.h"
 
-#define LEASE_MS 5000 /* beyond the interval: how long others wait for a holder that died */
+#define FORGET_EVERY_MS 60000
+#define FORGET_AT_ONCE 100 /* changes; the contents of each may go with it */
+#define LEASE_MS 5000      /* beyond the interval: how long others wait for a holder that died */
 
 static void scan_again(struct kb_stage_source *source)
 {
@@ -17,30 +19,38 @@ static void scan_again(struct kb_stage_source *source)
     }
 }
 
-/* ---- gauges ---- */
+/* ---- history ---- */
 
-static void on_counts(void *arg, const struct db_result *result, const struct error *err)
+static void on_forgotten(void *arg, const struct db_result *result, const struct error *err)
 {
     struct kb_stage_source *source = arg;
-    if (!err && db_rows(result) == 1) {
-        metric_set(source->documents_ready, (double)db_int(result, 0, 0));
-        metric_set(source->documents_failed, (double)db_int(result, 0, 1));
-        metric_set(source->passages, (double)db_int(result, 0, 2));
-        source->counted = true;
+    if (err) {
+        log_warn("the history of documents is not pruned", LOG_STR("source", source->settings->place.name),
+            LOG_STR("why", err->text));
+    } else if (db_int(result, 0, 0) >= FORGET_AT_ONCE) { /* there may be more */
+        source->forget_mono_ms = 0;
     }
     scan_again(source);
 }
 
-static void count_documents(struct kb_stage_source *source)
+/* The end of a scan: the history is pruned by whoever scans. */
+static void scan_end(struct kb_stage_source *source)
 {
+    int64_t now = clock_mono_ms();
+    if (source->stage->closing || now < source->forget_mono_ms) {
+        scan_again(source);
+        return;
+    }
+    source->forget_mono_ms = now + FORGET_EVERY_MS;
+    char keep[32], most[16];
+    snprintf(keep, sizeof(keep), "%" PRId64, source->stage->history_ms);
+    snprintf(most, sizeof(most), "%d", FORGET_AT_ONCE);
     struct db_query query = {
-        .sql = "SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'failed'), "
-               "(SELECT count(*) FROM kb_passages WHERE tenant = $1 AND source = $2) "
-               "FROM kb_documents WHERE tenant = $1 AND source = $2",
-        .param_count = 2,
-        .params = {source->settings->tenant, source->settings->place.name},
+        .sql = "SELECT kb_forget($1, $2, $3::bigint * interval '1 millisecond', $4::int)",
+        .param_count = 4,
+        .params = {source->settings->tenant, source->settings->place.name, keep, most},
     };
-    db_query(source->env.db, &query, on_counts, source);
+    db_query(source->env.db, &query, on_forgotten, source);
 }
 
 /* ---- the lease ---- */
@@ -51,15 +61,18 @@ static void claim(struct kb_stage_source *source, db_done *done)
     snprintf(lease, sizeof(lease), "%" PRId64, source->stage->interval_ms + LEASE_MS);
     struct db_query query = {
         .sql = "WITH claim AS ("
-               "INSERT INTO kb_scans AS s (tenant, source, holder, lease_until) "
-               "VALUES ($1, $2, $3, now() + $4::bigint * interval '1 millisecond') "
+               "INSERT INTO kb_scans AS s (tenant, source, holder, lease_until, metadata) "
+               "VALUES ($1, $2, $3, now() + $4::bigint * interval '1 millisecond', $5) "
                "ON CONFLICT (tenant, source) DO UPDATE SET holder = EXCLUDED.holder, lease_until = "
-               "EXCLUDED.lease_until "
+               "EXCLUDED.lease_until, metadata = EXCLUDED.metadata "
                "WHERE s.holder = EXCLUDED.holder OR s.lease_until < now() RETURNING 1) "
                "SELECT EXISTS (SELECT 1 FROM claim), "
-               "coalesce((SELECT revision FROM kb_revisions WHERE tenant = $1), 0)",
-        .param_count = 4,
-        .params = {source->settings->tenant, source->settings->place.name, source->stage->holder, lease},
+               "coalesce((SELECT revision FROM kb_revisions WHERE tenant = $1), 0), "
+               "EXISTS (SELECT 1 FROM kb_documents WHERE tenant = $1 AND source = $2 AND state = 'ready' "
+               "AND expires_at <= now())",
+        .param_count = 5,
+        .params = {source->settings->tenant, source->settings->place.name, source->stage->holder, lease,
+            source->settings->metadata},
     };
     source->claimed_mono_ms = clock_mono_ms();
     db_query(source->env.db, &query, done, source);
@@ -139,28 +152,27 @@ static void on_scanned(
     if (!source->stage->closing) {
         scan_report(source, counts, why, err);
     }
-    if (source->stage->closing || err ||
-        (source->counted && !counts->changed && !counts->removed && !counts->failed)) {
-        scan_again(source);
-    } else {
-        count_documents(source);
-    }
+    scan_end(source);
 }
 
 static void on_claimed(void *arg, const struct db_result *result, const struct error *err)
 {
     struct kb_stage_source *source = arg;
-    if (source->stage->closing || err || !db_bool(result, 0, 0)) {
+    int64_t revision = err ? source->revision : db_int(result, 0, 1);
+    bool ours = !err && db_bool(result, 0, 0);
+    bool differs =
+        revision != source->revision || (!err && db_bool(result, 0, 2)); /* others or time did that */
+    if (!ours || differs) { /* who has the lease compares it again */
         kb_sync_memory_forget(&source->memory);
+    }
+    if (differs) {
+        source->revision = revision;
+        kb_source_count_soon(source);
+    }
+    if (source->stage->closing || !ours) {
         scan_again(source);
         return;
     }
-    int64_t revision = db_int(result, 0, 1);
-    if (revision != source->revision) { /* someone changed the base: compare it again */
-        kb_sync_memory_forget(&source->memory);
-        source->counted = false;
-    }
-    source->revision = revision;
     struct kb_sync_request request = {
         .memory = &source->memory,
         .progress = on_progress,
@@ -224,6 +236,7 @@ void kb_stage_close(struct kb_stage *stage)
     for (size_t i = 0; i < stage->source_count; i++) {
         loop_timer_free(stage->sources[i].timer);
         stage->sources[i].timer = NULL;
+        kb_source_gauges_close(&stage->sources[i]);
         blob_abort(stage->sources[i].env.source);
     }
     kb_stage_leave(stage);
@@ -233,35 +246,4 @@ struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant
 {
     const struct kb_source *settings = kb_sources_find(stage->settings, tenant, name);
     return settings ? &stage->sources[settings - stage->settings->items] : NULL;
-}
-
-void kb_source_metrics(struct kb_stage_source *source)
-{
-    char labels[128], ready[160], failed[160];
-    (void)snprintf(labels, sizeof(labels), "source=\"%s\"", source->settings->place.name);
-    (void)snprintf(ready, sizeof(ready), "%s,state=\"ready\"", labels);
-    (void)snprintf(failed, sizeof(failed), "%s,state=\"failed\"", labels);
-    source->documents_ready =
-        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", ready);
-    source->documents_failed =
-        metrics_gauge("helpdesk_kb_documents", "Documents of the knowledge base", failed);
-    source->passages = metrics_gauge("helpdesk_kb_passages", "Passages of the knowledge base", labels);
-    source->keys_refused = metrics_gauge(
-        "helpdesk_kb_keys_refused", "Objects that are left out since their keys are not valid", labels);
-    source->last_scan = metrics_gauge("helpdesk_kb_last_scan_timestamp_seconds",
-        "When this process last looked through all of the source", labels);
-    source->oldest_change = metrics_gauge("helpdesk_kb_oldest_change_timestamp_seconds",
-        "When the oldest change was made that was seen and is not yet in the base; 0: there is none", labels);
-    source->changed_total =
-        metrics_counter("helpdesk_kb_changed_total", "Documents switched to a new content", labels);
-    source->removed_total = metrics_counter("helpdesk_kb_removed_total", "Documents removed", labels);
-    source->failures_total =
-        metrics_counter("helpdesk_kb_failures_total", "Readings of a document that failed", labels);
-}
-
-void kb_source_count(struct kb_stage_source *source, int changed, int removed, int failed)
-{
-    metric_add(source->changed_total, changed);
-    metric_add(source->removed_total, removed);
-    metric_add(source->failures_total, failed);
 }

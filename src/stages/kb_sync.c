@@ -53,6 +53,7 @@ static struct kb_sync_counts sum(const struct kb_sync_counts *a, const struct kb
         .changed = a->changed + b->changed,
         .failed = a->failed + b->failed,
         .removed = a->removed + b->removed,
+        .left = a->left + b->left,
         .refused = a->refused + b->refused};
 }
 
@@ -282,8 +283,9 @@ static bool open_source(
         .rules = {.public_url = settings->public_url, .locale = settings->locale},
         .parser = stage->parser,
         .max_document = (size_t)conf_int(conf, CONF_KB_MAX_DOCUMENT),
+        .keep = stage->history_ms > 0,
     };
-    kb_source_metrics(source);
+    kb_source_gauges_open(source);
     return true;
 }
 
@@ -306,6 +308,7 @@ static void *kb_sync_open(const struct stage_env *env, struct error *err)
     TAILQ_INIT(&stage->reading);
     TAILQ_INIT(&stage->waiting);
     stage->interval_ms = conf_int(env->conf, CONF_KB_SCAN_INTERVAL);
+    stage->history_ms = conf_int(env->conf, CONF_KB_HISTORY_FOR);
     stage->holder = xstrdup(*instance ? instance : own);
     stage->sources = xcalloc(settings->count + 1, sizeof(*stage->sources));
     for (size_t i = 0; i < settings->count; i++) {

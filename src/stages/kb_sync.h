@@ -1,6 +1,6 @@
 /* The parts of the kb-sync stage: what a record asks for (kb_sync.c), notifications of single objects
- * (kb_events.c), the scan of the source (kb_scan.c), the rows that tell of a job's progress (kb_jobs.c).
- * Private to the stage. Everything on the loop thread. */
+ * (kb_events.c), the scan of the source (kb_scan.c), the metrics (kb_gauges.c), the rows that tell of a job's
+ * progress (kb_jobs.c). Private to the stage. Everything on the loop thread. */
 #ifndef HELPDESK_STAGES_KB_SYNC_H
 #define HELPDESK_STAGES_KB_SYNC_H
 
@@ -24,12 +24,15 @@ struct kb_stage_source {
     struct kb_sync_env env;
     struct loop_timer *timer;
     int64_t claimed_mono_ms;
+    int64_t forget_mono_ms; /* when the history is to be looked through again */
     struct kb_sync_memory memory;
     int64_t revision; /* of the base at the last scan */
-    bool counted;     /* the gauges tell of `revision` */
-    bool away;        /* said so in the log */
-    int refused;      /* objects whose keys are not valid, as said in the log */
-    struct metric *documents_ready, *documents_failed, *passages, *keys_refused, *last_scan, *oldest_change;
+    struct loop_timer *count_timer;
+    bool count_armed;
+    bool away;   /* said so in the log */
+    int refused; /* objects whose keys are not valid, as said in the log */
+    struct metric *documents_ready, *documents_failed, *documents_withdrawn, *passages, *keys_refused,
+        *last_scan, *oldest_change;
     struct metric *changed_total, *removed_total, *failures_total;
 };
 
@@ -44,6 +47,7 @@ struct kb_stage {
     int under_way;       /* operations that will call back */
     bool closing;        /* the last of them frees the stage */
     int64_t interval_ms; /* of scans */
+    int64_t history_ms;  /* what has not held for longer is forgotten */
     struct kb_seen *seen;
     struct kb_errands reading; /* no two of the same object */
     struct kb_errands waiting; /* for one that is being read */
@@ -58,7 +62,12 @@ void kb_stage_close(struct kb_stage *stage);
 
 /* The tenant's source of that name, "" for the only one; NULL: there is none. */
 struct kb_stage_source *kb_stage_find(struct kb_stage *stage, const char *tenant, const char *name);
-void kb_source_metrics(struct kb_stage_source *source);
+
+/* kb_gauges.c */
+void kb_source_gauges_open(struct kb_stage_source *source);
+void kb_source_gauges_close(struct kb_stage_source *source);
+void kb_source_count_soon(struct kb_stage_source *source); /* how many documents there are */
+/* Tells what became of so many documents. */
 void kb_source_count(struct kb_stage_source *source, int changed, int removed, int failed);
 
 /* What somebody tells of one object; borrowed. */

@@ -18,6 +18,7 @@
 #define STAGE "kb-sync"
 #define LOOK_MS 500            /* between two looks for something to do */
 #define EMPTY_MS 2000          /* the same, at a base without passages */
+#define PRUNE_MS 5000          /* between two looks for vectors that nobody needs */
 #define LEASE_MORE_MS 15000    /* beyond the longest call */
 #define LISTED_TEXTS 512       /* at a time */
 #define CALLS 4                /* of the model at once */
@@ -45,6 +46,7 @@ struct kb_vectors {
     int64_t timeout_ms;
     struct loop_timer *timer;
     int64_t back_off_ms; /* 0: the last pass was good */
+    int64_t prune_at_ms; /* monotonic */
     bool closing;
     int under_way; /* statements and calls that will come back */
     struct metric *missing, *made, *refused, *done_at;
@@ -431,10 +433,30 @@ static void on_claimed(void *arg, const struct kb_vector_claim *claim, const str
     list_missing(vectors);
 }
 
+static void claim(struct kb_vectors *vectors)
+{
+    vectors->under_way++;
+    kb_vectors_claim(&vectors->worker, vectors->arena, vectors->model, on_claimed, vectors);
+}
+
+/* One base after the other, until none is left. */
+static void on_pruned(void *arg, bool ours, const struct error *err)
+{
+    struct kb_vectors *vectors = arg;
+    if (came_back(vectors)) {
+        vectors->prune_at_ms = ours && !err ? 0 : clock_mono_ms() + PRUNE_MS;
+        claim(vectors);
+    }
+}
+
 static void on_timer(void *arg)
 {
     struct kb_vectors *vectors = arg;
     vectors->arena = arena_new(0);
+    if (clock_mono_ms() < vectors->prune_at_ms) {
+        claim(vectors);
+        return;
+    }
     vectors->under_way++;
-    kb_vectors_claim(&vectors->worker, vectors->arena, vectors->model, on_claimed, vectors);
+    kb_vectors_prune(vectors->worker.db, vectors->arena, on_pruned, vectors);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "kb/customer.h"
 #include "kb/search.h"
+#include "model/alike_text.h"
 #include "stages/retriever_items.h"
 #include "stages/retriever_near.h"
 #include "stages/stage.h"
@@ -32,6 +33,7 @@ struct retriever {
     struct db *db;
     struct near_finder *finder; /* NULL: words alone */
     size_t excerpt_bytes;
+    bool shares; /* drafts of questions that mean the same */
     int under_way;
     bool closing; /* the last retrieval frees it */
 };
@@ -66,6 +68,7 @@ static void *retriever_open(const struct stage_env *env, struct error *err)
     retriever->loop = env->loop;
     retriever->db = env->db;
     retriever->excerpt_bytes = (size_t)conf_int(env->conf, CONF_RETRIEVER_EXCERPT_BYTES);
+    retriever->shares = conf_number(env->conf, CONF_CACHE_SIMILARITY) > 0;
     return retriever;
 }
 
@@ -81,6 +84,21 @@ static void retriever_close(void *state)
 }
 
 /* ---- the end of a retrieval ---- */
+
+/* For the generator: of questions that can have the answer of another, and nothing but these. */
+static struct msg_question_vector *question_vector(const struct retrieval *retrieval)
+{
+    const struct ticket_job *job = retrieval->job;
+    const struct msg_ticket *ticket = &job->event->ticket;
+    if (!retrieval->retriever->shares || !retrieval->near.codes || ticket->messages_count > 0 ||
+        !ticket_event_wants(job->event, MSG_STEP_GENERATE) || !alike_text(job->arena, ticket)) {
+        return NULL;
+    }
+    struct msg_question_vector *vector = ARENA_NEW(job->arena, struct msg_question_vector);
+    *vector = (struct msg_question_vector){.model = arena_strdup(job->arena, retrieval->near.model),
+        .codes = arena_strdup(job->arena, retrieval->near.codes)};
+    return vector;
+}
 
 static void put_context(struct retrieval *retrieval)
 {
@@ -99,6 +117,7 @@ static void put_context(struct retrieval *retrieval)
             retrieval->customer ? MSG_CUSTOMER_STATE_READY : MSG_CUSTOMER_STATE_UNKNOWN_CUSTOMER;
     }
     job->event->context = msg_copy(&msg_context, job->arena, &context);
+    job->event->question_vector = question_vector(retrieval);
     job->trace->model =
         retrieval->near.near ? arena_printf(job->arena, MODEL "+%s", retrieval->near.model) : MODEL;
     job->trace->input_tokens = retrieval->near.input_tokens;

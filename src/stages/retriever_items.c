@@ -103,6 +103,7 @@ static void on_orders(void *arg, const struct db_result *result, const struct er
             .type = MSG_ITEM_TYPE_ORDER,
             .title = arena_printf(arena, "Order %s", id),
             .locale = "",
+            .metadata = "{}",
         };
         score *= named ? 1 : ORDER_AGEING;
     }
@@ -193,6 +194,7 @@ static void on_rule(void *arg, const struct db_result *result, const struct erro
             .type = MSG_ITEM_TYPE_RULE,
             .title = "Service level",
             .locale = "en",
+            .metadata = "{}",
         };
     }
     call->done(call->arg, &list, NULL);
@@ -272,6 +274,7 @@ struct item_list items_from_hits(struct arena *arena, const struct kb_search_res
             .type = hit->corpus == KB_CORPUS_KB ? MSG_ITEM_TYPE_KB : MSG_ITEM_TYPE_TICKET,
             .title = hit->title,
             .locale = hit->locale,
+            .metadata = hit->metadata,
         };
         share(&list);
     }

@@ -35,8 +35,9 @@ struct near_finder {
 struct finding {
     struct near_finder *finder;
     struct asked_model *model;
+    struct vector_set *set; /* that are searched; or NULL */
     struct arena *arena;
-    const char *tenant;
+    const char *codes;
     struct near_result result;
     near_found *done;
     void *arg;
@@ -63,7 +64,7 @@ struct near_finder *near_finder_new(const struct stage_env *env, struct error *e
     finder->memory =
         vector_memory_new(env->loop, env->db, (size_t)conf_int(env->conf, CONF_RETRIEVER_VECTOR_BYTES));
     const char *why; /* from now on it is read */
-    (void)vector_memory_model(finder->memory, conf_text(env->conf, CONF_TENANT), &why);
+    vector_set_leave(vector_memory_hold(finder->memory, conf_text(env->conf, CONF_TENANT), &why));
     return finder;
 }
 
@@ -109,6 +110,7 @@ static struct asked_model *model_of(struct near_finder *finder, const char *iden
 
 static void end(struct finding *finding)
 {
+    vector_set_leave(finding->set);
     finding->done(finding->arg, &finding->result);
 }
 
@@ -121,6 +123,7 @@ static void on_near(void *arg, const struct vector_near *near)
 {
     struct finding *finding = arg;
     finding->result.near = near;
+    finding->result.codes = near ? finding->codes : NULL;
     if (!near) {
         finding->result.why = "the model's vectors are not those of the base";
     }
@@ -142,7 +145,9 @@ static void on_vector(void *arg, const struct embed_reply *reply, const struct e
         return;
     }
     finding->result.model = reply->identity;
-    vector_memory_find(finding->finder->memory, finding->arena, finding->tenant, reply->vectors[0],
+    const struct vector_codes codes = vector_encode(finding->arena, reply->vectors[0], reply->dimension);
+    finding->codes = vector_to_hex(finding->arena, &codes);
+    vector_memory_find(finding->finder->memory, finding->arena, finding->set, reply->vectors[0],
         reply->dimension, on_near, finding);
 }
 
@@ -150,10 +155,10 @@ void near_find(struct near_finder *finder, struct arena *arena, const char *tena
     int64_t timeout_ms, near_found *done, void *arg)
 {
     struct finding *finding = ARENA_NEW(arena, struct finding);
-    *finding = (struct finding){.finder = finder, .arena = arena, .tenant = tenant, .done = done, .arg = arg};
-    const char *identity = vector_memory_model(finder->memory, tenant, &finding->result.why);
-    finding->model = identity ? model_of(finder, identity) : NULL;
-    if (identity && !finding->model) {
+    *finding = (struct finding){.finder = finder, .arena = arena, .done = done, .arg = arg};
+    finding->set = vector_memory_hold(finder->memory, tenant, &finding->result.why);
+    finding->model = finding->set ? model_of(finder, vector_set_model(finding->set)) : NULL;
+    if (finding->set && !finding->model) {
         finding->result.why = "the model that made the base's vectors cannot be asked";
     } else if (finding->model && finding->model->away_until_ms > clock_mono_ms()) {
         finding->model = NULL;

@@ -12,6 +12,7 @@ struct near_result {
     const struct vector_near *near; /* NULL: words alone */
     const char *why;                /* with NULL; "" when there is nothing that vectors could find */
     const char *model;              /* identity of the vectors; NULL with NULL */
+    const char *codes;              /* the ticket's own vector, as vector_to_hex; NULL with NULL */
     int64_t input_tokens;           /* spent in any case */
     double cost_usd;
 };

@@ -28,7 +28,8 @@ struct draft_model *sharing_drafts(const struct stage_env *env, struct draft_mod
         put_model(&scope, strong);
     }
     buf_puts(&scope, policy);
-    struct draft_model *made = draft_cached_new(env->loop, model, buf_text(&scope), &limits);
+    struct draft_model *made = draft_cached_new(
+        env->loop, model, buf_text(&scope), &limits, conf_number(env->conf, CONF_CACHE_SIMILARITY));
     buf_fini(&scope);
     return made;
 }

@@ -28,6 +28,7 @@ struct stage_env {
 struct stage {
     const char *name; /* the role: "classifier" */
     bool needs_db;
+    bool uses_db;                      /* takes one when the settings name it */
     const struct ticket_step *step;    /* or NULL */
     const struct engine_stage *engine; /* what the engine runs */
     const char *const *produces;       /* topics (logical names), NULL-terminated; dead letters apart */

@@ -51,6 +51,7 @@ const struct stage stage_retriever = {.name = "retriever",
     .close = ticket_stage_close};
 
 const struct stage stage_generator = {.name = "generator",
+    .uses_db = true,
     .step = &generator_step,
     .engine = &generator_engine,
     .produces = (const char *const[]){TOPIC_ANSWERED, TOPIC_REPLIES, NULL},

@@ -1,6 +1,6 @@
 """Asks the server at the address like anybody who uses botocore's client of Bedrock; prints what that makes of the answers, as JSON.
 
-    bedrock_peer.py URL REQUEST... < prompts      REQUEST is "MODEL:SECRET"; prompts are {"system", "user", "schema"}
+    bedrock_peer.py URL REQUEST... < prompts      REQUEST is "MODEL:SECRET"; prompts are {"system", "user", "schema"}, or {"invoke": body}
 
 Run by an interpreter that has a botocore which knows Converse.
 """
@@ -26,6 +26,10 @@ for request in requests:
             "bedrock-runtime", region_name=REGION, endpoint_url=url, aws_access_key_id=KEY, aws_secret_access_key=secret,
             config=botocore.config.Config(retries={"total_max_attempts": 1}))
     try:
+        if "invoke" in prompts:
+            answer = clients[secret].invoke_model(modelId=model, body=json.dumps(prompts["invoke"]), contentType="application/json")
+            heard.append(json.loads(answer["body"].read()))
+            continue
         answer = clients[secret].converse(
             modelId=model, system=[{"text": prompts["system"]}], messages=[{"role": "user", "content": [{"text": prompts["user"]}]}],
             inferenceConfig={"maxTokens": 100},

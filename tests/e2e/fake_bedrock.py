@@ -1,4 +1,5 @@
-"""A stand-in for Amazon Bedrock's runtime: Converse as the service speaks it, each request's signature computed again by botocore's own signer.
+"""A stand-in for Amazon Bedrock's runtime: Converse and InvokeModel as the service speaks them, each request's signature computed again by botocore's own
+signer.
 
 As a program:   fake_bedrock.py [--port 0]      prints its address, then serves until it is killed
 In a test:      with FakeBedrock() as bedrock:  Stack(..., settings=bedrock.settings)
@@ -6,6 +7,9 @@ In a test:      with FakeBedrock() as bedrock:  Stack(..., settings=bedrock.sett
 POST /model/{id}/converse  A request that the service would not take, or that breaks our own rules (fake_model.py), is refused by the service's
                            name for it, and the latter are noted as problems. Else the answer is as fake_model.py's, as the input of the tool that
                            the model must use; without a tool as text, in a fence. A conversation without a message is refused, as by the service.
+
+POST /model/{id}/invoke    The same with Titan Text Embeddings V2 (TITAN) and Cohere Embed 3 (COHERE), whose answers are fake_embed.py's vectors; the
+                           journal's `task` is "embed", with the `texts` and whether they are a `query` (None: Titan does not say).
 
 GET /credentials           What a container's endpoint gives (AWS_CONTAINER_CREDENTIALS_FULL_URI): KEY, its secret and the session; /stats counts
                            who asks for them as credentials_asked.
@@ -35,6 +39,7 @@ import botocore.auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+import fake_embed
 import fake_model
 from fake_model import Refused, answer_of, check_prompts, check_schema, need, no_twice, serve, tokens
 
@@ -43,6 +48,9 @@ SECRET = "secret/+8f2b61"
 REGION = "eu-central-1"
 USUAL = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 STRONG = "eu.anthropic.claude-sonnet-4-6"
+TITAN = "amazon.titan-embed-text-v2:0"
+COHERE = "cohere.embed-multilingual-v3"
+MODELS = [USUAL, STRONG, TITAN, COHERE]
 SKEW_S = 300
 ERRORS = {
     "ThrottlingException": (429, "Too many requests, please wait before trying again."),
@@ -166,6 +174,62 @@ def check_converse(server, asked):
     return check_prompts(texts[0]["text"], texts[1]["text"], schema), schema
 
 
+def malformed(what):
+    raise Refused(400, "ValidationException", f"Malformed input request: {what}, please reformat your input and try again.")
+
+
+def check_titan(asked):
+    """The texts, how long vectors are, and whether they are searched for."""
+    text, dimension = asked.get("inputText"), asked.get("dimensions", 1024)
+    if not isinstance(text, str) or not 1 <= len(text) <= 50000:
+        malformed("expected minLength: 1, maxLength: 50000")
+    if set(asked) - {"inputText", "dimensions", "normalize"}:
+        malformed("extraneous key is not permitted")
+    if dimension not in (256, 512, 1024):
+        malformed(f"{dimension} is not a valid enum value")
+    need(asked.get("normalize") is True, "vectors of any length are wanted")
+    return [text], dimension, None
+
+
+def check_cohere(asked):
+    """The same."""
+    texts, kind = asked.get("texts"), asked.get("input_type")
+    if set(asked) - {"texts", "input_type", "truncate", "embedding_types"}:
+        malformed("extraneous key is not permitted")
+    if not isinstance(texts, list) or not 1 <= len(texts) <= 96:
+        malformed("expected minItems: 1, maxItems: 96")
+    if not all(isinstance(text, str) and 1 <= len(text) <= 2048 for text in texts):
+        malformed("expected minLength: 1, maxLength: 2048")
+    if kind not in ("search_document", "search_query") or asked.get("truncate", "NONE") not in ("NONE", "START", "END"):
+        malformed("not a valid enum value")
+    need(asked.get("embedding_types") == ["float"], "not the vectors that are read")
+    return texts, 1024, kind == "search_query"
+
+
+def check_invoke(model, asked):
+    """As check_converse; the data is for `invoke`."""
+    titan = model == TITAN
+    if model not in (TITAN, COHERE):
+        raise Refused(400, "ValidationException", "The provided model doesn't support the request.")
+    texts, dimension, query = check_titan(asked) if titan else check_cohere(asked)
+    data = {"ticket": {"ticket_id": None}, "model": model, "texts": texts, "dimension": dimension, "query": query}
+    return "embed", data, False, sum(tokens(text) for text in texts)
+
+
+def invoke(server, data, kind, input_tokens):
+    """Body and what is told beside it."""
+    server.input_tokens += input_tokens
+    vectors = [fake_embed.vector_of(data["model"], text, data["dimension"]) for text in data["texts"]]
+    if data["model"] == TITAN:
+        answer = {"embedding": vectors[0], "embeddingsByType": {"float": vectors[0]}, "inputTextTokenCount": input_tokens}
+    else:
+        answer = {"id": str(uuid.uuid4()), "embeddings": {"float": vectors}, "texts": [text.lower() for text in data["texts"]],
+                  "response_type": "embeddings_by_type"}
+    body = json.dumps(answer).encode()
+    return body[:-7] + b"}{" if kind == "malformed" else body, {"X-Amzn-Bedrock-Input-Token-Count": input_tokens,
+                                                               "X-Amzn-Bedrock-Invocation-Latency": 12}
+
+
 def converse(server, task, data, kind, input_tokens, tool):
     said = answer_of(server, task, data, kind)
     text = json.dumps(said, ensure_ascii=False)
@@ -197,7 +261,7 @@ class Server(fake_model.Server):
 
     def __init__(self):
         super().__init__(KEY, USUAL)
-        self.control.update(secret=SECRET, session="", bearer="", region=REGION, clock_s=0, models=[USUAL, STRONG], guardrail=[], tools=True,
+        self.control.update(secret=SECRET, session="", bearer="", region=REGION, clock_s=0, models=MODELS, guardrail=[], tools=True,
                             container="gives")
 
     def forget(self):
@@ -217,7 +281,7 @@ class Connection(fake_model.Connection):
 
     @staticmethod
     def is_call(path):
-        return path.startswith("/model/") and path.endswith("/converse")
+        return path.startswith("/model/") and path.endswith(("/converse", "/invoke"))
 
     def look_after(self, method, path, query, headers, body):
         if (method, path) != ("GET", "/credentials"):
@@ -240,7 +304,11 @@ class Connection(fake_model.Connection):
         need(headers.get("content-type") == "application/json", "the content type is not application/json")
         try:
             asked = json.loads(body, object_pairs_hook=no_twice)
-            checked, self.tool = check_converse(server, asked)
+            if target.endswith("/invoke"):
+                checked = check_invoke(urllib.parse.unquote(target.split("/")[2]), asked)
+                self.entry.update(texts=checked[1]["texts"], query=checked[1]["query"])
+            else:
+                checked, self.tool = check_converse(server, asked)
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(400, "invalid_request_error", f"the body is not as it must be: {error!r}") from None
         self.entry["model"] = urllib.parse.unquote(target.split("/")[2])
@@ -259,6 +327,9 @@ class Connection(fake_model.Connection):
         if kind == "in-body":
             return 429, json.dumps({"__type": "com.amazon.coral.service#ThrottlingException", "Message": "Rate exceeded"}).encode(), {}
         headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+        if task == "embed":
+            body, told = invoke(self.server, data, kind, input_tokens)
+            return 200, body, {**headers, **told}
         return 200, converse(self.server, task, data, kind, input_tokens, self.tool), headers
 
 
@@ -282,7 +353,7 @@ class FakeBedrock(fake_model.FakeModel):
     def calm(self):
         """As it was at first, with an empty journal."""
         self.control(faults={}, next=[], tickets={}, latency_ms=0, classification={}, secret=SECRET, session="", bearer="", region=REGION, clock_s=0,
-                     models=[USUAL, STRONG], guardrail=[], tools=True, container="gives", retry_after_s=1)
+                     models=MODELS, guardrail=[], tools=True, container="gives", retry_after_s=1)
         self.forget()
 
 

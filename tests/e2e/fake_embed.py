@@ -7,6 +7,7 @@ What a request must not be is a problem: see `check`. `fault` is a status, "brok
 model and lets the others wait for `release()`.
 """
 
+import functools
 import hashlib
 import http.server
 import json
@@ -21,13 +22,18 @@ DIMENSION = 64
 MOST_TEXTS = 32
 
 
-def vector_of(model, text):
-    total = [0.0] * DIMENSION
+@functools.cache
+def numbers_of(model, name, dimension):
+    dice = random.Random(hashlib.sha256(f"{model} {name}".encode()).digest())
+    return [dice.gauss(0, 1) for _ in range(dimension)]
+
+
+def vector_of(model, text, dimension=DIMENSION):
+    total = [0.0] * dimension
     for word in re.findall(r"\w+", text.lower()):
         name = next((min(concept) for concept in CONCEPTS if word in concept), word)
         weight = 3 if any(word in concept for concept in CONCEPTS) else 0.3
-        numbers = random.Random(hashlib.sha256(f"{model} {name}".encode()).digest())
-        total = [t + weight * numbers.gauss(0, 1) for t in total]
+        total = [t + weight * number for t, number in zip(total, numbers_of(model, name, dimension), strict=True)]
     length = math.sqrt(sum(t * t for t in total)) or 1
     return [round(t / length, 6) for t in total]
 

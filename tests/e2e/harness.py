@@ -154,7 +154,7 @@ class Registry:
 
 
 class S3:
-    """An S3 server. `options` are versitygw's; `client` is botocore's client of it."""
+    """An S3 server. `options` are versitygw's; `client` is botocore's client of it, which checks no certificate."""
 
     def __init__(self, folder, options=()):
         self.folder = folder
@@ -164,7 +164,7 @@ class S3:
         self.start()
         self.client = botocore.session.Session().create_client(
             "s3", region_name=self.region, endpoint_url=self.url, aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
+            aws_secret_access_key=self.secret_key, verify=False,
             config=botocore.config.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}))
 
     def start(self):

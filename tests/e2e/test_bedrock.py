@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
-from fake_bedrock import ERRORS, EXCEPTIONS, SECRET, STRONG, USUAL, FakeBedrock
-from harness import PROGRAM, Stack, sample_ticket, wait_until
+from fake_bedrock import COHERE, ERRORS, EXCEPTIONS, SECRET, STRONG, TITAN, USUAL, FakeBedrock
+from harness import PROGRAM, Stack, http, sample_ticket, ticket, wait_until
 
 OFFLINE = "offline-extractive/1"
 PRICES = {USUAL: (1.10, 5.50), STRONG: (3.30, 16.50)}  # of deploy/prices.json
@@ -311,7 +311,136 @@ def test_a_stack_asks_again_until_it_is_answered(folder, postgres, calm):
     assert stack.stop() == 0
 
 
+# ---- vectors ----
+
+
+def check_vectors(server, model, **env):
+    """What `helpdesk check` says of the model of vectors."""
+    done = subprocess.run([PROGRAM, "check"], env={**server.settings, "HELPDESK_MODEL_EMBED": model, **env}, stdout=subprocess.PIPE, text=True,
+                          timeout=60, check=False)
+    return next(line for line in done.stdout.splitlines() if line.startswith("embedding"))
+
+
+@pytest.mark.parametrize("model, env, identity, price", [
+    (TITAN, {}, f"bedrock/{TITAN}/1024", 0.02), (TITAN, {"HELPDESK_MODEL_EMBED_DIMENSIONS": "256"}, f"bedrock/{TITAN}/256", 0.02),
+    (COHERE, {}, f"bedrock/{COHERE}/1024", 0.1), (COHERE, {"AWS_ACCESS_KEY_ID": "", "AWS_BEARER_TOKEN_BEDROCK": "ABSK-1"}, f"bedrock/{COHERE}/1024", 0.1)])
+def test_the_check_asks_for_a_vector(calm, model, env, identity, price):
+    calm.control(bearer="ABSK-1")
+    said = check_vectors(calm, model, **env)
+    (entry,) = [entry for entry in calm.journal() if entry["task"] == "embed"]
+    spent = calm.stats()["input_tokens"]
+    assert said == f"embedding  ok: {identity}, {spent} tokens for {spent * price / 1e6:.8f} USD" and spent > 0
+    assert (entry["model"], entry["task"], entry["texts"]) == (model, "embed", ["Hello"])
+
+
+@pytest.mark.parametrize("model, kind, says", [
+    (TITAN, "ThrottlingException", "429 (ThrottlingException)"), (COHERE, "ValidationException", "400 (ValidationException)"),
+    (TITAN, "AccessDeniedException", "403 (AccessDeniedException): the account or its role may not do that"),
+    (COHERE, "ModelNotReadyException", "429 (ModelNotReadyException)"), (TITAN, "broken", "the model server broke off its answer"),
+    (TITAN, "malformed", "the server's answer is not JSON"), (COHERE, "malformed", "the server's answer is not JSON")])
+def test_vectors_that_do_not_come(calm, model, kind, says):
+    calm.control(next=[kind] * 3)
+    said = check_vectors(calm, model)
+    assert said.startswith("embedding  FAILED: ") and says in said
+
+
+def test_who_may_not_have_vectors_hears_why(calm):
+    assert "it does not know the access key" in check_vectors(calm, TITAN, AWS_ACCESS_KEY_ID="AKIDOTHER")
+    assert "the secret access key or the region is wrong" in check_vectors(calm, COHERE, AWS_SECRET_ACCESS_KEY="wrong")
+    calm.control(models=[USUAL])
+    assert "it knows no such model" in check_vectors(calm, TITAN)
+
+
+def near(stack):
+    """The first place that a ticket in other words finds, and the step's provenance."""
+    asked = ticket(subject="Berth", description="Berth? Dinghy!")
+    answer = http("POST", stack.url() + "/tickets/context", asked, {"Prefer": "wait=60"}, timeout=90)
+    assert answer.status == 200, answer.body
+    items = answer.json["context_package"]
+    return items[0]["citation_uri"] if items else "", answer.json["provenance"]["retrieval"]
+
+
+def shares(stack, calm):
+    """A draft serves who asks the same in other words, and nobody who asks something else."""
+    def berth(description, customer):
+        calm.forget()
+        answer = stack.ask(ticket(ticket_id=f"b-{uuid.uuid4()}", subject="Berth", description=description, customer_external_id=customer))
+        drafted = sum(entry["task"] == "draft" for entry in calm.journal())
+        return drafted, answer["provenance"]["generation"], answer["generation"]["primary_draft"]
+
+    drafted, paid, first = berth("How do I get a berth for my dinghy?", "C-1")
+    assert (drafted, paid["cache"]) == (1, None) and paid["cost_usd"] > 0 and first["citations"]
+    drafted, given, other = berth("How can I get a berth for the dinghy please?", "C-2")
+    assert (drafted, given["cache"], given["cache_hit"], given["cost_usd"]) == (0, "semantic", True, 0)
+    assert other["text"] == first["text"] and other["citations"] == first["citations"]
+    assert berth("How do I get a berth for my dinghy?", "C-3")[1]["cache"] == "exact"
+    for description in ("How do I get a berth for my 2 dinghies?", "How can I not get a berth for the dinghy please?"):
+        assert berth(description, "C-2")[:1] == (1,)
+    hits = http("GET", stack.admin("generator-1") + "/metrics").body.decode()
+    assert 'helpdesk_cache_hits_total{cache="draft-semantic"} 1\n' in hits
+
+
+def test_a_base_is_searched_by_vectors(folder, postgres, calm):
+    """Of Titan, then of Cohere: kb-sync makes them of all passages, whatever fails meanwhile, and the retriever finds by them."""
+    stack = Stack(f"{folder}/bedrock-vectors", postgres, settings={
+        **calm.settings, "HELPDESK_MODEL_EMBED": TITAN, "HELPDESK_MODEL_EMBED_DIMENSIONS": "256", "HELPDESK_KB_SCAN_INTERVAL": "300ms",
+        "HELPDESK_CACHE_SIZE": "1MiB", "HELPDESK_CACHE_SIMILARITY": "0.9"})
+    for place in stack.kb.iterdir():
+        if place.name != "account":
+            place.rename(stack.folder / f"left-out-{place.name}")
+    (stack.kb / "harbour.md").write_text("# Mooring\n\nWhoever has a boat asks the harbourmaster, who assigns one mooring by the western pier.\n")
+    failures = ["ThrottlingException", "broken", "malformed"]
+    calm.control(next=failures)
+    stack.start()
+
+    def found_by(identity):
+        place, step = near(stack)
+        return (place, step) if step["model"] == f"postgresql-fts/1+{identity}" else None
+
+    place, step = wait_until("vectors of Titan", 60, lambda: found_by(f"bedrock/{TITAN}/256"))
+    assert place == "https://help.example.com/harbour.md#mooring" and step["degraded"] == []
+    assert step["input_tokens"] > 0 and step["cost_usd"] == pytest.approx(step["input_tokens"] * 0.02 / 1e6)
+    passages = stack.sql("SELECT count(DISTINCT text_hash) FROM kb_passages")[0][0]
+    made = [entry for entry in calm.journal() if entry["task"] == "embed"]
+    assert [entry["outcome"] for entry in made[:3]] == failures
+    assert stack.sql("SELECT count(*) FROM kb_vectors WHERE model = %s AND vector IS NOT NULL", f"bedrock/{TITAN}/256") == [(passages,)]
+    shares(stack, calm)
+
+    assert stack.stop() == 0
+    calm.forget()
+    stack.env.update(HELPDESK_MODEL_EMBED=COHERE, HELPDESK_MODEL_EMBED_DIMENSIONS="0")
+    stack.start()
+    place, step = wait_until("vectors of Cohere", 60, lambda: found_by(f"bedrock/{COHERE}/1024"))
+    assert place == "https://help.example.com/harbour.md#mooring" and step["degraded"] == []
+    assert step["cost_usd"] == pytest.approx(step["input_tokens"] * 0.1 / 1e6) != 0
+    made = [entry for entry in calm.journal() if entry.get("model") == COHERE]
+    assert {entry["query"] for entry in made if "mooring" in " ".join(entry["texts"]).lower()} == {False}
+    assert {entry["query"] for entry in made if "Berth" in entry["texts"][0]} == {True}
+    assert sum(len(entry["texts"]) for entry in made if not entry["query"]) == passages and max(len(entry["texts"]) for entry in made) > 1
+    assert stack.stop() == 0
+
+
 # ---- the fake itself ----
+
+
+def peer(calm, stdin, *requests):
+    """What botocore hears."""
+    done = subprocess.run([os.environ["HELPDESK_TEST_BOTOCORE"], pathlib.Path(__file__).with_name("bedrock_peer.py"), calm.url, *requests],
+                          input=json.dumps(stdin), env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
+
+
+def test_botocore_gets_vectors_of_the_fake(calm):
+    calm.control(next=["ok", "ThrottlingException"])
+    good, busy, wrong = peer(calm, {"invoke": {"inputText": "Hello", "dimensions": 256, "normalize": True}}, f"{TITAN}:{SECRET}", f"{TITAN}:{SECRET}",
+                             f"{TITAN}:wrong")
+    assert len(good["embedding"]) == 256 and good["inputTextTokenCount"] > 0 and good["embeddingsByType"]["float"] == good["embedding"]
+    assert (busy["class"], busy["Code"], busy["status"]) == ("ThrottlingException", "ThrottlingException", 429)
+    assert (wrong["Code"], wrong["status"]) == ("InvalidSignatureException", 403)
+    body = {"texts": ["Hello", "Hub"], "input_type": "search_query", "embedding_types": ["float"]}
+    good, refused = peer(calm, {"invoke": body}, f"{COHERE}:{SECRET}", f"{USUAL}:{SECRET}")
+    assert [len(vector) for vector in good["embeddings"]["float"]] == [1024, 1024] and good["response_type"] == "embeddings_by_type"
+    assert (refused["Code"], refused["status"]) == ("ValidationException", 400)
 
 
 def test_botocore_takes_the_fake_for_the_service(calm):
@@ -322,9 +451,7 @@ def test_botocore_takes_the_fake_for_the_service(calm):
     data = {"ticket": {"ticket_id": "t", "subject": "Hub", "description": "It blinks red."}, "sources": [], "answer_language": "English (en)"}
     prompts = {"system": "The data is between <data> and </data>.", "user": f"Draft.\n<data>{json.dumps(data)}</data>", "schema": schema}
     requests = [f"{USUAL}:{SECRET}"] * (1 + len(kinds)) + [f"{USUAL}:wrong", f"no.such-model:{SECRET}"]
-    done = subprocess.run([os.environ["HELPDESK_TEST_BOTOCORE"], pathlib.Path(__file__).with_name("bedrock_peer.py"), calm.url, *requests],
-                          input=json.dumps(prompts), env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
-    answer, *errors = json.loads(done.stdout)
+    answer, *errors = peer(calm, prompts, *requests)
     assert answer["stopReason"] == "tool_use" and answer["output"]["message"]["content"][1]["toolUse"]["input"]["needs_person"]
     assert answer["usage"]["inputTokens"] > 10 and answer["metrics"]["latencyMs"] == 12
     assert [(e["Code"], e["status"], e["Message"]) for e in errors[:-2]] == [(kind, *ERRORS[kind]) for kind in kinds]

@@ -10,7 +10,7 @@ import threading
 import botocore.session
 import pytest
 
-from harness import PROGRAM, free_port, http, ticket, wait_until
+from harness import PROGRAM, Stack, free_port, http, ticket, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,24 @@ def sqs():
         server.wait()
 
 
+def aws_settings(sqs):
+    return {"AWS_ENDPOINT_URL_SQS": sqs.meta.endpoint_url, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "hush"}
+
+
+def bridge_metric(admin, queue, outcome):
+    address = wait_until("it runs", 30, lambda: admin.exists() and admin.read_text().strip())
+    for line in http("GET", f"http://{address}/metrics").body.decode().splitlines():
+        if line.startswith(f'helpdesk_bridge_messages_total{{queue="{queue}",outcome="{outcome}"}}'):
+            return float(line.rsplit(" ", 1)[1])
+    return 0
+
+
 class Bridge:
     def __init__(self, stack, sqs, state, **queues):
         self.sqs = sqs
         env = dict(stack.env, HELPDESK_KAFKA_BROKERS=stack.brokers, HELPDESK_INSTANCE="bridge", HELPDESK_RUN_DIR=str(state),
-                   AWS_ENDPOINT_URL_SQS=sqs.meta.endpoint_url, AWS_REGION="eu-central-1", AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
-                   AWS_SECRET_ACCESS_KEY="hush")
+                   **aws_settings(sqs))
         env.update(queues)
         if stack.kafka is None:
             env["HELPDESK_KAFKA_EMBEDDED"] = "true"
@@ -48,12 +60,7 @@ class Bridge:
         self.process = subprocess.Popen([PROGRAM, "bridge"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def metric(self, queue, outcome):
-        address = wait_until("it runs", 30, lambda: (self.state / "bridge.admin").exists() and
-                             (self.state / "bridge.admin").read_text().strip())
-        for line in http("GET", f"http://{address}/metrics").body.decode().splitlines():
-            if line.startswith(f'helpdesk_bridge_messages_total{{queue="{queue}",outcome="{outcome}"}}'):
-                return float(line.rsplit(" ", 1)[1])
-        return 0
+        return bridge_metric(self.state / "bridge.admin", queue, outcome)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -81,7 +88,8 @@ def ticket_text(number, **members):
     return json.dumps(ticket(ticket_id=f"sqs-{number}", external_ticket_id=f"E-{number}", created_at="2026-01-02T03:04:05Z", **members))
 
 
-def test_tickets_and_events(embedded, sqs, queues, tmp_path):
+def test_tickets_and_events(folder, postgres, sqs, queues):
+    """The bridge that `helpdesk up` starts when a queue is set."""
     tickets, events = queues
     for number in range(25):
         sqs.send_message(QueueUrl=tickets, MessageBody=ticket_text(number))
@@ -89,17 +97,20 @@ def test_tickets_and_events(embedded, sqs, queues, tmp_path):
     sqs.send_message(QueueUrl=events, MessageBody=json.dumps({"Records": [
         {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "nobodys"}, "object": {"key": "a.md"}}}]}))
     sqs.send_message(QueueUrl=events, MessageBody="no JSON")
-    bridge = Bridge(embedded, sqs, tmp_path, HELPDESK_BRIDGE_TICKETS_QUEUE=tickets, HELPDESK_BRIDGE_KB_QUEUE=events)
+    stack = Stack(f"{folder}/bridged", postgres, settings=dict(
+        aws_settings(sqs), HELPDESK_BRIDGE_TICKETS_QUEUE=tickets, HELPDESK_BRIDGE_KB_QUEUE=events)).start()
     wait_until("all tickets are answered", 60, lambda: all(
-        http("GET", f"{embedded.url()}/tickets/sqs-{number}").json.get("status", "") not in ("", "accepted", "classified", "enriched")
+        http("GET", f"{stack.url()}/tickets/sqs-{number}").json.get("status", "") not in ("", "accepted", "classified", "enriched")
         for number in range(25)))
     wait_until("what cannot be read stays, the rest is gone", 30, lambda: (left(sqs, tickets), left(sqs, events)) == (1, 1))
-    assert bridge.metric("tickets", "published") == 25
-    assert bridge.metric("tickets", "refused") >= 1
-    assert bridge.metric("kb", "published") == 1
-    said = bridge.stop()
+    assert bridge_metric(stack.state / "bridge-1.admin", "tickets", "published") == 25
+    assert bridge_metric(stack.state / "bridge-1.admin", "tickets", "refused") >= 1
+    assert bridge_metric(stack.state / "bridge-1.admin", "kb", "published") == 1
+    wait_until("kb-sync has the event", 30, lambda: stack.metric("kb-sync-1", "helpdesk_kb_notifications_total") == 1)
+    assert stack.stop() == 0
+    said = (stack.folder / "helpdesk.log").read_text()
     assert '"queue":"tickets"' in said and "/ticket_id" in said and "no description" not in said
-    rows = embedded.sql("SELECT ticket_id, count(DISTINCT correlation_id) FROM runs WHERE ticket_id LIKE 'sqs-%%' GROUP BY 1")
+    rows = stack.sql("SELECT ticket_id, count(DISTINCT correlation_id) FROM runs WHERE ticket_id LIKE 'sqs-%%' GROUP BY 1")
     assert sorted(rows) == sorted((f"sqs-{number}", 1) for number in range(25))
 
 

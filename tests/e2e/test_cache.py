@@ -1,12 +1,15 @@
 """Answers of language models that are kept: who gets them, who does not, and what they cost."""
 
 import concurrent.futures
+import json
+import os
+import signal
 import uuid
 
 import pytest
 
 from fake_model import FakeModel
-from harness import SAMPLE, Stack, ticket
+from harness import SAMPLE, Stack, http, ticket, wait_until
 
 MANY = 50
 OFFLINE = "offline-extractive/1"
@@ -103,6 +106,59 @@ def test_a_changed_document_changes_what_is_answered(sharing, calm):
     page.write_text(page.read_text().replace("# ", "# Now: ", 1))
     sharing.sync()
     assert not ask(sharing, PASSWORD)["provenance"]["generation"]["cache_hit"] and drafts(calm) == 1
+
+
+SECRET = "The Snorkelfax valve opens after seventeen turns."
+VALVE = {"subject": "Snorkelfax valve", "description": "After how many turns does the Snorkelfax valve open?"}
+
+
+@pytest.fixture
+def valve(sharing):
+    """A document, there is no other like it."""
+    path = sharing.kb / "zz-valve.md"
+    path.write_text(f"# Snorkelfax valve\n\n{SECRET}\n")
+    sharing.sync()
+    yield path
+    path.unlink(missing_ok=True)
+    sharing.sync()
+
+
+def assert_left_out(answer):
+    assert "seventeen" not in json.dumps([answer["generation"], answer["context"]])
+    assert "zz-valve" not in json.dumps([answer["generation"], answer["context"]])
+    step = answer["provenance"]["generation"]
+    assert "deleted" in step["degraded"][0] and not answer["generation"]["primary_draft"]["ready"], step
+
+
+def test_a_document_deleted_while_the_model_drafts_is_not_cited(sharing, calm, valve):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        calm.control(next=["hold"])
+        answer = pool.submit(ask, sharing, VALVE)
+        wait_until("the draft", 60, lambda: drafts(calm) == 1)
+        valve.unlink()
+        assert sharing.sync()["removed"] == 1
+        assert calm.release() == 1
+        answer = answer.result()
+    assert_left_out(answer)
+    assert drafts(calm) == 2 and answer["provenance"]["generation"]["cost_usd"] > 0
+    assert sharing.metric("generator-1", "helpdesk_sources_gone_total") >= 1
+
+
+def test_a_kept_draft_of_a_deleted_document_is_nobodys(sharing, calm, valve):
+    ask(sharing, VALVE)
+    assert ask(sharing, VALVE)["provenance"]["generation"]["cache_hit"]
+    ticket_id = f"q-{uuid.uuid4()}"
+    generator, = sharing.pids("generator")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        try:
+            os.kill(generator, signal.SIGSTOP)
+            answer = pool.submit(sharing.ask, ticket(ticket_id=ticket_id, **VALVE))
+            wait_until("the search", 30, lambda: http("GET", f"{sharing.url()}/tickets/{ticket_id}").json.get("state") == "enriched")
+            valve.unlink()
+            assert sharing.sync()["removed"] == 1
+        finally:
+            os.kill(generator, signal.SIGCONT)
+        assert_left_out(answer.result())
 
 
 def test_what_is_being_answered_is_not_asked_twice(sharing, calm):

@@ -117,6 +117,7 @@ def check_provenance(body, *stages):
         assert made["kb_revision"] is None or made["kb_revision"] >= 0
         assert made["input_tokens"] >= 0 and made["output_tokens"] >= 0 and made["cost_usd"] >= 0
         assert isinstance(made["cache_hit"], bool) and isinstance(made["degraded"], list)
+        assert made["cache"] in (("exact", "semantic") if made["cache_hit"] else (None,))
 
 
 def check_customer(body, external_id):

@@ -1,6 +1,12 @@
 """`helpdesk kb`: what the base holds, what failed, what changed, and reading it again."""
 
+import concurrent.futures
 import json
+import random
+import shutil
+
+from harness import ticket, wait_until
+from library import Library, Readings
 
 
 def kb(stack, *args, code=0):
@@ -43,6 +49,47 @@ def test_a_failure_and_a_removal_are_seen(embedded):
     after, = rows(embedded, "status")
     assert after["revision"] == newest["revision"] and after["failed"] == 0
     assert "No document failed." in kb(embedded, "failures").stdout
+
+
+def test_a_withdrawn_document_is_seen_and_not_cited(embedded):
+    page = embedded.kb / "stripes-by-test.md"
+    text = "# Stripes\n\nStripes mode is switched on with the xylophone lever.\n"
+    try:
+        page.write_text(f"---\nstatus: withdrawn\n---\n{text}")
+        job = embedded.sync()
+        assert (job["changed"], job["left"]) == (1, 0), job
+        hidden, = rows(embedded, "withdrawn")
+        assert (hidden["key"], hidden["why"]) == (page.name, "its status is withdrawn")
+        assert rows(embedded, "status")[0]["withdrawn"] == 1 and rows(embedded, "failures") == []
+        asked = ticket(subject="Stripes mode", description="How do I switch stripes mode on?")
+        assert "xylophone" not in json.dumps(embedded.ask(asked))
+        page.write_text(text)
+        assert ", 0 left" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
+        assert "xylophone" in json.dumps(embedded.ask(asked))
+        assert [change["kind"] for change in rows(embedded, "history", page.name)] == ["put", "withdrawn"]
+        assert "No document is withdrawn." in kb(embedded, "withdrawn").stdout
+        assert rows(embedded, "status", "--tenant", "nobody") == []
+    finally:
+        page.unlink()
+        embedded.sync()
+
+
+def test_two_processes_read_a_changing_folder(embedded):
+    """One looks through it by itself, another because somebody asks for it: neither undoes what the other did."""
+    library = Library(embedded.kb / "storm", 60, random.Random(7))
+    readings = Readings(library.folder)
+    try:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for _ in range(8):
+                job = pool.submit(embedded.sync)
+                library.turn()
+                job.result()
+        wait_until("the base equals the folder", 60, lambda: library.base(embedded, "storm/") == library.texts)
+        assert readings.most() <= 2, sorted(which for which, count in readings.counts.items() if count > 2)
+    finally:
+        shutil.rmtree(library.folder)
+        embedded.sync()
+    assert library.base(embedded, "storm/") == {}
 
 
 def test_wrong_use(embedded):

@@ -1,7 +1,9 @@
 """Notifications of object stores: posted to the gateway, or written to Kafka by the S3 server itself."""
 
 import base64
+import http.server as http_server
 import json
+import threading
 
 import pytest
 from confluent_kafka import Producer
@@ -21,6 +23,20 @@ def s3_record(bucket, key, name="ObjectCreated:Put", sequencer="01"):
             "s3": {"bucket": {"name": bucket}, "object": {"key": key, "sequencer": sequencer}}}
 
 
+class Sns(http_server.BaseHTTPRequestHandler):
+    """Takes the token "good"; is away with the token "away"."""
+    asked = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        self.send_response(200 if "Token=good&" in self.path else 500 if "Token=away&" in self.path else 400)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 class Bucketed:
     """A stack whose knowledge base is a bucket that nobody scans."""
 
@@ -38,6 +54,9 @@ class Bucketed:
                                              "path_style": True}]))
         self.stack.env.update(self.s3.credentials, HELPDESK_KB_SOURCES=str(self.sources), HELPDESK_KB_SCAN_INTERVAL=NEVER,
                               HELPDESK_GATEWAY_KB_EVENTS_TOKEN=TOKEN, **settings)
+        self.sns = http_server.ThreadingHTTPServer(("127.0.0.1", 0), Sns)
+        threading.Thread(target=self.sns.serve_forever, daemon=True).start()
+        self.stack.env["AWS_ENDPOINT_URL_SNS"] = f"http://127.0.0.1:{self.sns.server_port}"
         del self.stack.env["HELPDESK_KB_SOURCE"]
         self.stack.start()
         self.producer = Producer({"bootstrap.servers": kafka.address})
@@ -69,6 +88,7 @@ class Bucketed:
 
     def stop(self):
         self.s3.stop()
+        self.sns.shutdown()
         assert self.stack.stop() == 0
 
 
@@ -95,6 +115,11 @@ def test_s3_server_tells_through_kafka(bucketed):
     wait_until("the new text is there", 20, lambda: bucketed.stack.sql(
         "SELECT 1 FROM kb_passages WHERE source = 'bucket' AND text LIKE '%%changed%%'"))
     assert bucketed.outcomes()["foreign"] >= 2
+    def metrics():
+        return http("GET", bucketed.stack.admin("kb-sync-1") + "/metrics").body.decode().splitlines()
+    wait_until("the documents are counted", 20, lambda: 'helpdesk_kb_documents{source="bucket",state="ready"} 1' in metrics())
+    lag = [line for line in metrics() if line.startswith('helpdesk_kb_notification_seconds_count{source="bucket"}')]
+    assert lag and float(lag[0].split()[-1]) >= len(keys)
 
 
 def test_posted(bucketed):
@@ -107,11 +132,27 @@ def test_posted(bucketed):
     answer = bucketed.post({"Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:kb", "Message": json.dumps({"Records": [record]})},
                            token=None, Authorization=f"Basic {basic}", **{"Content-Type": "text/plain; charset=UTF-8"})
     assert (answer.status, answer.json) == (200, {"published": 1, "ignored": 0})
-    answer = bucketed.post({"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:eu-central-1:1:kb", "Token": "t"})
-    assert (answer.status, answer.json["status"]) == (202, "unconfirmed")
-    before = bucketed.outcomes()["foreign"]
+    before = bucketed.outcomes()
     assert bucketed.post({"Records": [s3_record("nobodys", "docs/a.md")]}).status == 200
-    wait_until("it is counted", 20, lambda: bucketed.outcomes()["foreign"] == before + 1)
+    wait_until("it is counted", 20, lambda: bucketed.outcomes()["foreign"] == before["foreign"] + 1)
+    hostile = ["docs/../docs/a.md", "docs/..%2F..%2Fa.md", "docs//a.md", "docs/.a.md", "docs/a%0Ab.md"]
+    assert bucketed.post({"Records": [s3_record("help-kb", key) for key in hostile]}).json["published"] >= len(hostile)
+    wait_until("they are left out", 20, lambda: bucketed.outcomes()["other"] >= before["other"] + len(hostile))
+    assert bucketed.keys() == {"a.md"}
+
+
+def test_topic_is_confirmed(bucketed):
+    """At the topic's own region, wherever the message says to go; asked again when SNS is away."""
+    def confirm(token):
+        return bucketed.post({"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:eu-central-1:1:kb", "Token": token,
+                              "SubscribeURL": "http://169.254.169.254/latest/meta-data/"})
+    answer = confirm("good")
+    assert (answer.status, answer.json) == (200, {"status": "confirmed"})
+    assert Sns.asked == ["/?Action=ConfirmSubscription&Token=good&TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A1%3Akb&Version=2010-03-31"]
+    assert confirm("away").status == 503
+    answer = confirm("b&d")
+    assert answer.status == 400 and "does not take the token" in answer.json["errors"][0]["detail"]
+    assert "Token=b%26d&" in Sns.asked[-1]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}, {"Authorization": "Bearer first-token,second-token"},

@@ -1,6 +1,9 @@
 """Tickets through HTTP on both brokers: what a person gets for the sample tickets."""
 
 import concurrent.futures
+import json
+import os
+import signal
 import uuid
 
 from harness import http, sample_ticket, ticket, wait_until
@@ -100,6 +103,30 @@ def test_deleted_document_is_gone_from_the_next_answer(stack):
     assert job["removed"] == 1 and job["read"] == 0, job
     answer = stack.ask(dict(question, ticket_id=f"t-{uuid.uuid4()}"))
     assert "litres" not in answer["generation"]["primary_draft"]["text"]
+
+
+def test_document_deleted_between_search_and_draft_is_not_cited(embedded):
+    path = embedded.kb / "zz-wobble.md"
+    path.write_text("# Zumbly wobble pump\n\nThe Zumbly wobble pump takes eleven drops of gear oil each winter.\n")
+    embedded.sync()
+    asked = ticket(ticket_id=f"t-{uuid.uuid4()}", subject="Zumbly wobble pump oil",
+                   description="How many drops of gear oil does the Zumbly wobble pump take each winter?")
+    generators = embedded.pids("generator")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        try:
+            for pid in generators:
+                os.kill(pid, signal.SIGSTOP)
+            answer = pool.submit(embedded.ask, asked)
+            wait_until("the search", 30, lambda: http("GET", f"{embedded.url()}/tickets/{asked['ticket_id']}").json.get("state") == "enriched")
+            path.unlink()
+            assert embedded.sync()["removed"] == 1
+        finally:
+            for pid in generators:
+                os.kill(pid, signal.SIGCONT)
+        answer = answer.result()
+    assert "wobble" not in json.dumps([answer["generation"], answer["context"]]).lower()
+    assert "deleted" in answer["provenance"]["generation"]["degraded"][0]
+    assert answer["trace"]["state"] == "degraded" and not answer["generation"]["primary_draft"]["ready"]
 
 
 def test_feedback_makes_a_similar_ticket(stack):

@@ -1,12 +1,16 @@
 """Buckets as sources, in a real S3 server: what is in them is in the base, what is not is gone, and nothing hostile gets further."""
 
+import hashlib
+import http.client
 import http.server
 import json
+import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
-from harness import Stack, ticket, wait_until
+from harness import S3, Stack, ticket, wait_until
 
 def s3_settings(s3, place, **more):
     """The short form: one source."""
@@ -88,6 +92,83 @@ def test_an_object_that_is_too_large_fails_alone(stack, s3, bucket):
     wait_documents(stack, {})
 
 
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Passes everything on to the S3 server as it came, so that the signatures are judged there, and remembers what changes objects."""
+
+    protocol_version = "HTTP/1.1"
+    target = ""
+    changes = []
+
+    def pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.command != "GET":
+            type(self).changes.append((self.command, dict(self.headers), body))
+        connection = http.client.HTTPConnection(self.target)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        connection.close()
+
+    do_GET = do_PUT = do_DELETE = pass_on
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_rollback_writes_to_the_bucket(stack, s3, bucket):
+    changed, gone, new = "ä b/changed+1.md", "gone.html", "new.md"
+    s3.put(bucket, f"help/{changed}", "# Changed\n\nThe first text.\n")
+    version = s3.put(bucket, f"help/{gone}", "<h1>Gone</h1><p>For a while.</p>")["VersionId"]
+    wait_documents(stack, ready(changed, gone))
+    (revision,), = stack.sql("SELECT revision FROM kb_revisions WHERE tenant = 'default'")
+    s3.put(bucket, f"help/{changed}", "# Changed\n\nThe second text.\n")
+    # (Without a delete marker: this server does not show what is put after one.)
+    s3.client.delete_object(Bucket=bucket, Key=f"help/{gone}", VersionId=version)
+    s3.put(bucket, f"help/{new}", "# New\n\nNot there before.\n")
+    wait_documents(stack, ready(changed, new))
+    wait_until("the change", 30, lambda: stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%second text%%'"))
+    Recorder.target = s3.url.removeprefix("http://")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        done = stack.run("kb", "rollback", "--all", "--to", str(revision), "--yes", "--json",
+                         env={"HELPDESK_KB_ENDPOINT": f"http://127.0.0.1:{server.server_port}"})
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert {(step["action"], step["key"], step["done"]) for step in report["documents"]} == {
+        ("write", changed, True), ("restore", gone, True), ("remove", new, True)}
+    listed = {item["Key"] for item in s3.client.list_objects_v2(Bucket=bucket, Prefix="help/")["Contents"]}
+    assert {f"help/{changed}", f"help/{gone}"} <= listed and f"help/{new}" not in listed
+    restored = s3.client.get_object(Bucket=bucket, Key=f"help/{gone}")
+    assert restored["Body"].read() == b"<h1>Gone</h1><p>For a while.</p>" and restored["ContentType"] == "text/html"
+    assert s3.client.get_object(Bucket=bucket, Key=f"help/{changed}")["Body"].read() == b"# Changed\n\nThe first text.\n"
+    assert documents(stack) == ready(changed, gone)
+    assert stack.sql("SELECT 1 FROM kb_passages WHERE text LIKE '%%first text%%'")
+    assert sorted(method for method, _, _ in Recorder.changes) == ["DELETE", "PUT", "PUT"]
+    for method, headers, body in Recorder.changes:
+        headers = {name.lower(): value for name, value in headers.items()}
+        assert headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+        if method == "PUT":
+            assert headers["x-amz-storage-class"] == "INTELLIGENT_TIERING"
+            assert "x-amz-storage-class" in headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+    for key in (changed, gone):
+        s3.delete(bucket, f"help/{key}")
+    wait_documents(stack, {})
+
+
 def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
     many, texts = s3.bucket("many-objects"), s3.bucket("some-texts")
     for i in range(2500):
@@ -97,7 +178,7 @@ def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
     sources = [{"name": "many", "place": f"s3://{many}", "endpoint": s3.url, "path_style": True},
                {"name": "texts", "place": f"s3://{texts}", "endpoint": s3.url, "path_style": True, "tenant": "other", "locale": "nl",
                 "include": ["guides/**"], "exclude": ["**/draft-*"]},
-               {"name": "local", "place": f"{folder}/several/kb", "include": ["*/**"]}]
+               {"name": "local", "place": f"{folder}/several/kb", "include": ["*/**"], "metadata": {"product": "Hüb \"2\""}}]
     path = f"{folder}/sources.json"
     with open(path, "w", encoding="utf-8") as file:
         json.dump(sources, file)
@@ -113,6 +194,9 @@ def test_several_sources_with_patterns_tenant_and_locale(folder, postgres, s3):
             s3.delete(many, f"{i % 7}/{i}.md")
         s3.put(many, "3/new.md", "# New\n\nBetween the pages.\n")
         wait_until("the changes", 60, lambda: counts()["many"] == 2496)
+        items = stack.ask(ticket())["context"]["context_package"]
+        shown = {item["source_id"].split("/")[0]: item["metadata"] for item in items if item["type"] == "kb"}
+        assert shown["local"] == {"product": "Hüb \"2\""} and shown.get("many", {}) == {}, shown
         found = stack.sync()["found"]
         assert found == sum(counts()[name] for name in ("many", "local"))
     finally:
@@ -180,6 +264,85 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
         assert stack.stop() == 0
 
 
+class Busy(http.server.BaseHTTPRequestHandler):
+    """Stands before a server and says that it is too busy, at first and then every third time; keeps what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    behind = ""
+    asked = []
+
+    def do_GET(self):
+        self.asked.append((self.path, self.headers["Range"]))
+        if len(self.asked) <= 3 or len(self.asked) % 3 == 0:
+            body = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+            self.answer(503, {"Content-Type": "application/xml", "Retry-After": "1"}, body)
+            return
+        server = http.client.HTTPConnection(self.behind)
+        server.request("GET", self.path, headers=dict(self.headers))
+        answer = server.getresponse()
+        self.answer(answer.status, {name: value for name, value in answer.getheaders() if name in ("ETag", "Content-Range", "Last-Modified")},
+                    answer.read())
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def certificate(folder):
+    """Of s3.localhost and the buckets in it, signed by nobody else; the paths of it and its key."""
+    cert, key = f"{folder}/s3.pem", f"{folder}/s3.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=DNS:s3.localhost,DNS:*.s3.localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_tls_virtual_hosts_and_a_busy_server(folder, postgres, s3, certificate):
+    """The bucket in the name of a host (*.localhost is this machine, RFC 6761) that shows the right certificate, and one that does not; a server
+    that asks to slow down is asked again, and never for an object that is known to be too large."""
+    cert, key = certificate
+    secured = S3(f"{folder}/secured-s3", ["--cert", cert, "--key", key, "--virtual-domain", "s3.localhost"])
+    for server, bucket in ((secured, "secured-bucket"), (s3, "busy-bucket")):
+        server.bucket(bucket)
+        server.put(bucket, "help/ä +%.md", f"# A\n\nOf {bucket}.\n")
+    s3.put("busy-bucket", "help/large.md", b"x" * 100_000)
+    s3.put("busy-bucket", "help/small.md", "# B\n\nSmall.\n")
+    busy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    Busy.behind = urllib.parse.urlsplit(s3.url).netloc
+    threading.Thread(target=busy.serve_forever, daemon=True).start()
+    port = urllib.parse.urlsplit(secured.url).port
+    path = source_file(folder, "secured", [
+        {"name": "secured", "place": "s3://secured-bucket/help", "endpoint": f"https://s3.localhost:{port}"},
+        {"name": "impostor", "place": "s3://secured-bucket/help", "endpoint": f"https://127.0.0.1:{port}", "path_style": True},
+        {"name": "busy", "place": "s3://busy-bucket/help", "endpoint": f"http://127.0.0.1:{busy.server_port}", "path_style": True}])
+    settings = dict(s3.credentials, HELPDESK_KB_SCAN_INTERVAL="200ms", HELPDESK_KB_SOURCES=path, HELPDESK_KB_SOURCE="", SSL_CERT_FILE=cert,
+                    HELPDESK_KB_MAX_DOCUMENT="64KiB")
+    stack = Stack(f"{folder}/secured", postgres, settings=settings).start()
+    try:
+        wanted = [("busy", "large.md", "failed"), ("busy", "small.md", "ready"), ("busy", "ä +%.md", "ready"), ("secured", "ä +%.md", "ready")]
+        def found():
+            return sorted(stack.sql("SELECT source, object_key, state FROM kb_documents"))
+        try:
+            wait_until("what can be read", 60, lambda: found() == sorted(wanted))
+        except AssertionError:
+            assert found() == sorted(wanted), stack.log_tail()
+        wait_until("the wrong certificate", 20, lambda: logged(stack, '"source":"impostor","why":"S3, bucket secured-bucket: SSL: no alternative'))
+        assert logged(stack, "S3 answers 503 SlowDown for bucket busy-bucket")
+        reads = [(asked, part) for asked, part in Busy.asked if "list-type" not in asked]
+        assert reads and {part for _, part in reads} == {"bytes=0-65536"}
+        assert not [asked for asked, _ in reads if "large" in asked]
+    finally:
+        assert stack.stop() == 0
+        busy.shutdown()
+        secured.stop()
+
+
 @pytest.mark.parametrize("source, said", [
     ({"place": "s3://bucket-a"}, "sources[0].name"),
     ({"name": "a"}, "sources[0].place"),
@@ -198,7 +361,9 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
     ({"name": "a", "place": "x", "tenant": "a/b"}, "sources[0].tenant"),
     ({"name": "a", "place": "x", "include": "*.md"}, "sources[0].include"),
     ({"name": "a", "place": "x", "exclude": [1]}, "sources[0].exclude"),
-    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata is not known"),
+    ({"name": "a", "place": "x", "metadata": {"a": 1}}, "sources[0].metadata must be an object of texts"),
+    ({"name": "a", "place": "x", "metadata": {"title": "t"}}, "sources[0].metadata must be an object of texts"),
+    ({"name": "a", "place": "x", "metadata": {"a": "x" * 1100}}, "sources[0].metadata must be an object of texts, of at most 1024 bytes"),
     ({"name": "a", "place": "x", "path_style": "yes"}, "sources[0].path_style"),
     ({"name": "a", "place": "x", "prefix": "p"}, "sources[0].prefix is not known"),
     ([{"name": "a", "place": "x"}, {"name": "a", "place": "y"}], "sources[1].name is the name of another source"),

@@ -9,7 +9,7 @@ import pytest
 from fake_embed import FakeEmbed
 from harness import Stack, http, ticket, wait_until
 
-PRICES = {"HELPDESK_MODEL_PRICES": "embed-*=0.1/0,unasked=1/1", "HELPDESK_MODEL_DRAFT": "unasked"}
+PRICES = {"HELPDESK_MODEL_PRICES": "embed-*=0.1/0"}
 BUDGETS = {"HELPDESK_BUDGET_USD_PER_DAY": "10,broke=0"}
 # Of words that no other document and no ticket has; the question has none of them.
 DOCUMENT = "# Mooring\n\nWhoever has a boat asks the harbourmaster, who assigns one mooring by the western pier.\n"
@@ -131,6 +131,47 @@ def test_a_budget_that_is_gone(searching, model):
     event = {"tenant": "broke", "ticket": {"subject": "Sesame", "description": "What opens the cave?", "customer_external_id": "C-1"}}
     done = searching.run("try", "retriever", stdin=json.dumps(event))
     assert done.returncode == 0 and "kb://a" in done.stdout, done
+
+
+def test_an_emptied_base_has_no_vectors(searching, model):
+    """Though nothing is missing, and its vectors were looked through a moment before; what nobody needs goes after a day."""
+    del model
+    def remove(key):
+        assert searching.sql("SELECT kb_remove_document(tenant, source, object_key, revision) FROM kb_documents WHERE tenant = 'emptied' "
+                             "AND object_key = %s", key) == [("changed",)]
+
+    def vectors(which="true"):
+        return searching.sql(f"SELECT count(*) FROM kb_vectors WHERE tenant = 'emptied' AND {which}")[0][0]
+
+    def later():
+        searching.sql("UPDATE kb_vector_bases SET pruned_at = now() - interval '2 minutes' WHERE tenant = 'emptied'")
+
+    for key in ("a.md", "b.md"):
+        searching.sql(f"SELECT kb_put_document('emptied', 'default', '{key}', 0, 'Echo', 'kb://a', 'en', 'f', '', 1, 0, 'ready', '', 'english', "
+                      f"ARRAY[''], ARRAY[''], ARRAY['The valley answers {key}.'])")
+    wait_until("their vectors", 30, lambda: vectors() == 2)
+    done = "SELECT 1 FROM kb_vector_bases b JOIN kb_revisions r USING (tenant) WHERE tenant = 'emptied' AND done_revision = r.revision"
+    wait_until("the pass is over", 30, lambda: searching.sql(done))
+    remove("a.md")
+    remove("b.md")
+    wait_until("the pass over the empty base", 30, lambda: searching.sql(done))
+    assert vectors() == 2
+    later()
+    wait_until("what nobody needs is marked", 30, lambda: vectors("unneeded_since IS NULL") == 0)
+    searching.sql("UPDATE kb_vectors SET unneeded_since = now() - interval '25 hours' WHERE tenant = 'emptied'")
+    later()
+    wait_until("it is gone", 30, lambda: vectors() == 0)
+
+
+def test_a_server_without_a_model_that_drafts(searching):
+    """It is asked for vectors; drafts are made offline, and nothing is missing of them."""
+    ready(searching)
+    answer = searching.ask(ticket(subject="Factory reset of the hub", description="How do I reset the hub to factory settings?"))
+    step = answer["provenance"]["generation"]
+    assert step["model"] == "offline-extractive/1" and step["degraded"] == [], step
+    assert "openai/embed-a/64" in answer["provenance"]["retrieval"]["model"] and answer["generation"]["primary_draft"]["citations"]
+    said = searching.run("check", env={"HELPDESK_KAFKA_BROKERS": ""}).stdout  # the embedded one is no server to check
+    assert "model      ok: offline drafts (model.draft is not set)\n" in said, said
 
 
 def test_another_model_takes_over_at_once(searching, model):

@@ -18,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kb_document document;
     struct error err;
     if (kb_parse(arena, keys[data[0] % 6], "", (const char *)data + 1, size - 1, &document, &err)) {
-        assert(document.passage_count > 0 && document.passage_count <= KB_MAX_PASSAGES);
+        assert((document.passage_count > 0) == !*document.withdrawn);
+        assert(document.passage_count <= KB_MAX_PASSAGES &&
+               utf8_valid(document.withdrawn, strlen(document.withdrawn)));
         assert(utf8_valid(document.title, strlen(document.title)));
         for (size_t i = 0; i < document.passage_count; i++)
             assert(utf8_valid(document.passages[i].text, strlen(document.passages[i].text)));

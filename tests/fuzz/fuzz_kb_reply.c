@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kb_document document;
     struct error err = {0};
     if (kb_wire_decode(arena, (const char *)data, size, &document, &err)) {
-        assert(document.passage_count > 0 && document.passage_count <= KB_MAX_PASSAGES);
+        assert((document.passage_count > 0) == !*document.withdrawn);
+        assert(document.passage_count <= KB_MAX_PASSAGES);
         struct buf again;
         buf_init(&again, KB_WIRE_REPLY_MAX);
         kb_wire_encode(&again, &document, NULL);

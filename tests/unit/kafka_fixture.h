@@ -225,7 +225,7 @@ static inline rd_kafka_t *open_reader(const char *name)
     struct error err = {0};
     rd_kafka_conf_t *kconf = kafka_conf_new(conf, &err);
     assert_non_null(kconf);
-    kafka_conf_consumer(kconf, conf, 4);
+    kafka_conf_consumer(kconf, conf, 4, 0);
     kafka_conf_set(kconf, "group.id", "reader");
     rd_kafka_t *kafka = kafka_new(RD_KAFKA_CONSUMER, kconf, &err);
     assert_non_null(kafka);

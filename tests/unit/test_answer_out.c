@@ -23,7 +23,8 @@ static const char whole[] = "{\"ticket\":{\"ticket_id\":\"t/"
                             "\"confidence\":0.8125,\"reasoning_snippet\":\"refund\"},"
                             "\"context\":{\"items\":[{\"source_id\":\"kb:1\",\"excerpt\":\"quote \\\" and "
                             "\\n\",\"citation_uri\":\"https://x/1\",\"score\":0.5,"
-                            "\"type\":\"kb\",\"title\":\"Refunds\",\"locale\":\"en\"},{\"source_id\":\"order:"
+                            "\"type\":\"kb\",\"title\":\"Refunds\",\"locale\":\"en\",\"metadata\":\"{"
+                            "\\\"title\\\":\\\"no\\\",\\\"p\\\":\\\"h\\\"}\"},{\"source_id\":\"order:"
                             "9\",\"excerpt\":\"o\",\"score\":0.25,\"type\":\"order\"}],"
                             "\"aggregate_confidence\":0.5,\"customer_state\":\"ready\",\"customer\":{"
                             "\"customer_id\":\"1\",\"external_id\":\"c\",\"name\":\"N\","
@@ -133,6 +134,9 @@ static void test_retrieval(void **state)
     check_text(item, "citation_uri", "https://x/1");
     check_number(item, "score", 0.5);
     check_text(item, "type", "kb");
+    check_text(at(item, "metadata"), "p", "h");
+    assert_int_equal(
+        cJSON_GetArraySize(at(cJSON_GetArrayItem(at(json, "context_package"), 1), "metadata")), 0);
     check_number(json, "aggregate_confidence", 0.5);
     cJSON_Delete(json);
 }
@@ -161,6 +165,7 @@ static void test_generation(void **state)
     check_number(made, "input_tokens", 100);
     check_number(made, "cost_usd", 0.25);
     assert_true(cJSON_IsTrue(at(made, "cache_hit")));
+    assert_string_equal(at(made, "cache")->valuestring, "exact");
     cJSON_Delete(json);
 }
 
@@ -231,7 +236,25 @@ static void test_intake(void **state)
     check_text(suggestion, "source", "kb:1");
     check_number(suggestion, "score", 0.5);
     check_text(at(suggestion, "metadata"), "citation_uri", "https://x/1");
+    check_text(at(suggestion, "metadata"), "title", "Refunds");
+    check_text(at(suggestion, "metadata"), "p", "h");
     cJSON_Delete(json);
+}
+
+/* Whoever wrote the record: what is no object is none. */
+static void test_metadata_that_is_none(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"", "[1]", "{\"a\":", "\"x\""};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct msg_ticket_event *event = event_of(whole);
+        event->context->items[0].metadata = wrong[i];
+        cJSON *json = render(ANSWER_RETRIEVAL, event);
+        const cJSON *metadata = at(cJSON_GetArrayItem(at(json, "context_package"), 0), "metadata");
+        assert_true(cJSON_IsObject(metadata));
+        assert_int_equal(cJSON_GetArraySize(metadata), 0);
+        cJSON_Delete(json);
+    }
 }
 
 static void test_pending_and_processing(void **state)
@@ -286,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_orchestration, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parts_that_were_not_made, setup, teardown),
         cmocka_unit_test_setup_teardown(test_intake, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_metadata_that_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pending_and_processing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_service_levels, setup, teardown),
     };

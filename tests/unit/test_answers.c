@@ -107,7 +107,7 @@ static int setup(void **state)
     memset(&inner, 0, sizeof(inner));
     f->loop = loop_new(0);
     f->arena = arena_new(0);
-    f->model = draft_cached_new(f->loop, draft_model_new(&driver, NULL), "scope", &limits);
+    f->model = draft_cached_new(f->loop, draft_model_new(&driver, NULL), "scope", &limits, 0);
     f->ticket = msg_new(&msg_ticket, f->arena);
     f->ticket->ticket_id = "T-1001";
     f->ticket->subject = "Refund";

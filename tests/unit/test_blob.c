@@ -234,8 +234,24 @@ static void reaches_nothing_outside(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(blob_key_valid(bad[i]));
         do_read(bad[i], 1000000);
+        assert_false(blob_wanted(source, bad[i]));
         assert_string_equal(error.code, "blob_bad_key");
     }
+}
+
+/* As in a bucket: the same word with its accent in one character and in two is two documents. */
+static void keys_that_look_the_same_are_two(void **state)
+{
+    (void)state;
+    write_file("caf\xc3\xa9.md", "one");
+    write_file("cafe\xcc\x81.md", "two");
+    do_list();
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.objects[0].key, "cafe\xcc\x81.md");
+    do_read("caf\xc3\xa9.md", 100);
+    assert_memory_equal(content.data, "one", 3);
+    do_read("cafe\xcc\x81.md", 100);
+    assert_memory_equal(content.data, "two", 3);
 }
 
 static void a_missing_folder_is_weather(void **state)
@@ -407,6 +423,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(etag_follows_the_content, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_what_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(reaches_nothing_outside, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys_that_look_the_same_are_two, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_folder_is_weather, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_opened_is_a_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(pages_are_in_byte_order_of_the_keys, setup, teardown),

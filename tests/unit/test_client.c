@@ -125,6 +125,7 @@ static void peer_answer(struct peer *peer, const char *ticket_id, const char *te
         .citation_uri = "https://kb.example/1",
         .score = 0.5,
         .type = MSG_ITEM_TYPE_KB,
+        .metadata = "{}",
         .title = "Refunds",
         .locale = "en"};
     struct msg_classification classification = {.category = "billing",

@@ -77,6 +77,28 @@ static void test_round_trip(void **state)
     cJSON_Delete(expected);
 }
 
+/* What only the way from the retriever to the generator has. */
+static void test_a_questions_vector(void **state)
+{
+    cJSON *json = peer_read_json(FULL);
+    cJSON *vector = cJSON_CreateObject(), *step = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "steps"), 0);
+    cJSON_AddStringToObject(vector, "model", "openai/small/2");
+    cJSON_AddStringToObject(vector, "codes", "0000803c7f81");
+    cJSON_ReplaceItemInObject(json, "question_vector", vector);
+    cJSON_ReplaceItemInObject(step, "cache_semantic", cJSON_CreateTrue());
+    struct buf bytes = encode(&msg_ticket_event, msg_from_json(&msg_ticket_event, *state, json, NULL));
+    struct buf out = peer_run("decode", PEER_SCHEMA, NULL, bytes.data + 10, bytes.len - 10);
+    cJSON *seen = json_parse(out.data, out.len, NULL);
+    peer_assert_same(seen, json);
+    struct msg_ticket_event *event = msg_decode(&msg_ticket_event, *state, bytes.data, bytes.len, NULL);
+    assert_same_record(&msg_ticket_event, event, json);
+    assert_string_equal(event->question_vector->codes, "0000803c7f81");
+    cJSON_Delete(seen);
+    cJSON_Delete(json);
+    buf_fini(&out);
+    buf_fini(&bytes);
+}
+
 static void test_peer_reads_ours(void **state)
 {
     cJSON *expected = peer_read_json(FULL);
@@ -355,7 +377,7 @@ static void test_hostile_arrays(void **state)
     /* Blocks of both forms are fine. */
     static const char good[] =
         TICKET_HEAD "\x02" MESSAGE "\x01\x08" MESSAGE "\x00\x00"
-                    "\x00\x00\x02t\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+                    "\x00\x00\x02t\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     struct error err = {.disposition = ERROR_NONE};
     struct msg_ticket_event *event = decode_datum(*state, &msg_ticket_event, good, sizeof good - 1, &err);
     assert_string_equal(err.text, "");
@@ -509,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_round_trip),
+        TEST(test_a_questions_vector),
         TEST(test_peer_reads_ours),
         TEST(test_we_read_peers),
         TEST(test_other_types),

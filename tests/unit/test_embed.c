@@ -249,6 +249,37 @@ static void settings_that_are_not_right(void **state)
     }
 }
 
+static void shipped_models_need_no_prices(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *provider, *model;
+    } cases[] = {
+        {"bedrock", "amazon.titan-embed-text-v2:0"},
+        {"bedrock", "cohere.embed-english-v3"},
+        {"bedrock", "cohere.embed-multilingual-v3"},
+        {"bedrock", "cohere.embed-v4:0"},
+        {"openai", "text-embedding-3-small"},
+        {"openai", "text-embedding-3-large"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool bedrock = strcmp(cases[i].provider, "bedrock") == 0;
+        struct chat_options options = {.provider = cases[i].provider,
+            .base_url = bedrock ? "" : "https://api.openai.com/v1",
+            .api_key = "sk-1",
+            .model = cases[i].model,
+            .prices = "",
+            .region = "eu-central-1"};
+        struct error err = {0};
+        struct embedder *embedder = embed_new(f->loop, &options, &err);
+        if (!embedder) {
+            fail_msg("%s: %s", options.model, err.text);
+        }
+        embed_free(embedder);
+        assert_true(chat_costs(&options));
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -257,6 +288,7 @@ int main(void)
         TEST(asks_and_reads),
         TEST(keeps_one_dimension),
         TEST(believes_only_vectors),
+        TEST(shipped_models_need_no_prices),
         TEST(says_what_failed),
         TEST(settings_that_are_not_right),
     };

@@ -89,6 +89,7 @@ static void test_older_writer(void **state)
     assert_false(event->ticket.auto_generated);
     assert_int_equal(event->generation->primary_draft.flag_details_count, 0);
     assert_string_equal(event->context->items[0].title, "");
+    assert_string_equal(event->context->items[0].metadata, "{}");
     assert_true(event->steps[0].cost_usd == 0);
     assert_false(event->failure->has_step);
     assert_int_equal(event->steps[0].attempts, 1);
@@ -98,7 +99,7 @@ static void test_older_writer(void **state)
 /* The version before this one: its workers may still be at work beside ours. */
 static void test_previous_writer(void **state)
 {
-    static const char path[] = SOURCE_DIR "/schemas/avro/history/ticket_event.2.avsc";
+    static const char path[] = SOURCE_DIR "/schemas/avro/history/ticket_event.3.avsc";
     cJSON *json = peer_read_json(SOURCE_DIR "/tests/data/event_full.json");
     cJSON *expected = peer_read_json(SOURCE_DIR "/tests/data/event_full.json");
     struct buf bytes = peer_encode(path, fingerprint_of_file(path), json);
@@ -106,8 +107,7 @@ static void test_previous_writer(void **state)
     struct msg_ticket_event *event = decode(*state, &bytes, &err);
 
     assert_string_equal(err.text, "");
-    cJSON_SetNumberValue(member(expected, "steps.0.attempts"), 1);
-    cJSON_ReplaceItemInObject(member(expected, "steps.0"), "errors", cJSON_CreateArray());
+    replace_text(expected, "context.items.0", "metadata", "{}");
     cJSON *ours = msg_to_json(&msg_ticket_event, event);
     peer_assert_same(ours, expected);
     cJSON_Delete(ours);

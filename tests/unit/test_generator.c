@@ -20,6 +20,7 @@ static struct msg_context_item refunds = {.source_id = "kb/refunds.md#2",
     .citation_uri = "",
     .score = 0.92,
     .type = MSG_ITEM_TYPE_KB,
+    .metadata = "{}",
     .locale = "en"};
 static struct msg_context_item erstattung = {.source_id = "kb/de/erstattung.md#2",
     .title = "Erstattungen > Dauer der Erstattung",
@@ -28,6 +29,7 @@ static struct msg_context_item erstattung = {.source_id = "kb/de/erstattung.md#2
     .citation_uri = "",
     .score = 0.9,
     .type = MSG_ITEM_TYPE_KB,
+    .metadata = "{}",
     .locale = "de"};
 static struct msg_context_item order = {.source_id = "order/LUM-20431",
     .title = "",
@@ -35,6 +37,7 @@ static struct msg_context_item order = {.source_id = "order/LUM-20431",
     .citation_uri = "",
     .score = 0.9,
     .type = MSG_ITEM_TYPE_ORDER,
+    .metadata = "{}",
     .locale = ""};
 static struct msg_context_item other_order = {.source_id = "order/LUM-11111",
     .title = "",
@@ -42,6 +45,7 @@ static struct msg_context_item other_order = {.source_id = "order/LUM-11111",
     .citation_uri = "",
     .score = 0.7,
     .type = MSG_ITEM_TYPE_ORDER,
+    .metadata = "{}",
     .locale = ""};
 static struct msg_context_item rule = {.source_id = "rule/sla",
     .title = "",
@@ -49,6 +53,7 @@ static struct msg_context_item rule = {.source_id = "rule/sla",
     .citation_uri = "",
     .score = 0.9,
     .type = MSG_ITEM_TYPE_RULE,
+    .metadata = "{}",
     .locale = ""};
 
 struct fixture {
@@ -62,7 +67,7 @@ static int setup_with(void **state, struct draft_model *model)
     struct fixture *f = calloc(1, sizeof *f);
     f->arena = arena_new(0);
     struct error err = {0};
-    f->state = generator_new(model, guard_new(""), voices_load("", &err), &policy, NULL);
+    f->state = generator_new(model, guard_new(""), voices_load("", &err), &policy, NULL, NULL);
     f->event = msg_new(&msg_ticket_event, f->arena);
     f->event->ticket.subject = "How long does my refund take?";
     f->event->ticket.description = "I sent the parcel back. When does the refund reach my card?";
@@ -320,6 +325,7 @@ static struct msg_context_item past = {.source_id = "ticket/T-77",
     .citation_uri = "",
     .score = 0.92,
     .type = MSG_ITEM_TYPE_TICKET,
+    .metadata = "{}",
     .locale = "en"};
 
 static void test_past_answers_bring_no_frame(void **state)
@@ -462,7 +468,8 @@ static void test_on_the_pool(void **state)
     add_items(f, 0.9, ITEMS(&refunds));
     generator_step.close(f->state);
     struct error err = {0};
-    f->state = generator_new(draft_offline_new(), guard_new(""), voices_load("", &err), &policy, looped.loop);
+    f->state =
+        generator_new(draft_offline_new(), guard_new(""), voices_load("", &err), &policy, looped.loop, NULL);
     ticket_step_try(&generator_step, f->state, f->arena, f->event, stop, &looped);
     assert_false(looped.done);
     loop_run(looped.loop);

@@ -19,6 +19,7 @@ static const struct msg_context_item refunds = {.source_id = "kb/refunds.md#2",
     .citation_uri = "",
     .score = 0.92,
     .type = MSG_ITEM_TYPE_KB,
+    .metadata = "{}",
     .locale = "en"};
 
 struct fixture {
@@ -32,7 +33,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     struct error err = {0};
     f->arena = arena_new(0);
-    f->state = generator_new(draft_offline_new(), guard_new(""), voices_load("", &err), &policy, NULL);
+    f->state = generator_new(draft_offline_new(), guard_new(""), voices_load("", &err), &policy, NULL, NULL);
     f->event = msg_new(&msg_ticket_event, f->arena);
     f->event->ticket.subject = "How long does my refund take?";
     f->event->ticket.description = "I sent the parcel back. When does the refund reach my card?";
@@ -83,7 +84,7 @@ static void speak_as_acme(struct fixture *f, struct draft_model *model)
     struct voices *voices = voices_parse(voices_text, strlen(voices_text), &err);
     assert_non_null(voices);
     generator_step.close(f->state);
-    f->state = generator_new(model, guard_new(""), voices, &policy, NULL);
+    f->state = generator_new(model, guard_new(""), voices, &policy, NULL, NULL);
     f->event->tenant = "acme";
 }
 
@@ -203,8 +204,8 @@ static void test_a_drafter_is_told_nothing_of_the_customer(void **state)
     struct fixture *f = *state;
     struct msg_context *context = f->event->context;
     generator_step.close(f->state);
-    f->state = generator_new(
-        draft_model_new(&driver, NULL), guard_new(""), voices_load("", &(struct error){0}), &policy, NULL);
+    f->state = generator_new(draft_model_new(&driver, NULL), guard_new(""),
+        voices_load("", &(struct error){0}), &policy, NULL, NULL);
     context->customer = msg_new(&msg_customer_context, f->arena);
     context->customer->name = "Anna O'Neil";
     context->customer->churn_risk = MSG_CHURN_RISK_HIGH;

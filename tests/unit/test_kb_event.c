@@ -93,6 +93,43 @@ static void test_s3(void **state)
     assert_true(events.count == 0 && events.ignored == 1);
 }
 
+/* Which objects a record tells of: the key as S3 encodes it, and as others write it where that is another
+ * one. A letter with its accent in one character or two is two keys, as it is in a bucket. What a key may be
+ * is not judged here: kb-sync leaves out those that no source can have. */
+static void test_keys(void **state)
+{
+    static const struct {
+        const char *sent, *meant;
+        int count;
+    } cases[] = {
+        {"a.md", "a.md", 1},
+        {"a+b.md", "a b.md", 2},
+        {"a%20b.md", "a b.md", 2},
+        {"a b.md", "a b.md", 1},
+        {"a%2Bb.md", "a+b.md", 2},
+        {"a%2520b.md", "a%20b.md", 2},
+        {"caf%C3%A9.md", "caf\xc3\xa9.md", 2},
+        {"cafe%CC%81.md", "cafe\xcc\x81.md", 2},
+        {"caf\xc3\xa9.md", "caf\xc3\xa9.md", 1},
+        {"cafe\xcc\x81.md", "cafe\xcc\x81.md", 1},
+        {"../../etc/passwd.md", "../../etc/passwd.md", 1},
+        {"%2E%2E%2Fx.md", "../x.md", 2},
+        {"a%0Ab.md", "a\nb.md", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kb_events events = parsed(*state,
+            arena_printf(*state,
+                "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},"
+                "\"object\":{\"key\":\"%s\"}}}]}",
+                cases[i].sent));
+        assert_int_equal(events.count, cases[i].count);
+        assert_string_equal(events.items[0].key, cases[i].meant);
+        if (cases[i].count == 2) {
+            assert_string_equal(events.items[1].key, cases[i].sent);
+        }
+    }
+}
+
 static void test_minio(void **state)
 {
     struct kb_events events = parsed(*state,
@@ -148,6 +185,8 @@ static void test_envelopes(void **state)
     events = parsed(arena, "{\"Type\":\"SubscriptionConfirmation\",\"Token\":\"t\",\"TopicArn\":\"arn:aws:"
                            "sns:eu-central-1:1:kb\"}");
     assert_string_equal(events.confirm, "arn:aws:sns:eu-central-1:1:kb");
+    assert_string_equal(events.confirm_region, "eu-central-1");
+    assert_string_equal(events.confirm_token, "t");
     assert_int_equal(events.count, 0);
 }
 
@@ -184,6 +223,18 @@ static void test_refused(void **state)
         "Message must hold a notification in JSON: not valid JSON at byte 0: a value is expected");
     refused(arena, "{\"TopicArn\":\"t\",\"Type\":\"X\"}",
         "Type must be Notification, SubscriptionConfirmation or UnsubscribeConfirmation");
+    static const char *const topics[] = {"", "t", "arn:aws:sqs:eu-central-1:1:kb", "arn:aws:sns::1:kb",
+        "arn:aws:sns:eu-central-1:1", "arn:aws:sns:eu-central-1:1:kb:x",
+        "arn:aws:sns:eu-central-1:1:", "arn:aws:sns:evil.example/:1:kb", "arn:aws:sns:a@b:1:kb",
+        "arn:aws:sns:eu-central-1:1:k b"};
+    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+        refused(arena,
+            arena_printf(arena, "{\"TopicArn\":\"%s\",\"Type\":\"SubscriptionConfirmation\",\"Token\":\"t\"}",
+                topics[i]),
+            "TopicArn must be the ARN of a topic of SNS");
+    }
+    refused(arena, "{\"TopicArn\":\"arn:aws:sns:eu-central-1:1:kb\",\"Type\":\"SubscriptionConfirmation\"}",
+        "Token must be a text of 1 to 1024 bytes");
     refused(arena, "[[[[[[[[[]]]]]]]]]", "[0][0][0][0][0][0][0] lies in too many envelopes");
 }
 
@@ -220,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_s3, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_minio, setup, teardown),
         cmocka_unit_test_setup_teardown(test_event_bridge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_envelopes, setup, teardown),

@@ -297,6 +297,36 @@ static void hostile_docx_is_refused(void **state)
     assert_string_equal(error.code, "kb_wrong_type");
 }
 
+/* Bytes 24 to 27 of an entry of the archive's directory: how long the part is said to be when it is unpacked.
+ */
+static bool parse_docx_said_to_be(unsigned long size)
+{
+    size_t len = 0;
+    const char *made = docx_of("<w:document xmlns:w='w'>" DOCX_P("", "text") "</w:document>", &len);
+    char *bytes = memcpy(arena_alloc(arena, len), made, len);
+    char *entry = bytes + len - 4;
+    while (entry > bytes && memcmp(entry, "PK\1\2", 4) != 0) { /* the last one is that of the text */
+        entry--;
+    }
+    for (int i = 0; i < 4; i++) {
+        entry[24 + i] = (char)(size >> 8 * i & 0xff);
+    }
+    error = (struct error){0};
+    return kb_parse(arena, "a.docx", "", bytes, len, &document, &error);
+}
+
+static void an_archive_that_lies_is_refused(void **state)
+{
+    (void)state;
+    static const unsigned long sizes[] = {0, 10, 1000, 10000000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        assert_false(parse_docx_said_to_be(sizes[i]));
+        assert_string_equal(error.code, "kb_damaged");
+    }
+    assert_false(parse_docx_said_to_be(0xfffffff0UL));
+    assert_string_equal(error.code, "kb_too_large");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +339,7 @@ int main(void)
         cmocka_unit_test(hostile_pdf_is_refused),
         cmocka_unit_test(docx_keeps_structure),
         cmocka_unit_test(hostile_docx_is_refused),
+        cmocka_unit_test(an_archive_that_lies_is_refused),
     };
     return cmocka_run_group_tests_name("kb_formats", tests, setup, teardown);
 }

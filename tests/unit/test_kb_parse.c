@@ -49,6 +49,101 @@ static void markdown_lists_tables_and_code(void **state)
         document.passages[0].text, "1. one\n2. two\n  - inner x\n\nA: 1; B: 2\nA: 3\n\ncode\n  here");
 }
 
+static const char *withdrawn_of(const char *key, const char *text)
+{
+    assert_true(parse(key, text));
+    assert_int_equal(document.passage_count > 0, !*document.withdrawn);
+    return document.withdrawn;
+}
+
+static void a_document_says_that_it_is_withdrawn(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *matter, *why;
+    } cases[] = {
+        {"title: T\nstatus: draft", "its status is draft"},
+        {"status: 'Withdrawn'", "its status is Withdrawn"},
+        {"status: archived # since May", "its status is archived"},
+        {"draft: true", "it is a draft"},
+        {"Draft: yes\r", "it is a draft"},
+        {"\"published\": false", "it is not published"},
+        {"published: Off", "it is not published"},
+        {"status: published", ""},
+        {"draft: false", ""},
+        {"published: true", ""},
+        {"draft:", ""},
+        {"review:\n  status: draft\n  published: false", ""}, /* of another member */
+        {"# draft: true", ""},
+        {"drafts: true", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[300];
+        (void)snprintf(text, sizeof(text), "---\n%s\n---\nSome words.\n", cases[i].matter);
+        assert_string_equal(withdrawn_of("a.md", text), cases[i].why);
+    }
+    assert_string_equal(withdrawn_of("a.md", "--- \ndraft: true\n...\n"), "it is a draft"); /* empty, too */
+    assert_string_equal(withdrawn_of("a.md", "Words.\n\n---\ndraft: true\n---\n"), "");
+    assert_string_equal(withdrawn_of("a.txt", "---\ndraft: true\n---\nWords.\n"), "");
+}
+
+static void robots_are_told_that_a_page_is_withdrawn(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *meta;
+        bool withdrawn;
+    } cases[] = {
+        {"name=\"robots\" content=\"noindex\"", true},
+        {"NAME='Robots' CONTENT=' nofollow, NOINDEX'", true},
+        {"name=robots content=none", true},
+        {"name=robots content=\"index, follow\"", false},
+        {"name=robots content=noindexing", false},
+        {"name=robots", false},
+        {"name=googlebot content=noindex", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[300];
+        (void)snprintf(text, sizeof(text),
+            "<html><head><meta charset=utf-8><meta %s></head><p>Some words.</p>", cases[i].meta);
+        assert_int_equal(*withdrawn_of("a.html", text) != '\0', cases[i].withdrawn);
+    }
+}
+
+static void a_document_says_when_it_expires(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *matter;
+        int64_t ms;
+    } cases[] = {
+        {"expires: 2026-11-30", 1795996800000},
+        {"expiryDate: 2026-11-30T00:00:00+01:00", 1795993200000},
+        {"expirydate: \"2026-11-30T01:00:00Z\" # then", 1796000400000},
+        {"expires: 2026-11-30 01:00:00", 1796000400000},
+        {"expires: 2026-11-30 01:00:00 +0100", 1795996800000},
+        {"expires: 2026-11-30 01:00:00.5 -01:00", 1796004000500},
+        {"expires: 2027-01-01\nexpiryDate: 2026-11-30", 1795996800000},
+        {"expires: never", 0},
+        {"expires:", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[300];
+        (void)snprintf(text, sizeof(text), "---\n%s\n---\nSome words.\n", cases[i].matter);
+        assert_string_equal(withdrawn_of("a.md", text), ""); /* the clock is not the parser's */
+        assert_int_equal(document.expires_ms, cases[i].ms);
+    }
+    static const char *const wrong[] = {
+        "30.11.2026", "2026-13-01", "tomorrow", "2026-11-30 +", "2026-11-30 12:00:00 +1"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char text[300];
+        (void)snprintf(text, sizeof(text), "---\nexpires: %s\n---\nSome words.\n", wrong[i]);
+        assert_false(parse("a.md", text));
+        assert_string_equal(error.code, "kb_front_matter");
+        assert_non_null(strstr(error.text, wrong[i]));
+    }
+}
+
 static void front_matter_names_title_and_locale(void **state)
 {
     (void)state;
@@ -278,6 +373,25 @@ static void hostile_documents_are_refused_in_bounds(void **state)
     buf_fini(&text);
 }
 
+/* Many elements side by side, more than are read, and as many that are never closed. */
+static void endless_html_is_bounded(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 8 << 20);
+    repeat(&text, "<i>x</i>", 150000);
+    assert_true(parse("a.html", buf_text(&text)));
+    assert_true(document.passage_count <= KB_MAX_PASSAGES);
+    repeat(&text, "<i>x</i>", 150000);
+    assert_false(parse("a.html", buf_text(&text)));
+    assert_string_equal(error.code, "kb_too_complex");
+    buf_reset(&text);
+    repeat(&text, "<b>x", 500000);
+    assert_false(parse("a.html", buf_text(&text)));
+    assert_string_equal(error.code, "kb_too_complex");
+    buf_fini(&text);
+}
+
 static void citations_are_encoded(void **state)
 {
     (void)state;
@@ -294,6 +408,9 @@ int main(void)
         cmocka_unit_test(a_short_introduction_joins_its_first_section),
         cmocka_unit_test(markdown_lists_tables_and_code),
         cmocka_unit_test(front_matter_names_title_and_locale),
+        cmocka_unit_test(a_document_says_that_it_is_withdrawn),
+        cmocka_unit_test(robots_are_told_that_a_page_is_withdrawn),
+        cmocka_unit_test(a_document_says_when_it_expires),
         cmocka_unit_test(html_reads_the_main_part),
         cmocka_unit_test(hidden_html_is_not_read),
         cmocka_unit_test(html_in_another_encoding_becomes_utf8),
@@ -304,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_long_list_keeps_what_introduces_it),
         cmocka_unit_test(a_list_stays_whole_and_text_without_spaces_is_cut),
         cmocka_unit_test(hostile_documents_are_refused_in_bounds),
+        cmocka_unit_test(endless_html_is_bounded),
         cmocka_unit_test(citations_are_encoded),
     };
     return cmocka_run_group_tests_name("kb_parse", tests, setup, teardown);

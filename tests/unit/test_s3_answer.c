@@ -97,6 +97,24 @@ static void errors_are_called_by_their_code(void **state)
     }
 }
 
+static void a_denied_object_is_told_from_trouble_of_ours(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *code;
+        bool denied;
+    } cases[] = {{403, "AccessDenied", true}, {403, "InvalidObjectState", true}, {403, "", true},
+        {403, "Forbidden", true}, {400, "KMS", true}, {400, "InvalidRequest", true},
+        {403, "SignatureDoesNotMatch", false}, {403, "InvalidAccessKeyId", false},
+        {400, "ExpiredToken", false}, {403, "RequestTimeTooSkewed", false}, {403, "AllAccessDisabled", false},
+        {400, "BadRequest", false}, {500, "InternalError", false}, {503, "SlowDown", false},
+        {404, "NoSuchBucket", false}, {503, "", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(s3_answer_denies_object(cases[i].status, cases[i].code), cases[i].denied);
+    }
+}
+
 static bool allows(enum http_reach reach, const char *text)
 {
     struct sockaddr_in in4 = {.sin_family = AF_INET};
@@ -134,6 +152,7 @@ static void addresses_out_of_reach(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_denied_object_is_told_from_trouble_of_ours),
         cmocka_unit_test(a_page_is_read),
         cmocka_unit_test(encoded_keys_are_decoded_once),
         cmocka_unit_test(what_is_no_list_is_refused),

@@ -144,8 +144,12 @@ static void fake_process(struct ticket_job *job, void *state)
         job->event->context->items_count = 1;
         char *text = arena_alloc(job->arena, behaviour.grow + 1);
         memset(text, 'x', behaviour.grow);
-        job->event->context->items[0] = (struct msg_context_item){
-            .source_id = "s", .excerpt = text, .citation_uri = "", .title = "", .locale = ""};
+        job->event->context->items[0] = (struct msg_context_item){.source_id = "s",
+            .excerpt = text,
+            .citation_uri = "",
+            .title = "",
+            .locale = "",
+            .metadata = "{}"};
     }
     ticket_job_done(job);
 }

@@ -1,7 +1,9 @@
-"""The knowledge base from a bucket of a real S3 server: cold, unchanged, from a change to an answer, and in how much memory.
+"""The knowledge base from a bucket of a real S3 server: cold, unchanged, from a change to an answer, flooded, and in how much memory.
 
 Parts: bulk (10,000 Markdown documents: the first synchronisation, and one that finds nothing to do), change (put an object, ask by HTTP
-until it is cited; delete it until it is not), memory (of kb-sync: many objects, and one of 1 GB).
+until it is cited; delete it until it is not; found by the scan), told (the same, told by the S3 server through Apache Kafka; nobody scans),
+flood (1,000 notifications a second on Apache Kafka, a third of them duplicates or late, while objects change), memory (of kb-sync and the
+processes that parse for it: many objects, and one of 1 GB).
 """
 
 import json
@@ -13,13 +15,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from .common import S3, Postgres, Stack, bash, http, percentile, resident_mib, row, say
+from . import flood
+from .common import S3, Kafka, Postgres, Stack, bash, children, http, percentile, proportional_mib, row, say
 
 DOCUMENTS, COLD_S, UNCHANGED_S = 10000, 60, 2
-CHANGES, CHANGE_P99_S = 100, 2
+CHANGES, CHANGE_P99_S = 200, 2
 MEMORY_MIB, MEMORY_DOCUMENTS = 128, (1000, 10000)
 HUGE_BYTES = 1 << 30
-SCAN = "200ms"
+SCAN, NEVER = "200ms", "1d"
 WORDS = ("account address answer balance battery button cable camera change charge contact contract cover customer date delivery device display "
          "door email error exchange filter fuse guide heating hub install invoice key lamp light line lock menu message meter mode motor network "
          "number order outlet packet page part password payment phone plan plug port power price printer profile receipt refund region repair "
@@ -28,7 +31,7 @@ WORDS = ("account address answer balance battery button cable camera change char
 
 
 def add_options(parser):
-    parser.add_argument("parts", nargs="*", metavar="bulk|change|memory", help="all without any")
+    parser.add_argument("parts", nargs="*", metavar="bulk|change|told|flood|memory", help="all without any")
 
 
 def document(number):
@@ -46,10 +49,12 @@ def fill(s3, bucket, numbers):
         list(pool.map(lambda n: s3.put(bucket, f"articles/{n:06d}.md", document(n)), numbers))
 
 
+def s3_settings(s3, bucket):
+    return dict(s3.credentials, HELPDESK_KB_SOURCE=f"s3://{bucket}", HELPDESK_KB_ENDPOINT=s3.url, HELPDESK_KB_PATH_STYLE="true")
+
+
 def stack_on(made, bucket, name):
-    settings = dict(made.s3.credentials, HELPDESK_KB_SOURCE=f"s3://{bucket}", HELPDESK_KB_ENDPOINT=made.s3.url, HELPDESK_KB_PATH_STYLE="true",
-                    HELPDESK_KB_SCAN_INTERVAL=SCAN)
-    return Stack(f"{made.folder}/{name}", made.postgres, settings=settings)
+    return Stack(f"{made.folder}/{name}", made.postgres, settings=dict(s3_settings(made.s3, bucket), HELPDESK_KB_SCAN_INTERVAL=SCAN))
 
 
 def ready_count(stack):
@@ -65,17 +70,19 @@ def wait_count(stack, count, seconds=900):
 
 
 class Peak:
-    """The most resident memory of kb-sync while this is open."""
+    """The most memory of kb-sync and its children while this is open: what they share counts once."""
 
     def __init__(self, stack):
         self.pid = stack.pids("kb-sync")[0]
-        self.most = 0
+        self.most = self.most_alone = 0
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.watch)
 
     def watch(self):
         while not self.over.wait(0.05):
-            self.most = max(self.most, resident_mib(self.pid))
+            alone = proportional_mib(self.pid)
+            self.most_alone = max(self.most_alone, alone)
+            self.most = max(self.most, alone + sum(map(proportional_mib, children(self.pid))))
 
     def __enter__(self):
         self.thread.start()
@@ -85,18 +92,23 @@ class Peak:
         self.over.set()
         self.thread.join()
 
+    def tell(self, what):
+        say(f"{what}: kb-sync alone {self.most_alone:.1f} MiB")
+        row("sync", f"memory of kb-sync with its parsers, {what} (MiB)", self.most, MEMORY_MIB, most=1)
+
 
 def bulk(made):
     bucket = made.s3.bucket("bench-bulk")
     say(f"putting {DOCUMENTS} documents")
     fill(made.s3, bucket, range(DOCUMENTS))
     stack = stack_on(made, bucket, "bulk")
-    started = time.monotonic()
     stack.start()
-    up = time.monotonic() - started
-    wait_count(stack, DOCUMENTS)
-    cold = time.monotonic() - started - up
+    started = time.monotonic()
+    with Peak(stack) as peak:
+        wait_count(stack, DOCUMENTS)
+    cold = time.monotonic() - started
     row("sync", f"{DOCUMENTS} Markdown documents from S3, cold (s)", cold, COLD_S, most=1)
+    peak.tell(f"{DOCUMENTS} documents, cold")
     started = time.monotonic()
     state = stack.sync()
     row("sync", f"{DOCUMENTS} documents, nothing changed (s)", time.monotonic() - started, UNCHANGED_S, most=1)
@@ -120,22 +132,45 @@ def until(condition):
     return time.monotonic() - started
 
 
+def change_and_ask(stack, s3, bucket, found_by):
+    started = time.monotonic()
+    assert not cited(stack, "nothing")
+    say(f"the first ticket after the start: {time.monotonic() - started:.3f} s")
+    put, gone = [], []
+    for number in range(CHANGES):
+        word = f"quux{number}zar"
+        s3.put(bucket, f"changes/{word}.md", f"# The {word} light\n\nThe {word} light means that the {word} is ready.\n")
+        put.append(until(lambda w=word: cited(stack, w)))
+        s3.delete(bucket, f"changes/{word}.md")
+        gone.append(until(lambda w=word: not cited(stack, w)))
+    for what, times in (("put an object, ask: cited", put), ("delete it, ask: not cited", gone)):
+        say(f"{what}, {found_by}: median {percentile(times, 0.5):.3f} s, p99 {percentile(times, 0.99):.3f} s, "
+            f"most {max(times):.3f} s ({times.index(max(times)) + 1} of {len(times)})")
+        row("sync", f"{what}, {found_by} (s at p99 of {len(times)})", percentile(times, 0.99), CHANGE_P99_S, most=1)
+
+
 def change(made):
     bucket = made.s3.bucket("bench-change")
     fill(made.s3, bucket, range(200))
     stack = stack_on(made, bucket, "change").start()
     wait_count(stack, 200)
-    put, gone = [], []
-    for number in range(CHANGES):
-        word = f"quux{number}zar"
-        made.s3.put(bucket, f"changes/{word}.md", f"# The {word} light\n\nThe {word} light means that the {word} is ready.\n")
-        put.append(until(lambda w=word: cited(stack, w)))
-        made.s3.delete(bucket, f"changes/{word}.md")
-        gone.append(until(lambda w=word: not cited(stack, w)))
-    for what, times in (("put an object, ask: cited", put), ("delete it, ask: not cited", gone)):
-        say(f"{what}: median {percentile(times, 0.5):.3f} s, most {max(times):.3f} s")
-        row("sync", f"{what}, found by the scan (s at p99)", percentile(times, 0.99), CHANGE_P99_S, most=1)
+    change_and_ask(stack, made.s3, bucket, "found by the scan")
     stack.stop()
+
+
+def told(made):
+    stack = Stack(f"{made.folder}/told", made.postgres, made.kafka())
+    done = stack.run("topics", "apply")  # the S3 server does not start without its topic
+    assert done.returncode == 0, done.stderr
+    s3 = S3(f"{made.folder}/told-s3", ["--event-kafka-url", stack.kafka.address, "--event-kafka-topic", stack.prefix + "kb.notifications"])
+    bucket = s3.bucket("bench-told")
+    fill(s3, bucket, range(200))
+    stack.env.update(s3_settings(s3, bucket), HELPDESK_KB_SCAN_INTERVAL=NEVER)
+    stack.start()
+    wait_count(stack, 200)
+    change_and_ask(stack, s3, bucket, "told through Kafka")
+    stack.stop()
+    s3.stop()
 
 
 def memory(made):
@@ -152,28 +187,41 @@ def memory(made):
             stack.sync()
             failed = stack.sql("SELECT object_key FROM kb_documents WHERE state = 'failed'")
             assert failed == ([("huge.md",)] if count == MEMORY_DOCUMENTS[0] else []), failed
-        row("sync", f"memory of kb-sync, {count} objects{' and one of 1 GB' if count == MEMORY_DOCUMENTS[0] else ''} (MiB)", peak.most, MEMORY_MIB,
-            most=1)
+        peak.tell(f"{count} objects{' and one of 1 GB' if count == MEMORY_DOCUMENTS[0] else ''}")
         stack.stop()
 
 
+def flooded(made):
+    bucket = made.s3.bucket("bench-flood")
+    stack = Stack(f"{made.folder}/flood", made.postgres, made.kafka(), settings=dict(s3_settings(made.s3, bucket), HELPDESK_KB_SCAN_INTERVAL=NEVER))
+    flood.run(stack, made.s3, bucket)
+    stack.stop()
+
+
 class Servers:
-    """PostgreSQL and S3 in a folder; the embedded broker is enough."""
+    """PostgreSQL and S3 in a folder, and an Apache Kafka for those who ask; for the others the embedded broker is enough."""
 
     def __init__(self, folder):
         os.chmod(folder, 0o755)
         self.folder = folder
         self.postgres = Postgres(f"{folder}/pg")
         self.s3 = S3(f"{folder}/s3")
+        self.started_kafka = None
+
+    def kafka(self):
+        self.started_kafka = self.started_kafka or Kafka(f"{self.folder}/kafka")
+        return self.started_kafka
 
     def stop(self):
         self.s3.stop()
         self.postgres.remove()
+        if self.started_kafka:
+            self.started_kafka.stop()
 
 
 def run(options):
     bash("s3_install")
-    parts = {"bulk": bulk, "change": change, "memory": memory}
+    parts = {"bulk": bulk, "change": change, "told": told, "flood": flooded, "memory": memory}
     with tempfile.TemporaryDirectory(prefix="helpdesk-bench.") as folder:
         made = Servers(folder)
         try:

@@ -28,8 +28,9 @@ s3_install() {
 }
 
 s3_start() {
-    local dir=$1 port
+    local dir=$1 port scheme=http
     shift
+    [[ " $* " != *" --cert "* ]] || scheme=https
     mkdir -p "$dir/data" "$dir/versions"
     dir=$(cd "$dir" && pwd)
     port=$(cat "$dir/port" 2>/dev/null || free_port)
@@ -40,15 +41,15 @@ s3_start() {
         --port "127.0.0.1:$port" --region "$S3_REGION" --keep-alive --quiet "$@" \
         posix --sidecar "$dir/attributes" --versioning-dir "$dir/versions" "$dir/data") >"$dir/s3.log" 2>&1 &
     printf '%s\n' $! >"$dir/pid"
-    if ! wait_until 60 s3_answers "$port"; then
+    if ! wait_until 60 s3_answers "$scheme://127.0.0.1:$port/"; then
         tail -n 20 "$dir/s3.log" >&2
         die "the S3 server did not start within 60 s"
     fi
-    printf 'http://127.0.0.1:%s\n' "$port" >"$dir/url"
+    printf '%s://127.0.0.1:%s\n' "$scheme" "$port" >"$dir/url"
 }
 
 # Any answer will do: without a signature it is a 403.
-s3_answers() { curl -sS --max-time 5 -o /dev/null "http://127.0.0.1:$1/"; }
+s3_answers() { curl -sSk --max-time 5 -o /dev/null "$1"; }
 
 s3_stop() {
     local dir=$1 pid

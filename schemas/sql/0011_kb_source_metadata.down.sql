@@ -1,0 +1,1 @@
+ALTER TABLE kb_scans DROP COLUMN metadata;
