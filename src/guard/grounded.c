@@ -78,11 +78,13 @@ static struct text_set *stems_of(struct arena *arena, const char *text, struct t
 
 /* The same for all drafts: made once, for good. */
 static pthread_once_t courtesy_once = PTHREAD_ONCE_INIT;
+static struct arena *courtesy_arena;
 static const struct text_set *courtesy;
 
 static void make_courtesy(void)
 {
-    courtesy = stems_of(arena_new(0), courtesy_words, NULL);
+    courtesy_arena = arena_new(0);
+    courtesy = stems_of(courtesy_arena, courtesy_words, NULL);
 }
 
 static bool is_courtesy(const struct sources *sources, const char *stem)

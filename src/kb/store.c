@@ -78,6 +78,11 @@ void kb_store_put(struct db *db, struct arena *arena, struct kb_put *put, kb_cha
 {
     const struct kb_document *document = put->document;
     const char *locale = document ? document->locale : "";
+    struct call *call = call_new(arena, arg);
+    call->changed = done;
+    call->since = &put->since;
+    /* Of the parameters, which db_query copies: large documents are not held once more until the end. */
+    struct arena *own = arena_new(KB_PARSE_ARENA);
     struct db_query query = {
         .sql =
             "SELECT CASE said WHEN 'put' THEN kb_marked(kb_put_document($1, $2, $3, $4::bigint, $5, $6, $7, "
@@ -86,20 +91,18 @@ void kb_store_put(struct db *db, struct arena *arena, struct kb_put *put, kb_cha
             "END, " NEWEST_MARK
             " FROM kb_before_put($1, $2, $3, $20::bigint, $9, $8, $12, $19::text IS NOT NULL) AS b (said)",
         .param_count = 14,
-        .params = {put->place.tenant, put->place.source, put->place.key, number(arena, put->since.revision),
+        .params = {put->place.tenant, put->place.source, put->place.key, number(own, put->since.revision),
             document ? document->title : "", put->uri, locale, put->fingerprint, put->etag,
-            number(arena, put->size), number(arena, put->modified_ms), state_of(document),
+            number(own, put->size), number(own, put->modified_ms), state_of(document),
             document ? document->withdrawn : put->why, kb_text_config(locale)},
     };
-    put_passages(arena, document, &query);
+    put_passages(own, document, &query);
     query.params[query.param_count++] =
-        document && document->expires_ms ? number(arena, document->expires_ms) : NULL;
-    query.params[query.param_count++] = put->bytes ? base64(arena, put->bytes, put->byte_count) : NULL;
-    query.params[query.param_count++] = number(arena, put->since.mark);
-    struct call *call = call_new(arena, arg);
-    call->changed = done;
-    call->since = &put->since;
+        document && document->expires_ms ? number(own, document->expires_ms) : NULL;
+    query.params[query.param_count++] = put->bytes ? base64(own, put->bytes, put->byte_count) : NULL;
+    query.params[query.param_count++] = number(own, put->since.mark);
     db_query(db, &query, on_change, call);
+    arena_free(own);
 }
 
 void kb_store_remove(struct db *db, struct arena *arena, const struct kb_place *place, struct kb_since *since,

@@ -1,6 +1,7 @@
 """`helpdesk kb`: what the base holds, what failed, what changed, and reading it again."""
 
 import concurrent.futures
+import datetime
 import json
 import random
 import shutil
@@ -67,6 +68,12 @@ def test_a_withdrawn_document_is_seen_and_not_cited(embedded):
         assert ", 0 left" in kb(embedded, "sync", "--url", embedded.url(), "--wait").stdout
         assert "xylophone" in json.dumps(embedded.ask(asked))
         assert [change["kind"] for change in rows(embedded, "history", page.name)] == ["put", "withdrawn"]
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        page.write_text(f"---\nexpires: {soon.isoformat(timespec='seconds')}\n---\n{text}")
+        expired, = wait_until("its time", 60, lambda: rows(embedded, "withdrawn"))  # without a word from anybody
+        assert expired["why"].startswith("it expired on")
+        page.write_text(text)
+        embedded.sync()
         assert "No document is withdrawn." in kb(embedded, "withdrawn").stdout
         assert rows(embedded, "status", "--tenant", "nobody") == []
     finally:

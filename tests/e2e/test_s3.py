@@ -221,6 +221,11 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def changes(stack, key):
+    """How many changes of a document the history has."""
+    return stack.sql("SELECT count(*) FROM kb_history WHERE object_key = %s", key)[0][0]
+
+
 def logged(stack, text):
     return text in (stack.folder / "helpdesk.log").read_text(errors="replace")
 
@@ -252,14 +257,19 @@ def test_sources_that_cannot_be_read_say_why_and_remove_nothing(folder, postgres
         wait_until("the redirect", 20, lambda: logged(stack, "its region must be set to eu-west-1"))
         assert Elsewhere.asked > 0
         assert stack.sql("SELECT DISTINCT source FROM kb_documents") == [("good",)]
+        s3.put(good, "a.md", "# A\n\nStill here, and changed.\n")
+        wait_until("the change", 30, lambda: changes(stack, "a.md") == 2)
     finally:
         assert stack.stop() == 0
         server.shutdown()
     stack.env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    stack.env["HELPDESK_KB_HISTORY_FOR"] = "0s"
     stack.start()
     try:
         wait_until("the refusal", 20, lambda: logged(stack, "S3 answers 403 SignatureDoesNotMatch for bucket good-bucket"))
         assert documents(stack) == ready("a.md")
+        wait_until("the history to be forgotten", 30, lambda: changes(stack, "a.md") == 1)
+        assert stack.sql("SELECT convert_from(bytes, 'UTF8') FROM kb_contents") == [("# A\n\nStill here, and changed.\n",)]
     finally:
         assert stack.stop() == 0
 

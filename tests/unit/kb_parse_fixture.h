@@ -1,16 +1,20 @@
-/* What the tests of documents share: a document of an arena that lives for one group of tests. */
+/* Documents parsed in the test's own process. Included once by each test program. */
 #ifndef HELPDESK_TESTS_KB_PARSE_FIXTURE_H
 #define HELPDESK_TESTS_KB_PARSE_FIXTURE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 #include <string.h>
-
 #include "kb/document.h"
 
 static struct arena *arena;
 static struct kb_document document;
 static struct error error;
 
-static inline bool parse(const char *key, const char *text)
+static bool parse(const char *key, const char *text)
 {
     error = (struct error){0};
     return kb_parse(arena, key, "", text, strlen(text), &document, &error);

@@ -1,18 +1,12 @@
 /* Documents cut into passages: structure kept, anchors right, hostile input bounded. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "kb_parse_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kb/section.h"
-#include "kb_parse_fixture.h"
 
 static void markdown_keeps_headings_and_anchors(void **state)
 {
@@ -213,6 +207,88 @@ static void html_in_another_encoding_becomes_utf8(void **state)
                                                    "e aus K\xc3\xb6ln");
 }
 
+static bool parse_bytes(const char *key, const char *bytes, size_t len)
+{
+    error = (struct error){0};
+    return kb_parse(arena, key, "", bytes, len, &document, &error);
+}
+
+#define GERMAN_UTF8 "Gr\u00f6\u00dfe und Gew\u00e4hr \u2013 10 \u20ac."
+#define GERMAN_1252                                                                                          \
+    "Gr\xf6\xdf"                                                                                             \
+    "e und Gew\xe4hr \x96 10 \x80."
+
+static void every_encoding_becomes_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *bytes;
+        size_t len;
+        const char *text;
+    } cases[] = {
+#define CASE(KEY, BYTES, TEXT) {KEY, BYTES, sizeof(BYTES) - 1, TEXT}
+        CASE("a.txt", GERMAN_1252, GERMAN_UTF8),
+        CASE("a.md", "\xef\xbb\xbf" GERMAN_UTF8, GERMAN_UTF8),
+        CASE("a.txt", "\xff\xfeG\0r\0\xf6\0\xdf\0e\0.\0", "Gr\u00f6\u00dfe."),
+        CASE("a.md", "\xfe\xff\0G\0r\0\xf6\0\xdf\0e\0.", "Gr\u00f6\u00dfe."),
+        CASE("a.txt", "\xff\xfe\0\0G\0\0\0\xf6\0\0\0.\0\0\0", "G\u00f6."),
+        CASE("a.txt", "H\0e\0l\0l\0o\0 \0t\0h\0e\0r\0e\0.\0", "Hello there."),
+        CASE("a.html",
+            "<html><head><meta http-equiv=Content-Type content='text/html; charset=ISO-8859-2'>"
+            "<body>\xb6liwka i \xbf\xf3\xb3w.",
+            "\u015bliwka i \u017c\u00f3\u0142w."),
+        CASE("a.xhtml", "<?xml version='1.0' encoding='iso-8859-15'?><html><body>10 \xa4</body></html>",
+            "10 \u20ac"),
+        /* "The order is in the account. Please check." */
+        CASE("a.txt",
+            "\x92\x8d\x95\xb6\x82\xcd\x83\x41\x83\x4a\x83\x45\x83\x93\x83\x67\x82\xc5\x82\xb2"
+            "\x8a\x6d\x94\x46\x82\xad\x82\xbe\x82\xb3\x82\xa2\x81\x42",
+            "\u6ce8\u6587\u306f\u30a2\u30ab\u30a6\u30f3\u30c8\u3067\u3054\u78ba\u8a8d\u304f\u3060\u3055\u3044"
+            "\u3002"),
+        CASE("a.csv",
+            "Frage;Antwort\r\n\xdc"
+            "ber?;Gew\xe4hr f\xfcr alles.\r\n",
+            "Gew\u00e4hr f\u00fcr alles."),
+#undef CASE
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (!parse_bytes(cases[i].key, cases[i].bytes, cases[i].len)) {
+            fail_msg("case %zu: %s", i, error.text);
+        }
+        assert_int_equal(document.passage_count, 1);
+        assert_string_equal(document.passages[0].text, cases[i].text);
+    }
+}
+
+static void what_cannot_be_decoded_names_the_encoding(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *bytes;
+        size_t len;
+        const char *why;
+    } cases[] = {
+#define CASE(KEY, BYTES, WHY) {KEY, BYTES, sizeof(BYTES) - 1, WHY}
+        CASE("a.md", "\u00fcber \u00e4 \u00f6 \u00fc \u00df \xff",
+            "the document is not valid UTF-8 (at byte 18)"),
+        CASE("a.md",
+            "\xef\xbb\xbf"
+            "cut \xc3",
+            "the document is not valid UTF-8 (at byte 7)"),
+        CASE("a.txt", "\xff\xfeG\0r", "the document is not valid UTF-16LE (at byte 4)"),
+        CASE("a.txt", "\xfe\xff\xdc\x00\0a", "the document is not valid UTF-16BE (at byte 2)"),
+        CASE("a.html", "<meta charset=euc-jp><p>\xff\xff", "the document is not valid EUC-JP (at byte 24)"),
+        CASE("a.txt", "\x80\0\x01\x02\xff\xfe\x80\x81\x03",
+            "the document is in no encoding that is known: it is not UTF-8 and looks like no other"),
+#undef CASE
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(parse_bytes(cases[i].key, cases[i].bytes, cases[i].len));
+        assert_string_equal(error.code, "kb_encoding");
+        assert_string_equal(error.text, cases[i].why);
+    }
+}
+
 static void plain_text_finds_titles_and_sections(void **state)
 {
     (void)state;
@@ -373,6 +449,15 @@ static void hostile_documents_are_refused_in_bounds(void **state)
     buf_fini(&text);
 }
 
+static void citations_are_encoded(void **state)
+{
+    (void)state;
+    assert_string_equal(kb_uri(arena, "https://x.example/help", "default", "a b/\xc3\xbc?.md"),
+        "https://x.example/help/a%20b/%C3%BC%3F.md");
+    assert_string_equal(kb_uri(arena, "", "my source", "a.md"), "kb://my%20source/a.md");
+    assert_string_equal(kb_fragment(arena, "how-long"), "how-long");
+}
+
 /* Many elements side by side, more than are read, and as many that are never closed. */
 static void endless_html_is_bounded(void **state)
 {
@@ -392,15 +477,6 @@ static void endless_html_is_bounded(void **state)
     buf_fini(&text);
 }
 
-static void citations_are_encoded(void **state)
-{
-    (void)state;
-    assert_string_equal(kb_uri(arena, "https://x.example/help", "default", "a b/\xc3\xbc?.md"),
-        "https://x.example/help/a%20b/%C3%BC%3F.md");
-    assert_string_equal(kb_uri(arena, "", "my source", "a.md"), "kb://my%20source/a.md");
-    assert_string_equal(kb_fragment(arena, "how-long"), "how-long");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +490,9 @@ int main(void)
         cmocka_unit_test(html_reads_the_main_part),
         cmocka_unit_test(hidden_html_is_not_read),
         cmocka_unit_test(html_in_another_encoding_becomes_utf8),
+        cmocka_unit_test(every_encoding_becomes_utf8),
+        cmocka_unit_test(what_cannot_be_decoded_names_the_encoding),
+        cmocka_unit_test(endless_html_is_bounded),
         cmocka_unit_test(plain_text_finds_titles_and_sections),
         cmocka_unit_test(the_file_name_is_the_last_title),
         cmocka_unit_test(the_language_is_detected_when_nobody_says_it),
@@ -421,7 +500,6 @@ int main(void)
         cmocka_unit_test(a_long_list_keeps_what_introduces_it),
         cmocka_unit_test(a_list_stays_whole_and_text_without_spaces_is_cut),
         cmocka_unit_test(hostile_documents_are_refused_in_bounds),
-        cmocka_unit_test(endless_html_is_bounded),
         cmocka_unit_test(citations_are_encoded),
     };
     return cmocka_run_group_tests_name("kb_parse", tests, setup, teardown);

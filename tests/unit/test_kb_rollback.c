@@ -181,7 +181,7 @@ static void the_whole_base_goes_back_and_forth(void **state)
     (void)synced();
     write_file("b.md", "---\ndraft: true\n---\nB.");
     (void)synced();
-    write_file("c.md", "C \xff.");
+    write_file("c.md", "---\nexpires: tomorrow\n---\nC.");
     write_file("same.md", "As ever.");
     int64_t then = synced();
     assert_int_equal(then, 4);
@@ -202,7 +202,7 @@ static void the_whole_base_goes_back_and_forth(void **state)
     assert_int_equal(ended, 4);
     assert_string_equal(read_file("a.md"), "A, one.");
     assert_string_equal(read_file("b.md"), "---\ndraft: true\n---\nB.");
-    assert_string_equal(read_file("c.md"), "C \xff.");
+    assert_string_equal(read_file("c.md"), "---\nexpires: tomorrow\n---\nC.");
     assert_string_equal(read_file("d.md"), "(none)");
     assert_string_equal(pg_testdb_value(&testdb,
                             "SELECT string_agg(object_key || ' ' || state, '|' ORDER BY object_key) FROM "

@@ -87,6 +87,12 @@ def kafka_pid(kafka):
     return int((pathlib.Path(kafka.folder) / "1" / "pid").read_text())
 
 
+def postgres_pid(postgres):
+    folder = pathlib.Path(postgres.folder)
+    home = pathlib.Path((folder / "home").read_text().strip()) if (folder / "home").exists() else folder
+    return int((home / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
 def chain(what, delivery, brokers, prefix, topics, count, size, embedded=False, broker_pid=0):
     """The bare chain; `prefix` is new for each call, for it reads its topics from their beginning."""
     return run_tool("bench_chain", what, delivery, "embedded" if embedded else "real", brokers, prefix, topics, count, size,
@@ -111,6 +117,14 @@ def cpu_seconds(pid):
     with contextlib.suppress(OSError):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return sum(map(int, fields[11:15])) / TICKS
+    return 0.0
+
+
+def own_cpu_seconds(pid):
+    """Of a process without its children."""
+    with contextlib.suppress(OSError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:13])) / TICKS
     return 0.0
 
 

@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from . import flood
-from .common import S3, Kafka, Postgres, Stack, bash, children, http, percentile, proportional_mib, row, say
+from .common import S3, Kafka, Postgres, Stack, bash, children, cpu_seconds, http, own_cpu_seconds, percentile, postgres_pid, proportional_mib, row, say
 
 DOCUMENTS, COLD_S, UNCHANGED_S = 10000, 60, 2
 CHANGES, CHANGE_P99_S = 200, 2
@@ -79,7 +79,7 @@ class Peak:
         self.thread = threading.Thread(target=self.watch)
 
     def watch(self):
-        while not self.over.wait(0.05):
+        while not self.over.wait(0.25):  # a look costs milliseconds of the processors that are measured
             alone = proportional_mib(self.pid)
             self.most_alone = max(self.most_alone, alone)
             self.most = max(self.most, alone + sum(map(proportional_mib, children(self.pid))))
@@ -97,16 +97,29 @@ class Peak:
         row("sync", f"memory of kb-sync with its parsers, {what} (MiB)", self.most, MEMORY_MIB, most=1)
 
 
+def processor_seconds(made, stack):
+    """Of kb-sync, its parsers, PostgreSQL, the S3 server so far."""
+    pid = stack.pids("kb-sync")[0]
+    with_ended = cpu_seconds(pid)
+    alone = own_cpu_seconds(pid)
+    parsers = with_ended - alone + sum(map(cpu_seconds, children(pid)))
+    server = postgres_pid(made.postgres)
+    database = sum(map(cpu_seconds, [server, *children(server)]))
+    return alone, parsers, database, cpu_seconds(int((pathlib.Path(made.s3.folder) / "pid").read_text()))
+
+
 def bulk(made):
     bucket = made.s3.bucket("bench-bulk")
     say(f"putting {DOCUMENTS} documents")
     fill(made.s3, bucket, range(DOCUMENTS))
     stack = stack_on(made, bucket, "bulk")
     stack.start()
-    started = time.monotonic()
+    started, before = time.monotonic(), processor_seconds(made, stack)
     with Peak(stack) as peak:
         wait_count(stack, DOCUMENTS)
     cold = time.monotonic() - started
+    used = [after - was for after, was in zip(processor_seconds(made, stack), before)]
+    say("cold, seconds of a processor: kb-sync {:.1f}, its parsers {:.1f}, PostgreSQL {:.1f}, S3 server {:.1f}".format(*used))
     row("sync", f"{DOCUMENTS} Markdown documents from S3, cold (s)", cold, COLD_S, most=1)
     peak.tell(f"{DOCUMENTS} documents, cold")
     started = time.monotonic()

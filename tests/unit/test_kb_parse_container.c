@@ -1,106 +1,12 @@
-/* Documents of each format and encoding: what is read of them, and how broken and hostile ones fail. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* Formats that hold their text in containers: rows, pages, archives. */
+#include "kb_parse_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
 #include <zip.h>
-
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/file.h"
-#include "kb_parse_fixture.h"
-
-static bool parse_bytes(const char *key, const char *bytes, size_t len)
-{
-    error = (struct error){0};
-    return kb_parse(arena, key, "", bytes, len, &document, &error);
-}
-
-/* ---- encodings ---- */
-
-#define GERMAN_UTF8 "Gr\u00f6\u00dfe und Gew\u00e4hr \u2013 10 \u20ac."
-#define GERMAN_1252                                                                                          \
-    "Gr\xf6\xdf"                                                                                             \
-    "e und Gew\xe4hr \x96 10 \x80."
-
-static void every_encoding_becomes_utf8(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *key, *bytes;
-        size_t len;
-        const char *text;
-    } cases[] = {
-#define CASE(KEY, BYTES, TEXT) {KEY, BYTES, sizeof(BYTES) - 1, TEXT}
-        CASE("a.txt", GERMAN_1252, GERMAN_UTF8),
-        CASE("a.md", "\xef\xbb\xbf" GERMAN_UTF8, GERMAN_UTF8),
-        CASE("a.txt", "\xff\xfeG\0r\0\xf6\0\xdf\0e\0.\0", "Gr\u00f6\u00dfe."),
-        CASE("a.md", "\xfe\xff\0G\0r\0\xf6\0\xdf\0e\0.", "Gr\u00f6\u00dfe."),
-        CASE("a.txt", "\xff\xfe\0\0G\0\0\0\xf6\0\0\0.\0\0\0", "G\u00f6."),
-        CASE("a.txt", "H\0e\0l\0l\0o\0 \0t\0h\0e\0r\0e\0.\0", "Hello there."),
-        CASE("a.html",
-            "<html><head><meta http-equiv=Content-Type content='text/html; charset=ISO-8859-2'>"
-            "<body>\xb6liwka i \xbf\xf3\xb3w.",
-            "\u015bliwka i \u017c\u00f3\u0142w."),
-        CASE("a.xhtml", "<?xml version='1.0' encoding='iso-8859-15'?><html><body>10 \xa4</body></html>",
-            "10 \u20ac"),
-        /* "The order is in the account. Please check." */
-        CASE("a.txt",
-            "\x92\x8d\x95\xb6\x82\xcd\x83\x41\x83\x4a\x83\x45\x83\x93\x83\x67\x82\xc5\x82\xb2"
-            "\x8a\x6d\x94\x46\x82\xad\x82\xbe\x82\xb3\x82\xa2\x81\x42",
-            "\u6ce8\u6587\u306f\u30a2\u30ab\u30a6\u30f3\u30c8\u3067\u3054\u78ba\u8a8d\u304f\u3060\u3055\u3044"
-            "\u3002"),
-        CASE("a.csv",
-            "Frage;Antwort\r\n\xdc"
-            "ber?;Gew\xe4hr f\xfcr alles.\r\n",
-            "Gew\u00e4hr f\u00fcr alles."),
-#undef CASE
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (!parse_bytes(cases[i].key, cases[i].bytes, cases[i].len)) {
-            fail_msg("case %zu: %s", i, error.text);
-        }
-        assert_int_equal(document.passage_count, 1);
-        assert_string_equal(document.passages[0].text, cases[i].text);
-    }
-}
-
-static void what_cannot_be_decoded_names_the_encoding(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *key, *bytes;
-        size_t len;
-        const char *why;
-    } cases[] = {
-#define CASE(KEY, BYTES, WHY) {KEY, BYTES, sizeof(BYTES) - 1, WHY}
-        CASE("a.md", "\u00fcber \u00e4 \u00f6 \u00fc \u00df \xff",
-            "the document is not valid UTF-8 (at byte 18)"),
-        CASE("a.md",
-            "\xef\xbb\xbf"
-            "cut \xc3",
-            "the document is not valid UTF-8 (at byte 7)"),
-        CASE("a.txt", "\xff\xfeG\0r", "the document is not valid UTF-16LE (at byte 4)"),
-        CASE("a.txt", "\xfe\xff\xdc\x00\0a", "the document is not valid UTF-16BE (at byte 2)"),
-        CASE("a.html", "<meta charset=euc-jp><p>\xff\xff", "the document is not valid EUC-JP (at byte 24)"),
-        CASE("a.txt", "\x80\0\x01\x02\xff\xfe\x80\x81\x03",
-            "the document is in no encoding that is known: it is not UTF-8 and looks like no other"),
-#undef CASE
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_false(parse_bytes(cases[i].key, cases[i].bytes, cases[i].len));
-        assert_string_equal(error.code, "kb_encoding");
-        assert_string_equal(error.text, cases[i].why);
-    }
-}
-
-/* ---- CSV ---- */
 
 static void csv_rows_are_questions_with_answers(void **state)
 {
@@ -147,8 +53,6 @@ static void csv_that_cannot_be_read_says_where(void **state)
     assert_false(parse("a.csv", "\n\n"));
     assert_string_equal(error.code, "kb_empty");
 }
-
-/* ---- PDF and Word ---- */
 
 #define PDF_LINE(SIZE, Y, TEXT) "BT /F " SIZE " Tf 50 " Y " Td (" TEXT ") Tj ET "
 
@@ -208,7 +112,8 @@ static void hostile_pdf_is_refused(void **state)
     struct buf bytes;
     buf_init(&bytes, 4096);
     assert_null(file_read(SOURCE_DIR "/tests/data/encrypted.pdf", &bytes));
-    assert_false(parse_bytes("a.pdf", bytes.data, bytes.len));
+    error = (struct error){0};
+    assert_false(kb_parse(arena, "a.pdf", "", bytes.data, bytes.len, &document, &error));
     buf_fini(&bytes);
     assert_string_equal(error.code, "kb_protected");
     assert_string_equal(error.text, "the PDF is encrypted: it opens with a password only");
@@ -274,29 +179,6 @@ static void docx_keeps_structure(void **state)
     assert_string_equal(document.passages[0].text, "Do & wait.\n\n- one\n- two\n\nA ; B");
 }
 
-static void hostile_docx_is_refused(void **state)
-{
-    (void)state;
-    assert_false(parse_docx("<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
-                            "<w:document xmlns:w='w'>" DOCX_P("", "&x;") "</w:document>"));
-    assert_string_equal(error.code, "kb_damaged");
-    size_t bomb = (size_t)60 << 20;
-    char *spaces = xmalloc(bomb + 1);
-    memset(spaces, ' ', bomb);
-    spaces[bomb] = '\0';
-    assert_false(parse_docx(spaces));
-    assert_string_equal(error.code, "kb_too_large");
-    free(spaces);
-    assert_false(parse("a.docx", "PK\x03\x04 cut off"));
-    assert_string_equal(error.code, "kb_damaged");
-    assert_false(parse("a.docx", "\xd0\xcf\x11\xe0 encrypted"));
-    assert_string_equal(error.code, "kb_protected");
-    assert_false(parse("a.pdf", "# Markdown\n\ntext"));
-    assert_string_equal(error.code, "kb_wrong_type");
-    assert_false(parse("a.md", "%PDF-1.4"));
-    assert_string_equal(error.code, "kb_wrong_type");
-}
-
 /* Bytes 24 to 27 of an entry of the archive's directory: how long the part is said to be when it is unpacked.
  */
 static bool parse_docx_said_to_be(unsigned long size)
@@ -327,19 +209,40 @@ static void an_archive_that_lies_is_refused(void **state)
     assert_string_equal(error.code, "kb_too_large");
 }
 
+static void hostile_docx_is_refused(void **state)
+{
+    (void)state;
+    assert_false(parse_docx("<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
+                            "<w:document xmlns:w='w'>" DOCX_P("", "&x;") "</w:document>"));
+    assert_string_equal(error.code, "kb_damaged");
+    size_t bomb = (size_t)60 << 20;
+    char *spaces = xmalloc(bomb + 1);
+    memset(spaces, ' ', bomb);
+    spaces[bomb] = '\0';
+    assert_false(parse_docx(spaces));
+    assert_string_equal(error.code, "kb_too_large");
+    free(spaces);
+    assert_false(parse("a.docx", "PK\x03\x04 cut off"));
+    assert_string_equal(error.code, "kb_damaged");
+    assert_false(parse("a.docx", "\xd0\xcf\x11\xe0 encrypted"));
+    assert_string_equal(error.code, "kb_protected");
+    assert_false(parse("a.pdf", "# Markdown\n\ntext"));
+    assert_string_equal(error.code, "kb_wrong_type");
+    assert_false(parse("a.md", "%PDF-1.4"));
+    assert_string_equal(error.code, "kb_wrong_type");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_encoding_becomes_utf8),
-        cmocka_unit_test(what_cannot_be_decoded_names_the_encoding),
         cmocka_unit_test(csv_rows_are_questions_with_answers),
         cmocka_unit_test(csv_that_cannot_be_read_says_where),
         cmocka_unit_test(pdf_pages_have_anchors),
         cmocka_unit_test(larger_lines_of_a_pdf_are_headings),
         cmocka_unit_test(hostile_pdf_is_refused),
         cmocka_unit_test(docx_keeps_structure),
-        cmocka_unit_test(hostile_docx_is_refused),
         cmocka_unit_test(an_archive_that_lies_is_refused),
+        cmocka_unit_test(hostile_docx_is_refused),
     };
-    return cmocka_run_group_tests_name("kb_formats", tests, setup, teardown);
+    return cmocka_run_group_tests_name("kb_parse_container", tests, setup, teardown);
 }
