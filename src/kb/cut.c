@@ -70,7 +70,7 @@ char *kb_squeeze(struct arena *arena, const char *text)
     size_t len = 0;
     for (const char *c = text; *c; c++) {
         bool space = isspace((unsigned char)*c) || ((unsigned char)*c < 0x20);
-        if (!strncmp(c, "\xc2\xa0", 2)) { /* no-break space */
+        if (c[0] == '\xc2' && c[1] == '\xa0') { /* no-break space */
             space = true;
             c++;
         }

@@ -120,8 +120,8 @@ static bool check_type(enum kb_format format, const char *data, size_t len, stru
     bool pdf = memmem(data, len < 1024 ? len : 1024, "%PDF-", 5) != NULL;
     bool zip = begins(data, len, "PK\x03\x04");
     if (format == KB_FORMAT_DOCX && begins(data, len, "\xd0\xcf\x11\xe0")) { /* what wraps an encrypted one */
-        return error_set(err, ERROR_REJECT, "kb_protected",
-            "the Word document is protected by a password or of Word before 2007");
+        return error_set(
+            err, ERROR_REJECT, "kb_protected", "the Word document is encrypted, or of Word before 2007");
     }
     if (format == KB_FORMAT_PDF ? !pdf : format == KB_FORMAT_DOCX && !zip) {
         return error_set(err, ERROR_REJECT, "kb_wrong_type",

@@ -49,7 +49,8 @@ static char *read_part(zip_t *archive, const char *name, size_t *len, struct err
         return NULL;
     }
     if (stat.encryption_method != ZIP_EM_NONE) {
-        (void)error_set(err, ERROR_REJECT, "kb_protected", "the Word document is protected by a password");
+        (void)error_set(err, ERROR_REJECT, "kb_protected",
+            "the Word document is encrypted: it opens with a password only");
         return NULL;
     }
     if (stat.size > DOCX_PART_MAX) {

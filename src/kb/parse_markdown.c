@@ -237,7 +237,10 @@ static size_t container_mark(const char *at)
     if ((*at == '-' || *at == '+' || *at == '*') && (at[1] == ' ' || at[1] == '\t')) {
         return 2;
     }
-    size_t digits = strspn(at, "0123456789");
+    size_t digits = 0;
+    while (at[digits] >= '0' && at[digits] <= '9') {
+        digits++;
+    }
     return digits && (at[digits] == '.' || at[digits] == ')') ? digits + 1 : 0;
 }
 
@@ -247,13 +250,17 @@ static bool nested_too_deeply(const char *text)
         int depth = 0;
         size_t mark = 1;
         for (const char *at = line; mark; at += mark) {
-            at += strspn(at, " \t");
+            while (*at == ' ' || *at == '\t') {
+                at++;
+            }
             mark = container_mark(at);
             if (mark && ++depth > MARKDOWN_DEPTH) {
                 return true;
             }
         }
-        line += strcspn(line, "\n");
+        while (*line && *line != '\n') {
+            line++;
+        }
     }
     return false;
 }

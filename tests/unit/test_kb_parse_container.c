@@ -6,6 +6,7 @@
 #include <zip.h>
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/file.h"
 
 static void csv_rows_are_questions_with_answers(void **state)
 {
@@ -53,12 +54,12 @@ static void csv_that_cannot_be_read_says_where(void **state)
     assert_string_equal(error.code, "kb_empty");
 }
 
-#define PDF_PAGE(TEXT) "BT /F 12 Tf 50 700 Td (" TEXT ") Tj ET"
+#define PDF_LINE(SIZE, Y, TEXT) "BT /F " SIZE " Tf 50 " Y " Td (" TEXT ") Tj ET "
 
-static void pdf_pages_have_anchors(void **state)
+/* A document of two pages with these contents; static. */
+static char *pdf_of(const char *first, const char *second)
 {
-    (void)state;
-    char text[4096];
+    static char text[4096];
     (void)snprintf(text, sizeof(text),
         "%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
         "2 0 obj<</Type/Pages/Kids[3 0 R 5 0 R]/Count 2>>endobj\n"
@@ -68,8 +69,14 @@ static void pdf_pages_have_anchors(void **state)
         "R>>endobj\n6 0 obj<</Length %zu>>stream\n%s\nendstream endobj\n"
         "7 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
         "trailer<</Root 1 0 R>>\n%%%%EOF\n",
-        strlen(PDF_PAGE(WORDS)), PDF_PAGE(WORDS), strlen(PDF_PAGE("The second page")),
-        PDF_PAGE("The second page"));
+        strlen(first), first, strlen(second), second);
+    return text;
+}
+
+static void pdf_pages_have_anchors(void **state)
+{
+    (void)state;
+    char *text = pdf_of(PDF_LINE("12", "700", WORDS), PDF_LINE("12", "700", "The second page"));
     assert_true(parse("guide.pdf", text));
     assert_string_equal(document.title, "guide");
     assert_int_equal(document.passage_count, 2);
@@ -80,6 +87,44 @@ static void pdf_pages_have_anchors(void **state)
     text[60] = '\0';
     assert_false(parse("guide.pdf", text));
     assert_string_equal(error.code, "kb_damaged");
+}
+
+static void larger_lines_of_a_pdf_are_headings(void **state)
+{
+    (void)state;
+    assert_true(parse(
+        "a.pdf", pdf_of(PDF_LINE("20", "700", "Setting up") PDF_LINE("12", "660", WORDS) PDF_LINE("14", "620",
+                            "Where to") PDF_LINE("14", "600", "put it") PDF_LINE("12", "560", WORDS),
+                     PDF_LINE("20", "700", "A page of") PDF_LINE("14", "660", "large letters"))));
+    assert_int_equal(document.passage_count, 3);
+    assert_string_equal(document.passages[0].heading_path, "Setting up");
+    assert_string_equal(document.passages[0].text, WORDS);
+    assert_string_equal(document.passages[1].heading_path, "Setting up > Where to put it");
+    assert_string_equal(document.passages[1].text, WORDS);
+    assert_string_equal(document.passages[1].anchor, "page=1");
+    assert_string_equal(document.passages[2].text, "A page of\nlarge letters");
+    assert_string_equal(document.passages[2].anchor, "page=2");
+}
+
+static void hostile_pdf_is_refused(void **state)
+{
+    (void)state;
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    assert_null(file_read(SOURCE_DIR "/tests/data/encrypted.pdf", &bytes));
+    error = (struct error){0};
+    assert_false(kb_parse(arena, "a.pdf", "", bytes.data, bytes.len, &document, &error));
+    buf_fini(&bytes);
+    assert_string_equal(error.code, "kb_protected");
+    assert_string_equal(error.text, "the PDF is encrypted: it opens with a password only");
+    assert_false(parse("a.pdf", /* pages that hold each other, and say that they are many */
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        "2 0 obj<</Type/Pages/Kids[6 0 R]/Count 5000>>endobj\n"
+        "6 0 obj<</Type/Pages/Parent 2 0 R/Kids[2 0 R]/Count 5000>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"));
+    assert_string_equal(error.code, "kb_empty");
+    assert_false(
+        parse("a.pdf", pdf_of("/X Do q q q q BT (", "Q Q ET"))); /* ends in the middle of everything */
+    assert_string_equal(error.code, "kb_empty");
 }
 
 /* A Word document of these parts; the bytes are in the arena. */
@@ -193,6 +238,8 @@ int main(void)
         cmocka_unit_test(csv_rows_are_questions_with_answers),
         cmocka_unit_test(csv_that_cannot_be_read_says_where),
         cmocka_unit_test(pdf_pages_have_anchors),
+        cmocka_unit_test(larger_lines_of_a_pdf_are_headings),
+        cmocka_unit_test(hostile_pdf_is_refused),
         cmocka_unit_test(docx_keeps_structure),
         cmocka_unit_test(an_archive_that_lies_is_refused),
         cmocka_unit_test(hostile_docx_is_refused),

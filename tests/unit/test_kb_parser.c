@@ -175,6 +175,9 @@ static void documents_come_back_whole(void **state)
     assert_false(run(parser, "a.md", " \n"));
     assert_string_equal(error.code, "kb_empty");
     assert_true(run(parser, "b.md", "And on it goes.\n"));
+    /* Its conversion table is a library that the child loads. */
+    assert_true(run(parser, "d.html", "<meta charset=shift_jis><p>\x83\x6e\x83\x75"));
+    assert_string_equal(document.passages[0].text, "\u30cf\u30d6");
     assert_true(run(parser, "c.pdf",
         "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count "
         "1>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</Font<</F 7 0 "
