@@ -92,7 +92,6 @@ static void s3_walk_next(void *state, struct arena *arena, blob_page_done *done,
 
 /* One ranged GET, which a server answers from one version of the object. The ETag that is kept is this
  * answer's, never a listing's: a version written in between is another one at the next look. */
-
 struct s3_read {
     struct s3 *s3;
     struct arena *arena;
