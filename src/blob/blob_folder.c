@@ -54,8 +54,10 @@ void folder_object(struct arena *arena, struct blob_object *object, const struct
 {
     object->size = st->st_size;
     object->modified_ms = (int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
-    object->etag = arena_printf(arena, "%lld-%lld.%09ld", (long long)st->st_size,
-        (long long)st->st_mtim.tv_sec, (long)st->st_mtim.tv_nsec);
+    /* With the time of the last change of any kind: programs that copy and unpack set the other one. */
+    object->etag = arena_printf(arena, "%lld-%lld.%09ld-%lld.%09ld", (long long)st->st_size,
+        (long long)st->st_mtim.tv_sec, (long)st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec,
+        (long)st->st_ctim.tv_nsec);
 }
 
 /* ---- reading ---- */

@@ -1,6 +1,8 @@
 /* Documents in PostgreSQL: switched whole, once per content, removed when gone, safe against others. */
 #include "kb_store_fixture.h"
 
+#include <fcntl.h>
+
 static struct kb_sync_memory memory;
 static struct kb_sync_counts counts;
 static struct error error;
@@ -77,6 +79,26 @@ static void a_changed_document_is_switched(void **state)
     assert_string_equal(
         pg_testdb_value(&testdb, "SELECT count(*) FROM kb_passages WHERE text LIKE '%apples%'"), "0");
     assert_terms_are_right();
+}
+
+/* "14 days" becomes "30 days" by a program that copies the time of the file, too. */
+static void a_change_that_size_and_time_do_not_tell(void **state)
+{
+    (void)state;
+    char path[512];
+    struct stat before;
+    write_file("days.md", "# Days\n\nIt takes 14 days.\n");
+    run(false);
+    (void)snprintf(path, sizeof(path), "%s/days.md", folder);
+    assert_int_equal(stat(path, &before), 0);
+    write_file("days.md", "# Days\n\nIt takes 30 days.\n");
+    const struct timespec times[] = {before.st_atim, before.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    run(false);
+    assert_string_equal(pg_testdb_value(&testdb, "SELECT text FROM kb_passages WHERE object_key = 'days.md'"),
+        "It takes 30 days.");
+    remove_file("days.md");
+    run(false);
 }
 
 static void a_broken_document_keeps_nothing_and_says_why(void **state)
@@ -190,6 +212,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(new_documents_are_stored),
         cmocka_unit_test(what_did_not_change_is_not_read),
         cmocka_unit_test(a_changed_document_is_switched),
+        cmocka_unit_test(a_change_that_size_and_time_do_not_tell),
         cmocka_unit_test(a_broken_document_keeps_nothing_and_says_why),
         cmocka_unit_test(a_deleted_document_is_gone),
         cmocka_unit_test(a_source_that_is_away_removes_nothing),
