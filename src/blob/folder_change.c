@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/ids.h"
+#include "base/log.h"
 #include "blob/folder.h"
 
 /* One change, on its way to a pool thread and back. */
@@ -64,6 +66,19 @@ static bool write_whole(int fd, const char *data, size_t len)
     return fsync(fd) == 0;
 }
 
+/* Whoever works with the file goes on doing so, as far as we may see to it. */
+static void keep_access(int fd, int folder, const char *name)
+{
+    struct stat old;
+    if (fstatat(folder, name, &old, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(old.st_mode)) {
+        return;
+    }
+    if (fchown(fd, old.st_uid, old.st_gid) != 0) {
+        log_debug("the file's owner is not kept", LOG_STR("why", strerror(errno)));
+    }
+    (void)fchmod(fd, old.st_mode & 0777);
+}
+
 /* Under a hidden name first, which no walk sees. */
 static void write_file(struct change *change, int folder, const char *name)
 {
@@ -75,6 +90,7 @@ static void write_file(struct change *change, int folder, const char *name)
         change_failed(change);
         return;
     }
+    keep_access(fd, folder, name);
     bool ok = write_whole(fd, change->data, change->len);
     if (close(fd) != 0) {
         ok = false;

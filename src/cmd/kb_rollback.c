@@ -140,6 +140,43 @@ static void on_planned(void *arg, struct kb_rollback_plan *plan, const struct er
     loop_stop(rollback->loop, 0);
 }
 
+static void on_current(
+    void *arg, const struct kb_sync_counts *counts, const char *why, const struct error *err)
+{
+    struct rollback *rollback = arg;
+    (void)counts;
+    rollback->err = err != NULL ? *err : (struct error){0};
+    if (err == NULL && *why != '\0') {
+        error_set(&rollback->err, ERROR_RETRY, "kb_source", "the source cannot be read in full: %s", why);
+    }
+    loop_stop(rollback->loop, 0);
+}
+
+static void on_current_document(void *arg, enum kb_synced what, const struct error *err)
+{
+    struct rollback *rollback = arg;
+    (void)what;
+    rollback->err = err != NULL ? *err : (struct error){0};
+    loop_stop(rollback->loop, 0);
+}
+
+/* What the source holds now is in the history before it is written over. */
+static bool read_current(struct rollback *rollback, const struct source *source, struct error *err)
+{
+    const char *key = rollback->kb->key;
+    if (key != NULL && !blob_wanted(source->env.source, key)) {
+        return true; /* the plan says so */
+    }
+    if (key != NULL) {
+        kb_sync_document(&source->env, key, on_current_document, rollback);
+    } else {
+        kb_sync_run(&source->env, &(struct kb_sync_request){.done = on_current, .arg = rollback});
+    }
+    loop_run(rollback->loop);
+    *err = rollback->err;
+    return err->disposition == ERROR_NONE;
+}
+
 static struct kb_rollback_plan *plan_source(struct rollback *rollback, const struct source *source)
 {
     kb_rollback_plan(
@@ -169,6 +206,9 @@ static bool check_plan(
 static bool make_plans(struct rollback *rollback, struct error *err)
 {
     for (size_t i = 0; i < rollback->source_count; i++) {
+        if (!read_current(rollback, &rollback->sources[i], err)) {
+            return false;
+        }
         struct kb_rollback_plan *plan = plan_source(rollback, &rollback->sources[i]);
         if (plan == NULL) {
             *err = rollback->err;

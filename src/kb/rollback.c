@@ -27,7 +27,7 @@ struct planning {
 enum { PLAN_KEY, PLAN_ACTION, PLAN_REVISION, PLAN_SIZE, PLAN_NOW, PLAN_FROM, PLAN_KNOWN };
 
 /* `t` is what held then: nothing where the document did not exist, unless the history of that time is gone.
- * A failure without content is one of reading. */
+ * A failure without content is one of reading. What is not kept of now ('unkept') is not written over. */
 static const char plan_sql[] =
     "WITH keys AS (SELECT object_key, count(*) AS changes FROM kb_history WHERE tenant = $1 AND source = $2 "
     "AND ($3::text IS NULL OR object_key = $3) GROUP BY object_key), "
@@ -36,11 +36,12 @@ static const char plan_sql[] =
     "steps AS (SELECT k.object_key, t.revision, t.size, CASE "
     "WHEN t.revision IS NULL AND ($4::bigint < b.history_from OR k.changes >= " HISTORY_OF_EACH
     ") THEN 'lost' "
-    "WHEN t.revision IS NULL OR t.kind = 'removed' THEN CASE WHEN d.revision IS NOT NULL THEN 'remove' END "
+    "WHEN t.revision IS NULL OR t.kind = 'removed' THEN CASE WHEN d.revision IS NULL THEN NULL "
+    "WHEN d.content IS NULL THEN 'unkept' ELSE 'remove' END "
     "WHEN d.revision = t.revision THEN NULL "
     "WHEN t.content IS NULL THEN CASE t.kind WHEN 'failed' THEN 'leave' ELSE 'lost' END "
     "WHEN d.content = t.content THEN NULL "
-    "WHEN d.revision IS NULL THEN 'restore' ELSE 'write' END AS action "
+    "WHEN d.revision IS NULL THEN 'restore' WHEN d.content IS NULL THEN 'unkept' ELSE 'write' END AS action "
     "FROM keys k CROSS JOIN base b LEFT JOIN LATERAL (SELECT * FROM kb_history h WHERE h.tenant = $1 "
     "AND h.source = $2 AND h.object_key = k.object_key AND h.revision <= $4::bigint "
     "ORDER BY h.revision DESC LIMIT 1) t ON true "
@@ -62,8 +63,10 @@ static enum kb_rollback_action action_of(const char *name)
 static void read_step(
     const struct planning *planning, const struct db_result *result, int row, struct kb_rollback_step *step)
 {
+    const char *action = db_value(result, row, PLAN_ACTION);
+    bool unkept = !strcmp(action, "unkept");
     *step = (struct kb_rollback_step){
-        .action = action_of(db_value(result, row, PLAN_ACTION)),
+        .action = unkept ? KB_ROLLBACK_LEAVE : action_of(action),
         .key = arena_strdup(planning->arena, db_value(result, row, PLAN_KEY)),
         .revision = db_int(result, row, PLAN_REVISION),
         .size = db_int(result, row, PLAN_SIZE),
@@ -72,6 +75,8 @@ static void read_step(
     if (!blob_wanted(planning->env->source, step->key)) {
         step->action = KB_ROLLBACK_LEAVE;
         step->why = "the source's settings leave it out";
+    } else if (unkept) {
+        step->why = "what it holds now is not kept, so it could not be taken back: change it by hand";
     } else if (step->action == KB_ROLLBACK_LEAVE) {
         step->why = arena_printf(
             planning->arena, "it could not be read at revision %" PRId64 " either", step->revision);
