@@ -91,7 +91,8 @@ void blob_walk_free(struct blob_walk *walk); /* no page is awaited; may be insid
 
 /* Reads object `key` (copied) of at most `max` bytes. The arena belongs to the call until `done`, the result
  * lives in it. Errors: ERROR_RETRY "blob_unavailable" or "blob_changed" (written while it was read);
- * ERROR_REJECT "blob_missing" (or not wanted), "blob_too_large", "blob_bad_key", "blob_unreadable". */
+ * ERROR_REJECT "blob_missing" (or not wanted), "blob_too_large", "blob_bad_key", "blob_unreadable",
+ * "blob_denied" (which S3 also says of what does not exist, to who may not list all of the bucket). */
 void blob_read(struct blob_source *source, struct arena *arena, const char *key, size_t max,
     blob_read_done *done, void *arg);
 /* What blob_read says of an object of `size` bytes, for those who know it before they read. False. */

@@ -206,7 +206,7 @@ static bool object_refused(const struct s3_call *call, int status, const char *c
     }
     if (s3_answer_denies_object(status, code)) {
         bool reads = !strcmp(call->request.method, "GET");
-        error_set(err, ERROR_REJECT, reads ? "blob_unreadable" : "blob_unwritable",
+        error_set(err, ERROR_REJECT, reads ? "blob_denied" : "blob_unwritable",
             "S3 answers %d%s%s for the document", status, *code ? " " : "", code);
         return true;
     }

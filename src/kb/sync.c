@@ -19,6 +19,7 @@ struct sync_job {
     const struct kb_sync_env *env;
     char *key;
     struct kb_since *since; /* of who asks, or NULL */
+    bool unlisted;          /* the source's listing does not have it */
     kb_document_synced *done;
     void *arg;
     int attempt;
@@ -142,7 +143,7 @@ static void on_unreadable(struct sync_job *job, const struct error *err)
 {
     if (err->disposition != ERROR_REJECT) {
         finish(job, KB_SYNCED_UNCHANGED, err);
-    } else if (!strcmp(err->code, "blob_missing")) {
+    } else if (!strcmp(err->code, "blob_missing") || (job->unlisted && !strcmp(err->code, "blob_denied"))) {
         kb_store_remove(job->env->db, job->arena, &job->put.place, &job->put.since, on_removed, job);
     } else {
         job->put.etag = ""; /* what stands in the way may go without the document changing */
@@ -198,6 +199,7 @@ static void prepare(struct sync_job *job)
 
 static void start_attempt(struct sync_job *job)
 {
+    job->unlisted = false; /* the listing is older than what others did */
     prepare(job);
     kb_store_look_up(job->env->db, job->arena, &job->put.place, on_looked_up, job);
 }
@@ -224,6 +226,7 @@ void kb_sync_known_document(const struct kb_sync_env *env, const char *key, stru
     struct sync_job *job = job_new(env, key, done, arg);
     struct error err;
     job->since = since;
+    job->unlisted = !listed;
     prepare(job);
     if (listed && listed->size > (int64_t)env->max_document) {
         job->put.since = *since;
