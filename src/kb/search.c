@@ -175,6 +175,7 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
     "s.ordinal) "                                                                                            \
     "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key) "              \
+    "AND (d.expires_at IS NULL OR d.expires_at > now()) "                                                    \
     "LEFT JOIN kb_scans o ON (o.tenant, o.source) = ($1, s.source)"
 #define REVISION ", (SELECT revision FROM kb_revisions WHERE tenant = $1) AS revision"
 #define FIND_KB                                                                                              \

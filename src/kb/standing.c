@@ -86,7 +86,9 @@ void kb_standing(struct db *db, struct arena *arena, const char *tenant, const s
                "a (number, source, object_key, ordinal, excerpt) "
                "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) "
                "= ($1, a.source, a.object_key, a.ordinal) "
-               "WHERE starts_with(p.text, a.excerpt)) f ON true",
+               "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, a.source, a.object_key) "
+               "AND (d.expires_at IS NULL OR d.expires_at > now()) "
+               "WHERE strpos(p.text, a.excerpt) > 0) f ON true",
         .param_count = 6,
         .params = {tenant, db_text_array(arena, places.numbers, places.count),
             db_text_array(arena, places.sources, places.count),

@@ -9,7 +9,7 @@
 
 struct kb_found {          /* borrowed until `done` */
     const char *source_id; /* of kb_hit */
-    const char *excerpt;   /* the passage's text, or its beginning */
+    const char *excerpt;   /* the passage's text, or a part of it */
 };
 
 /* `stands[i]` tells of found[i], at `revision` of the base; both NULL and 0 with `err`. Loop thread, never

@@ -3,12 +3,13 @@
 
 #include <stdlib.h>
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "kb/revision.h"
 #include "kb/standing.h"
 
-#define WAIT_MS 2000 /* for the database */
+#define WAIT_MS 2000 /* for the database, and at most a quarter of what is left until the deadline */
 
 struct recheck {
     struct loop *loop;
@@ -116,6 +117,13 @@ static void on_timer(void *arg)
     }
 }
 
+static int64_t wait_for(const struct ticket_job *job)
+{
+    int64_t left = job->deadline_mono_ms == INT64_MAX ? INT64_MAX : job->deadline_mono_ms - clock_mono_ms();
+    int64_t most = left / 4 < WAIT_MS ? left / 4 : WAIT_MS;
+    return most > 0 ? most : 0;
+}
+
 static void look_up(struct look *look)
 {
     const struct msg_context *context = look->job->event->context;
@@ -163,6 +171,6 @@ void recheck_sources(
     look->revision = revision;
     recheck->under_way++;
     look->timer = loop_timer_new(recheck->loop, on_timer, look);
-    loop_timer_arm(look->timer, WAIT_MS);
+    loop_timer_arm(look->timer, wait_for(job));
     look_up(look);
 }

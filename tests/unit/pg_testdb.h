@@ -59,6 +59,9 @@ static inline void pg_testdb_create(struct pg_testdb *test, bool migrated)
     (void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s", test->name);
     pg_testdb_admin(sql);
     const char *base = getenv("HELPDESK_TEST_DATABASE_URL");
+    if (base == NULL) { /* pg_testdb_admin has ended the test then */
+        return;
+    }
     (void)snprintf(test->url, sizeof(test->url), "%s%cdbname=%s", base, strchr(base, '?') != NULL ? '&' : '?',
         test->name);
     if (migrated) {
