@@ -29,6 +29,11 @@ CREATE FUNCTION kb_before_put(p_tenant text, p_source text, p_key text, p_mark b
     p_state text, p_keep boolean) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM kb_lock(p_tenant);
+    PERFORM 1 FROM kb_documents WHERE (tenant, source, object_key) = (p_tenant, p_source, p_key)
+        AND (etag, fingerprint, state) = ('', p_fingerprint, 'failed') AND (p_etag, p_state) = ('', 'failed');
+    IF FOUND THEN -- it fails as it did: since when stays
+        RETURN 'unchanged';
+    END IF;
     UPDATE kb_documents SET synced_at = now()
     WHERE (tenant, source, object_key) = (p_tenant, p_source, p_key)
         AND (etag, fingerprint, state) = (p_etag, p_fingerprint, p_state) AND etag <> ''

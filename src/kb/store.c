@@ -140,18 +140,19 @@ static void on_list(void *arg, const struct db_result *result, const struct erro
     call->listed(call->arg, result ? &list : NULL, err);
 }
 
-void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *place, size_t limit,
+void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *place, size_t limit, bool keep,
     kb_listed *done, void *arg)
 {
     struct db_query query = {
         .sql = "SELECT d.object_key, d.etag, d.revision, m.last_value FROM kb_mark_numbers m LEFT JOIN "
-               "(SELECT object_key, CASE WHEN state = 'ready' AND expires_at <= now() THEN '' ELSE etag END "
-               "AS etag, "
-               "revision FROM kb_documents WHERE tenant = $1 AND source = $2 AND object_key COLLATE \"C\" > "
+               "(SELECT object_key, CASE WHEN state = 'ready' AND (expires_at <= now() "
+               "OR ($5::boolean AND content IS NULL)) THEN '' ELSE etag END AS etag, revision FROM "
+               "kb_documents WHERE tenant = $1 AND source = $2 AND object_key COLLATE \"C\" > "
                "$3 ORDER BY object_key COLLATE \"C\" LIMIT $4::int) d ON true "
                "ORDER BY d.object_key COLLATE \"C\"",
-        .param_count = 4,
-        .params = {place->tenant, place->source, place->key, number(arena, (int64_t)limit)},
+        .param_count = 5,
+        .params = {place->tenant, place->source, place->key, number(arena, (int64_t)limit),
+            keep ? "true" : "false"},
     };
     struct call *call = call_new(arena, arg);
     call->listed = done;

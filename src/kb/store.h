@@ -64,8 +64,9 @@ void kb_store_put(struct db *db, struct arena *arena, struct kb_put *put, kb_cha
 void kb_store_remove(struct db *db, struct arena *arena, const struct kb_place *place, struct kb_since *since,
     kb_changed *done, void *arg);
 /* The first `limit` documents of a source behind `place->key` ("": from the start). What the list names is in
- * `arena`. */
-void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *place, size_t limit,
+ * `arena`. What must be read again though the source has not changed it has no etag: what has expired, and
+ * with `keep` (bytes are kept for the history) what has been read without. */
+void kb_store_list(struct db *db, struct arena *arena, const struct kb_place *place, size_t limit, bool keep,
     kb_listed *done, void *arg);
 /* What is known of one document now; NULL with `err`. */
 void kb_store_look_up(

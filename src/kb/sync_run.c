@@ -295,7 +295,7 @@ static void fetch_base(struct run *run)
     arena_free(run->base_arena);
     run->base_arena = arena_new(0);
     run->fetching = true;
-    kb_store_list(run->env->db, run->base_arena, &place, BASE_PAGE, on_known, run);
+    kb_store_list(run->env->db, run->base_arena, &place, BASE_PAGE, run->env->keep, on_known, run);
 }
 
 /* ---- the merge ---- */

@@ -205,6 +205,10 @@ static void what_was_read_is_kept_as_long_as_the_history_needs_it(void **state)
     assert_string_equal(history_of("kept.md"),
         "put:One.|put:Two.|failed:---\nexpires: tomorrow\n---\nThree.|failed:|removed:-");
     assert_string_equal(history_of("same.md"), "put:One.");
+    pg_testdb_script(&testdb, "UPDATE kb_documents SET content = NULL WHERE object_key = 'same.md'; "
+                              "UPDATE kb_history SET content = NULL WHERE object_key = 'same.md'");
+    (void)synced(); /* as what was read before contents were kept: it is read again */
+    assert_string_equal(history_of("same.md"), "put:One.");
     pg_testdb_script(
         &testdb, "UPDATE kb_history SET until_at = until_at - interval '1 hour' WHERE until_at IS NOT NULL");
     assert_string_equal(
