@@ -60,28 +60,31 @@ static struct entry_list *list_of(struct alike *alike, const struct cache_key *g
     return &alike->lists[((size_t)group->bytes[0] << 8 | group->bytes[1]) % LISTS];
 }
 
-static bool is_alike(
+static bool is_near(
     const struct alike *alike, const struct alike_question *question, const struct alike_entry *entry)
 {
     const struct vector_codes vector = {
         .codes = entry->codes, .dimension = entry->dimension, .scale = entry->scale};
-    if (memcmp(&entry->group, &question->group, sizeof(entry->group)) != 0 ||
-        vector.dimension != question->vector.dimension ||
-        !((double)vector_similarity(&vector, &question->vector) >= alike->similarity)) {
-        return false;
-    }
-    return alike_texts(question->locale, entry->text, question->text);
+    return memcmp(&entry->group, &question->group, sizeof(entry->group)) == 0 &&
+           vector.dimension == question->vector.dimension &&
+           (double)vector_similarity(&vector, &question->vector) >= alike->similarity;
 }
 
 struct alike_entry *alike_next(struct alike *alike, const struct alike_question *question,
-    const struct alike_entry *after, int64_t now_ms)
+    const struct alike_entry *after, int64_t now_ms, size_t *texts)
 {
     struct alike_entry *entry =
         after ? TAILQ_NEXT(after, in_list) : TAILQ_FIRST(list_of(alike, &question->group));
-    while (entry && (entry->until_ms <= now_ms || !is_alike(alike, question, entry))) {
-        entry = TAILQ_NEXT(entry, in_list);
+    for (; entry && *texts > 0; entry = TAILQ_NEXT(entry, in_list)) {
+        if (entry->until_ms <= now_ms || !is_near(alike, question, entry)) {
+            continue;
+        }
+        (*texts)--;
+        if (alike_texts(question->locale, entry->text, question->text)) {
+            return entry;
+        }
     }
-    return entry;
+    return NULL;
 }
 
 const struct cache_key *alike_answer(const struct alike_entry *entry)

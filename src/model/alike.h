@@ -22,9 +22,10 @@ void alike_free(struct alike *alike); /* NULL is fine */
 
 /* The next question of the group that is alike, the newest first; `after` NULL: the first. NULL: there is no
  * other. Borrowed until the next put or drop. `now_ms` is monotonic time, here and below. CPU work: a
- * comparison of vectors for each question of the group. */
+ * comparison of vectors for each question of the group, and one of words for those whose vectors are near:
+ * `texts`, counted down, says how many; with 0 the search ends. */
 struct alike_entry *alike_next(struct alike *alike, const struct alike_question *question,
-    const struct alike_entry *after, int64_t now_ms);
+    const struct alike_entry *after, int64_t now_ms, size_t *texts);
 const struct cache_key *alike_answer(const struct alike_entry *entry);
 const char *alike_asked(const struct alike_entry *entry); /* its text */
 

@@ -36,7 +36,7 @@ struct chat_options chat_strong_options_of(const struct conf *conf);
 /* Whether there is a server to ask; without one the offline models do all. */
 bool chat_wanted(const struct chat_options *options);
 /* Whether it drafts: the offline model does, too, where the settings name models for other work (model.embed,
- * model.classify) and none that drafts. */
+ * model.classify) and none that drafts. Bedrock's always does: it has a default. */
 bool chat_drafts(const struct conf *conf);
 
 struct chat_request {

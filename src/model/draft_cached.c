@@ -12,6 +12,9 @@
 #include "model/answers.h"
 #include "model/prompt.h"
 
+#define COMPARED_MAX 50  /* texts for one question: the newest of those whose vectors are near */
+#define DROPPED_MAX 1000 /* texts, when a draft turns out to be unfit */
+
 struct draft_cached {
     struct draft_model *model;
     struct answers *answers;
@@ -126,6 +129,12 @@ static bool group_of(
     answer_key_put_int(&key, request->kb_revision);
     answer_key_put_int(&key, context->aggregate_confidence < request->escalate_below);
     answer_key_put(&key, best_passage(context));
+    for (size_t i = 0; i < context->items_count; i++) { /* a service level is of the customer's tier */
+        if (context->items[i].type != MSG_ITEM_TYPE_KB) {
+            answer_key_put(&key, context->items[i].source_id);
+            answer_key_put(&key, context->items[i].excerpt);
+        }
+    }
     return answer_key_end(&key, out);
 }
 
@@ -215,6 +224,9 @@ static void deliver(struct asking *asking, const struct draft_result *kept, bool
     struct draft_result *result = copy(asking->request.arena, kept);
     result->cache_hit = true;
     result->semantic = semantic;
+    if (semantic) { /* they are about the other's ticket */
+        result->generation.suggested_next_steps_count = 0;
+    }
     bound(&result->generation.primary_draft, grounds);
     bound(result->generation.alternative_draft, grounds);
     asking->done(asking->arg, result, NULL);
@@ -251,13 +263,14 @@ static const struct draft_result *find_alike(const struct asking *asking)
 {
     struct draft_cached *owner = asking->owner;
     const struct alike_question *question = &asking->question;
-    struct alike_entry *next, *entry = alike_next(owner->alike, question, NULL, clock_mono_ms());
+    size_t texts = COMPARED_MAX;
+    struct alike_entry *next, *entry = alike_next(owner->alike, question, NULL, clock_mono_ms(), &texts);
     for (; entry; entry = next) {
         const struct draft_result *kept = answers_peek(owner->answers, alike_answer(entry));
         if (kept && serves(kept, &asking->request, alike_asked(entry), question->text)) {
             return kept;
         }
-        next = alike_next(owner->alike, question, entry, clock_mono_ms());
+        next = alike_next(owner->alike, question, entry, clock_mono_ms(), &texts);
         if (!kept) {
             alike_drop(owner->alike, entry);
         }
@@ -328,8 +341,10 @@ static void draft_cached_unfit(void *state, const struct draft_request *request)
         answers_drop(owner->answers, &key);
     }
     if (question_of(owner, request, &question)) { /* whatever it came from */
-        struct alike_entry *entry;
-        while ((entry = alike_next(owner->alike, &question, NULL, clock_mono_ms()))) {
+        size_t texts = DROPPED_MAX;
+        struct alike_entry *next, *entry = alike_next(owner->alike, &question, NULL, clock_mono_ms(), &texts);
+        for (; entry; entry = next) { /* the next one first: dropping frees it */
+            next = alike_next(owner->alike, &question, entry, clock_mono_ms(), &texts);
             alike_drop(owner->alike, entry);
         }
     }

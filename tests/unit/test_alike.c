@@ -146,9 +146,16 @@ static void put(struct alike *alike, const struct alike_question *asked, int ans
     alike_put(alike, asked, &key, now_ms);
 }
 
+static struct alike_entry *next_of(
+    struct alike *alike, const struct alike_question *asked, const struct alike_entry *after, int64_t now_ms)
+{
+    size_t texts = 100;
+    return alike_next(alike, asked, after, now_ms, &texts);
+}
+
 static int first(struct alike *alike, const struct alike_question *asked, int64_t now_ms)
 {
-    const struct alike_entry *entry = alike_next(alike, asked, NULL, now_ms);
+    const struct alike_entry *entry = next_of(alike, asked, NULL, now_ms);
     return entry ? alike_answer(entry)->bytes[1] : 0;
 }
 
@@ -173,12 +180,14 @@ static void finds_what_is_alike(void **state)
     assert_int_equal(first(alike, &longer, 0), 0);
     put(alike, &too, 8, 500);
     assert_int_equal(first(alike, &how, 500), 8); /* the newest first */
-    struct alike_entry *entry = alike_next(alike, &how, NULL, 500),
-                       *next = alike_next(alike, &how, entry, 500);
+    struct alike_entry *entry = next_of(alike, &how, NULL, 500), *next = next_of(alike, &how, entry, 500);
     assert_string_equal(alike_asked(entry), HOW_TOO);
     assert_string_equal(alike_asked(next), HOW);
-    assert_null(alike_next(alike, &how, next, 500));
-    assert_null(alike_next(alike, &how, entry, 1000)); /* too old */
+    assert_null(next_of(alike, &how, next, 500));
+    assert_null(next_of(alike, &how, entry, 1000)); /* too old */
+    size_t texts = 1;
+    assert_ptr_equal(alike_next(alike, &how, NULL, 500, &texts), entry);
+    assert_null(alike_next(alike, &how, entry, 500, &texts)); /* no more are compared */
     alike_drop(alike, entry);
     assert_int_equal(first(alike, &how, 999), 7);
     assert_int_equal(first(alike, &how, 1000), 0);
