@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "cmd/role.h"
 #include "stages/stage.h"
 
@@ -64,11 +65,12 @@ static bool attempt_open_db(struct attempt *attempt, struct error *err)
 {
     const struct conf *conf = attempt->role.conf;
     bool spends = attempt->step->spends != NULL && attempt->step->spends(conf);
-    bool has_url = conf_text(conf, CONF_DATABASE_URL)[0] != '\0';
-    if (spends && !has_url) {
-        log_warn("database.url is not set: what the model costs is not counted");
+    bool has_database = database_named(conf, NULL);
+    if (spends && !has_database) {
+        log_warn("no database is set: what the model costs is not counted");
     }
-    return (attempt->step != &retriever_step && !(spends && has_url)) || role_open_db(&attempt->role, err);
+    return (attempt->step != &retriever_step && !(spends && has_database)) ||
+           role_open_db(&attempt->role, err);
 }
 
 static bool attempt_start(struct attempt *attempt, struct error *err)

@@ -23,8 +23,8 @@
 #include "http/client.h"
 #include "loop/loop.h"
 
-#define UP_MAX_CHILDREN 96
 #define UP_MAX_INSTANCES 16
+#define UP_MAX_CHILDREN (6 * UP_MAX_INSTANCES + 1) /* and one bridge */
 #define UP_TICK_MS 100
 #define UP_GRACE_MS 40000 /* for a child: engine.drain-timeout, the last commit, leaving the group */
 #define UP_BROKER_START_MS 10000

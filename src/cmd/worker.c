@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/database.h"
 #include "cmd/role.h"
 #include "engine/engine.h"
 #include "stages/stage.h"
@@ -29,7 +30,7 @@ static void worker_drain(void *arg)
 static bool wants_db(const struct stage *stage, const struct conf *conf)
 {
     bool spends = stage->step != NULL && stage->step->spends != NULL && stage->step->spends(conf);
-    return stage->needs_db || ((stage->uses_db || spends) && conf_text(conf, CONF_DATABASE_URL)[0] != '\0');
+    return stage->needs_db || ((stage->uses_db || spends) && database_named(conf, NULL));
 }
 
 static bool worker_open(struct worker *worker, struct error *err)

@@ -165,6 +165,9 @@ void handle_kb_events(struct http_request *request, void *arg)
     *posted = (struct kb_posted){.gateway = gateway, .request = request};
     if (!kb_events_parse(http_request_arena(request), body, len, &posted->events, &err)) {
         refuse(request, &err);
+    } else if (posted->events.confirm != NULL && posted->events.count > 0) {
+        error_set(&err, ERROR_REJECT, "kb_event", "a confirmation of a subscription must come by itself");
+        refuse(request, &err);
     } else if (posted->events.confirm != NULL) {
         kb_confirm(gateway, request, &posted->events);
     } else if (request_check_ready(request)) {
