@@ -74,10 +74,14 @@ END $$;
 -- The only place where contents go: with the last change that needs them. Whoever removes changes holds kb_lock, so that
 -- nobody is about to need the content again.
 CREATE FUNCTION kb_drop_contents() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_gone record;
 BEGIN
-    DELETE FROM kb_contents c USING (SELECT DISTINCT tenant, content FROM gone WHERE content IS NOT NULL) g
-    WHERE (c.tenant, c.hash) = (g.tenant, g.content)
-        AND NOT EXISTS (SELECT 1 FROM kb_history h WHERE (h.tenant, h.content) = (c.tenant, c.hash));
+    -- One by one: most statements remove no change, and nobody knows how many are in `gone`, so that a join reads all contents.
+    FOR v_gone IN SELECT DISTINCT tenant, content FROM gone WHERE content IS NOT NULL LOOP
+        DELETE FROM kb_contents c WHERE (c.tenant, c.hash) = (v_gone.tenant, v_gone.content)
+            AND NOT EXISTS (SELECT 1 FROM kb_history h WHERE (h.tenant, h.content) = (v_gone.tenant, v_gone.content));
+    END LOOP;
     RETURN NULL;
 END $$;
 CREATE TRIGGER kb_history_gone AFTER DELETE ON kb_history REFERENCING OLD TABLE AS gone

@@ -1,9 +1,39 @@
 /* What is told of a source in metrics: counters of what happens to its documents, and how many there are,
  * which is counted soon after something changed, by whoever changed it. */
 #include <stdio.h>
+#include "base/log.h"
 #include "stages/kb_sync.h"
 
+#define ANALYZE_FROM 100    /* documents */
 #define COUNT_AFTER_MS 2000 /* a change; what changes meanwhile is counted too */
+
+/* ---- statistics ---- */
+
+static void on_analyzed(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct kb_stage_source *source = arg;
+    (void)result;
+    if (kb_stage_leave(source->stage) && err) {
+        log_warn("PostgreSQL does not look at the tables of the knowledge base",
+            LOG_STR("source", source->settings->place.name), LOG_STR("why", err->text));
+    }
+}
+
+/* PostgreSQL keeps what it planned for tables that were almost empty until it has looked at them again, which
+ * by itself takes a minute: in a base that is being filled each document would cost more than the one before.
+ */
+static void analyze(struct kb_stage_source *source, int64_t documents)
+{
+    if (documents < ANALYZE_FROM || documents < 2 * source->analyzed) {
+        return;
+    }
+    source->analyzed = documents;
+    struct db_query query = {.sql = "ANALYZE kb_documents, kb_passages, kb_terms, kb_history, kb_contents"};
+    kb_stage_enter(source->stage);
+    db_query(source->env.db, &query, on_analyzed, source);
+}
+
+/* ---- gauges ---- */
 
 static void on_counts(void *arg, const struct db_result *result, const struct error *err)
 {
@@ -19,6 +49,7 @@ static void on_counts(void *arg, const struct db_result *result, const struct er
     metric_set(source->documents_failed, (double)db_int(result, 0, 1));
     metric_set(source->passages, (double)db_int(result, 0, 2));
     metric_set(source->documents_withdrawn, (double)db_int(result, 0, 3));
+    analyze(source, db_int(result, 0, 0) + db_int(result, 0, 1) + db_int(result, 0, 3));
 }
 
 static void count_documents(void *arg)

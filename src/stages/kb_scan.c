@@ -90,6 +90,9 @@ static void on_progress(void *arg, const struct kb_sync_counts *counts)
 {
     struct kb_stage_source *source = arg;
     metric_set(source->oldest_change, (double)counts->oldest_ms / 1000);
+    if (counts->changed > 0) {
+        kb_source_count_soon(source); /* it may take long until all is read */
+    }
     if (!source->stage->closing && clock_mono_ms() - source->claimed_mono_ms > LEASE_MS / 3) {
         kb_stage_enter(source->stage);
         claim(source, on_claimed_again);

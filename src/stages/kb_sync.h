@@ -29,8 +29,9 @@ struct kb_stage_source {
     int64_t revision; /* of the base at the last scan */
     struct loop_timer *count_timer;
     bool count_armed;
-    bool away;   /* said so in the log */
-    int refused; /* objects whose keys are not valid, as said in the log */
+    int64_t analyzed; /* documents when PostgreSQL was last asked to look at its tables */
+    bool away;        /* said so in the log */
+    int refused;      /* objects whose keys are not valid, as said in the log */
     struct metric *documents_ready, *documents_failed, *documents_withdrawn, *passages, *keys_refused,
         *last_scan, *oldest_change;
     struct metric *changed_total, *removed_total, *failures_total;
