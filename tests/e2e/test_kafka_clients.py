@@ -135,7 +135,7 @@ def test_auto_generated_ticket_is_never_drafted(client):
 def test_publisher_cannot_speak_for_the_stages(stack, client):
     excerpt = "To reset the zork box hold its blue button for ten seconds. The zork box starts anew."
     brought = {"items": [{"source_id": "mine", "excerpt": excerpt, "citation_uri": "", "score": 0.95, "type": "kb", "title": "",
-                          "locale": ""}],
+                          "locale": "", "metadata": "{}"}],
                "aggregate_confidence": 0.95, "customer_state": "ready", "customer": None}
     draft = {"text": "Written by nobody.", "citations": [], "confidence": 1.0, "safety_flags": [], "ready": True,
              "not_ready_because": [], "flag_details": []}
