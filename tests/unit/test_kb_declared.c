@@ -1,39 +1,9 @@
 /* What documents say of themselves: front matter, robots, encodings. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "kb_parse_fixture.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/utf8.h"
-#include "kb/document.h"
-
-static struct arena *arena;
-static struct kb_document document;
-static struct error error;
-
-static bool parse(const char *key, const char *text)
-{
-    error = (struct error){0};
-    return kb_parse(arena, key, "", text, strlen(text), &document, &error);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(KB_PARSE_ARENA);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static const char *withdrawn_of(const char *key, const char *text)
 {
