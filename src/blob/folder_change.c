@@ -74,7 +74,7 @@ static void keep_access(int fd, int folder, const char *name)
         return;
     }
     if (fchown(fd, old.st_uid, old.st_gid) != 0) {
-        log_debug("the file's owner is not kept", LOG_STR("why", strerror(errno)));
+        log_warn("the file's owner is not kept", LOG_STR("why", strerror(errno)));
     }
     (void)fchmod(fd, old.st_mode & 0777);
 }

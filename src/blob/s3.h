@@ -53,7 +53,7 @@ struct s3_request {
 };
 
 /* `err` NULL: a status of 2xx, or 416; `result` is borrowed until this returns. Else ERROR_RETRY
- * "blob_unavailable", ERROR_REJECT "blob_missing" (the object, not the bucket), "blob_unreadable",
+ * "blob_unavailable", ERROR_REJECT "blob_missing" (the object, not the bucket), "blob_denied",
  * "blob_too_large". */
 typedef void s3_done(void *arg, const struct http_call_result *result, const struct error *err);
 

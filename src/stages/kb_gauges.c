@@ -1,5 +1,6 @@
 /* What is told of a source in metrics: counters of what happens to its documents, and how many there are,
- * which is counted soon after something changed, by whoever changed it. */
+ * which is counted soon after something changed, by whoever changed it. Where they have become many,
+ * PostgreSQL is told to look at its tables. */
 #include <stdio.h>
 #include "base/log.h"
 #include "stages/kb_sync.h"
