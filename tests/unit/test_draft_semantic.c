@@ -36,6 +36,9 @@ static void inner_start(void *state, const struct draft_request *request, draft_
     struct msg_draft *draft = &result->generation.primary_draft;
     draft->text = says ? says : arena_printf(arena, "Draft %d", asked);
     draft->confidence = 0.8;
+    result->generation.suggested_next_steps = arena_array(arena, 1, sizeof(char *));
+    result->generation.suggested_next_steps[0] = "Check the network of this customer";
+    result->generation.suggested_next_steps_count = 1;
     draft->citations = arena_array(arena, 1, sizeof(char *));
     draft->citations_count = cites != NULL;
     draft->citations[0] = cites;
@@ -138,6 +141,7 @@ static int teardown(void **state)
 
 struct outcome {
     bool kept, semantic;
+    size_t steps;
     double confidence;
     char text[64];
 };
@@ -149,6 +153,7 @@ static void keep(void *arg, const struct draft_result *result, const struct erro
     const struct msg_draft *draft = &result->generation.primary_draft;
     outcome->kept = result->cache_hit;
     outcome->semantic = result->semantic;
+    outcome->steps = result->generation.suggested_next_steps_count;
     outcome->confidence = draft->confidence;
     snprintf(outcome->text, sizeof(outcome->text), "%s", draft->text);
 }
@@ -173,10 +178,11 @@ static void other_words_get_the_same_draft(void **state)
     struct outcome other = ask(f);
     assert_true(other.kept && other.semantic && asked == 1);
     assert_string_equal(other.text, "Draft 1");
+    assert_int_equal(other.steps, 0);     /* they are about the ticket that they were made for */
     assert_true(other.confidence == 0.7); /* no surer than what was found for it */
     reset(f);
     struct outcome same = ask(f);
-    assert_true(same.kept && !same.semantic);
+    assert_true(same.kept && !same.semantic && same.steps == 1);
     assert_true(COUNTED("hits") == hits + 1 && COUNTED("misses") == misses + 1);
     f->context->items[1].source_id = "kb/c.md#1"; /* of the same words, but found something else besides */
     assert_true(ask(f).semantic);
@@ -276,6 +282,11 @@ static void an_order_was_found(struct fixture *f)
     f->context->items[1].type = MSG_ITEM_TYPE_ORDER;
 }
 
+static void a_service_level_was_found(struct fixture *f)
+{
+    f->context->items[1].type = MSG_ITEM_TYPE_RULE;
+}
+
 static void a_past_ticket_was_found(struct fixture *f)
 {
     f->context->items[1].type = MSG_ITEM_TYPE_TICKET;
@@ -324,8 +335,8 @@ static void what_differs_is_asked_anew(void **state)
     static change *const changes[] = {no_vector, another_models_vector, far_vector, longer_vector,
         no_vector_at_all, tenant, tone, strong, revision, language, channel, category, no_classification,
         little_found, nothing_found, no_context, found_another_first, an_order_was_found,
-        a_past_ticket_was_found, customer_is_known, callers_context, conversation, another_number, negation,
-        much_text};
+        a_service_level_was_found, a_past_ticket_was_found, customer_is_known, callers_context, conversation,
+        another_number, negation, much_text};
     assert_false(ask(f).kept);
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         int before = asked;

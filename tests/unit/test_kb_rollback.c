@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kb/rollback.h"
@@ -261,6 +262,46 @@ static void a_withdrawn_document_is_known_but_not_found(void **state)
     assert_int_equal(counts.changed, 0);
 }
 
+/* Nobody could take it back. */
+static void what_is_not_kept_now_is_left(void **state)
+{
+    (void)state;
+    write_file("a.md", "A, one.");
+    int64_t then = synced();
+    char large[6000];
+    memset(large, 'x', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
+    write_file("a.md", large);
+    write_file("b.md", large);
+    (void)synced();
+    assert_int_equal(counts.failed, 2);
+    (void)planned(NULL, then);
+    assert_int_equal(plan->count, 2);
+    for (size_t i = 0; i < plan->count; i++) {
+        assert_int_equal(plan->steps[i].action, KB_ROLLBACK_LEAVE);
+        assert_non_null(strstr(plan->steps[i].why, "not kept"));
+    }
+    take_plan();
+    assert_int_equal(strlen(read_file("a.md")), 199); /* the most that is read: it is there */
+    assert_int_equal(strlen(read_file("b.md")), 199);
+}
+
+static void a_file_keeps_its_mode(void **state)
+{
+    (void)state;
+    struct stat st;
+    write_file("a.md", "A, one.");
+    int64_t then = synced();
+    write_file("a.md", "A, two.");
+    assert_int_equal(chmod(path_of("a.md"), 0640), 0);
+    (void)synced();
+    assert_string_equal(planned(NULL, then), "write a.md@1");
+    take_plan();
+    assert_string_equal(read_file("a.md"), "A, one.");
+    assert_int_equal(stat(path_of("a.md"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+}
+
 static void the_whole_base_goes_back_and_forth(void **state)
 {
     (void)state;
@@ -441,6 +482,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(what_was_read_is_kept_as_long_as_the_history_needs_it),
         TEST(a_withdrawn_document_is_known_but_not_found),
+        TEST(what_is_not_kept_now_is_left),
+        TEST(a_file_keeps_its_mode),
         TEST(the_whole_base_goes_back_and_forth),
         TEST(one_document_goes_back_alone),
         TEST(what_was_begun_is_finished),

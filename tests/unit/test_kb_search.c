@@ -150,6 +150,19 @@ static void a_switch_within_is_seen_whole_and_told(void **state)
     assert_int_equal(found.revision, 4);
 }
 
+/* Though kb-sync has not withdrawn it yet. */
+static void what_has_expired_is_not_found(void **state)
+{
+    (void)state;
+    const struct kb_query query = query_of(NULL);
+    pg_testdb_script(&testdb,
+        "UPDATE kb_documents SET expires_at = now() - interval '1 s' WHERE object_key = 'a.md'; "
+        "UPDATE kb_documents SET expires_at = now() + interval '1 h' WHERE object_key = 'b.md'");
+    kb_search(db, arena, &query, on_search, NULL);
+    (void)loop_run(loop);
+    assert_found(2, "of b.md");
+}
+
 /* Of the document's first passage. */
 static const char *hash_of(const char *key)
 {
@@ -179,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(finds_all_of_a_revision, setup, teardown),
         cmocka_unit_test_setup_teardown(a_switch_within_is_seen_whole_and_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_has_expired_is_not_found, setup, teardown),
         cmocka_unit_test_setup_teardown(words_and_vectors_see_the_same, setup, teardown),
     };
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
