@@ -153,6 +153,9 @@ def test_topic_is_confirmed(bucketed):
     answer = confirm("b&d")
     assert answer.status == 400 and "does not take the token" in answer.json["errors"][0]["detail"]
     assert "Token=b%26d&" in Sns.asked[-1]
+    confirmation = {"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:eu-central-1:1:kb", "Token": "good"}
+    answer = bucketed.post([confirmation, {"Records": [s3_record("help-kb", "docs/a.md")]}])
+    assert answer.status == 400 and "by itself" in answer.json["errors"][0]["detail"], answer.json  # else the event would be lost
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}, {"Authorization": "Bearer first-token,second-token"},

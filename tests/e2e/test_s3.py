@@ -296,6 +296,9 @@ class Busy(http.server.BaseHTTPRequestHandler):
         server = http.client.HTTPConnection(self.behind)
         server.request("GET", self.path, headers=dict(self.headers))
         answer = server.getresponse()
+        if answer.status == 404:  # as Amazon says it to who may list a prefix only
+            self.answer(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+            return
         self.answer(answer.status, {name: value for name, value in answer.getheaders() if name in ("ETag", "Content-Range", "Last-Modified")},
                     answer.read())
 
@@ -354,6 +357,10 @@ def test_tls_virtual_hosts_and_a_busy_server(folder, postgres, s3, certificate):
         reads = [(asked, part) for asked, part in Busy.asked if "list-type" not in asked]
         assert reads and {part for _, part in reads} == {"bytes=0-65536"}
         assert not [asked for asked, _ in reads if "large" in asked]
+        s3.delete("busy-bucket", "help/small.md")
+        wait_until("what is deleted is gone", 60, lambda: ("busy", "small.md", "ready") not in found())
+        assert ("busy", "small.md", "failed") not in found()
+        assert stack.sql("SELECT kind FROM kb_history WHERE object_key = 'small.md' ORDER BY revision") == [("put",), ("removed",)]
     finally:
         assert stack.stop() == 0
         busy.shutdown()
