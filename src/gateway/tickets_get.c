@@ -24,9 +24,10 @@ struct ticket_get {
 enum { CORRELATION_ID, STATE, STATUS, RECEIVED_AT, FINISHED_AT, TOTAL_MS, RESULT, HISTORY };
 
 /* Times in milliseconds. A run that was claimed and not published is none yet: whoever claimed it was told
- * so. */
+ * so. A ticket may be in the log later than its run: until then it is open. */
 static const char get_sql[] =
-    "SELECT r.correlation_id, coalesce(r.state, t.state), t.status, "
+    "SELECT r.correlation_id, coalesce(r.state, t.state), "
+    "coalesce(t.status, CASE WHEN r.kind = 'ticket' THEN 'open' END), "
     "(extract(epoch FROM coalesce(r.received_at, t.received_at)) * 1000)::bigint, "
     "(extract(epoch FROM r.finished_at) * 1000)::bigint, "
     "extract(epoch FROM r.finished_at - r.received_at) * 1000, r.result, "

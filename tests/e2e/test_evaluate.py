@@ -214,15 +214,20 @@ BUSY = "SELECT 1 FROM pg_stat_activity WHERE datname LIKE 'helpdesk_evaluate%' A
 @pytest.mark.parametrize("query", ["SELECT 1 FROM pg_database WHERE datname LIKE 'helpdesk_evaluate%'",
                                    BUSY + "'%kb_documents%'", BUSY + "'%FROM orders%'"],
                          ids=["made", "documents", "tickets"])
-def test_an_interrupt_cleans_up(server, tmp_path, query):
-    path = tmp_path / "many.csv"
+def test_an_interrupt_cleans_up(server, tmp_path, query, request):
+    """There is enough of everything that each part of the work lasts until it is seen."""
+    path, documents = tmp_path / "many.csv", tmp_path / "kb"
     lines = TICKETS.read_text().splitlines()
     path.write_text("\n".join([lines[0]] + lines[1:] * 400) + "\n")
-    process = subprocess.Popen([PROGRAM, "evaluate", "--tickets", str(path), "--kb", str(SAMPLE / "kb")],
+    documents.mkdir()
+    for i in range(3000 if "kb_documents" in query else 3):
+        (documents / f"{i}.md").write_text(f"# Number {i}\n\nThe text of number {i}.\n")
+    process = subprocess.Popen([PROGRAM, "evaluate", "--tickets", str(path), "--kb", str(documents)],
                                env=environment(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 20
+    request.addfinalizer(process.kill)
+    end = time.monotonic() + 60
     while not sql(server, query):
-        assert time.monotonic() < end
+        assert time.monotonic() < end and process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 1 and "interrupted" in err and out == "", (process.returncode, err)

@@ -179,7 +179,7 @@ def test_reply_of_an_id_not_met_before(reading, registry):
             os.kill(pid, signal.SIGCONT)
     assert answer.status == 200, answer.body
     assert answer.json["confidence"] == 0.99
-    assert reading.metric("gateway-1", "helpdesk_registry_ids") == known + 1
+    wait_until("the id in the metrics", 10, lambda: reading.metric("gateway-1", "helpdesk_registry_ids") == known + 1)
 
 
 def test_absent_registry(reading, registry):
