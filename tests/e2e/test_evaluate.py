@@ -212,7 +212,7 @@ BUSY = "SELECT 1 FROM pg_stat_activity WHERE datname LIKE 'helpdesk_evaluate%' A
 
 
 @pytest.mark.parametrize("query", ["SELECT 1 FROM pg_database WHERE datname LIKE 'helpdesk_evaluate%'",
-                                   BUSY + "'%kb_documents%'", BUSY + "'%FROM orders%'"],
+                                   BUSY + "'%kb_put_document(%'", BUSY + "'%FROM orders%'"],
                          ids=["made", "documents", "tickets"])
 def test_an_interrupt_cleans_up(server, tmp_path, query, request):
     """There is enough of everything that each part of the work lasts until it is seen."""
@@ -220,7 +220,7 @@ def test_an_interrupt_cleans_up(server, tmp_path, query, request):
     lines = TICKETS.read_text().splitlines()
     path.write_text("\n".join([lines[0]] + lines[1:] * 400) + "\n")
     documents.mkdir()
-    for i in range(3000 if "kb_documents" in query else 3):
+    for i in range(3000 if "kb_put_document" in query else 3):
         (documents / f"{i}.md").write_text(f"# Number {i}\n\nThe text of number {i}.\n")
     process = subprocess.Popen([PROGRAM, "evaluate", "--tickets", str(path), "--kb", str(documents)],
                                env=environment(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
