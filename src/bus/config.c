@@ -102,6 +102,9 @@ void kafka_conf_consumer(
     kafka_conf_set_if_known(kconf, "fetch.queue.backoff.ms", "20");
     kafka_conf_set(kconf, "fetch.message.max.bytes", "1048576");
     kafka_conf_set(kconf, "fetch.max.bytes", "8388608");
+    if (embedded) {
+        kafka_conf_rest(kconf);
+    }
 }
 
 rd_kafka_t *kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *kconf, struct error *err)

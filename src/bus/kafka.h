@@ -30,6 +30,8 @@ void kafka_conf_producer(rd_kafka_conf_t *kconf);
 /* Fetching `partitions` of them. `gather_ms`: as of bus_consumer_new. */
 void kafka_conf_consumer(
     rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions, int64_t gather_ms);
+/* For a consumer of the embedded broker: seldom asks while there is nothing to read. */
+void kafka_conf_rest(rd_kafka_conf_t *kconf); /* rest.c */
 /* Takes kconf. NULL: ERROR_FATAL. */
 rd_kafka_t *kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *kconf, struct error *err);
 void kafka_topic_name(const struct conf *conf, const char *logical, char out[KAFKA_NAME_SIZE]);
