@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "bus/kafka.h"
 
@@ -16,17 +15,13 @@
 #define AFTER_MS 1000
 #define REST_MS 10
 
-struct rest {
-    _Atomic int64_t record_ms; /* when the last record was taken */
-    size_t size;               /* of the last answer; of the thread that asks */
-};
+static _Atomic int64_t record_ms;      /* when this process took the last record */
+static _Thread_local size_t last_size; /* of the answer before: one thread asks for each consumer */
 
 static rd_kafka_resp_err_t on_consume(rd_kafka_t *kafka, rd_kafka_message_t *message, void *arg)
 {
-    (void)kafka;
-    (void)message;
-    struct rest *rest = arg;
-    atomic_store_explicit(&rest->record_ms, clock_mono_ms(), memory_order_relaxed);
+    (void)kafka, (void)message, (void)arg;
+    atomic_store_explicit(&record_ms, clock_mono_ms(), memory_order_relaxed);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -35,25 +30,16 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *kafka, int socket, const char
     void *arg)
 {
     (void)kafka, (void)socket, (void)broker, (void)broker_id, (void)version, (void)correlation;
-    (void)rtt, (void)code;
-    struct rest *rest = arg;
-    int64_t record_ms = atomic_load_explicit(&rest->record_ms, memory_order_relaxed);
+    (void)rtt, (void)code, (void)arg;
     if (api != API_FETCH) {
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     }
-    bool empty = size == rest->size; /* as the one before: with a record it is larger */
-    rest->size = size;
-    if (empty && clock_mono_ms() - record_ms > AFTER_MS) {
+    bool empty = size == last_size; /* as the one before: with a record it is larger */
+    last_size = size;
+    if (empty && clock_mono_ms() - atomic_load_explicit(&record_ms, memory_order_relaxed) > AFTER_MS) {
         const struct timespec pause = {.tv_nsec = REST_MS * 1000000L};
         nanosleep(&pause, NULL);
     }
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-static rd_kafka_resp_err_t on_destroy(rd_kafka_t *kafka, void *arg)
-{
-    (void)kafka;
-    free(arg);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -61,17 +47,11 @@ static rd_kafka_resp_err_t on_new(
     rd_kafka_t *kafka, const rd_kafka_conf_t *kconf, void *arg, char *text, size_t size)
 {
     (void)kconf, (void)arg, (void)text, (void)size;
-    struct rest *rest = xcalloc(1, sizeof(*rest));
-    atomic_init(&rest->record_ms, clock_mono_ms());
-    rd_kafka_resp_err_t code = rd_kafka_interceptor_add_on_destroy(kafka, NAME, on_destroy, rest);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        free(rest);
-        return code;
-    }
-    code = rd_kafka_interceptor_add_on_consume(kafka, NAME, on_consume, rest);
+    atomic_store_explicit(&record_ms, clock_mono_ms(), memory_order_relaxed);
+    rd_kafka_resp_err_t code = rd_kafka_interceptor_add_on_consume(kafka, NAME, on_consume, NULL);
     return code != RD_KAFKA_RESP_ERR_NO_ERROR
                ? code
-               : rd_kafka_interceptor_add_on_response_received(kafka, NAME, on_response, rest);
+               : rd_kafka_interceptor_add_on_response_received(kafka, NAME, on_response, NULL);
 }
 
 void kafka_conf_rest(rd_kafka_conf_t *kconf)
