@@ -51,7 +51,10 @@ static bool worker_open(struct worker *worker, struct error *err)
 
 static int worker_main(const struct stage *stage, int argc)
 {
-    struct worker worker = {.stage = stage};
+    /* Static: work that is given up at the end keeps what it holds until the process ends, and who looks for
+     * leaks finds it from here. */
+    static struct worker worker;
+    worker.stage = stage;
     int code = role_open(&worker.role, stage->name, argc);
     if (code != 0) {
         return code;
