@@ -45,10 +45,20 @@ def model():
         yield made
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """What was reported goes with the test's own report: it may run in a process of its own."""
+    made = (yield).get_result()
+    made.user_properties.extend(("held", row) for row in REPORT)
+    REPORT.clear()
+
+
 def pytest_terminal_summary(terminalreporter):
-    if not REPORT:
+    tests = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    rows = [row for test in tests if test.when == "call" for name, row in test.user_properties if name == "held"]
+    if not rows:
         return
     terminalreporter.section("what held")
-    for name, seconds, figures, problem in REPORT:
+    for name, seconds, figures, problem in rows:
         told = ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in figures.items())
         terminalreporter.write_line(f"{'FAILED' if problem else 'held  '} {name} ({seconds:.0f} s): {told}")
