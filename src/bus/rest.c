@@ -43,7 +43,7 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *kafka, int socket, const char
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static rd_kafka_resp_err_t on_new(
+static rd_kafka_resp_err_t on_new(/* NOLINTNEXTLINE(readability-non-const-parameter): librdkafka's type */
     rd_kafka_t *kafka, const rd_kafka_conf_t *kconf, void *arg, char *text, size_t size)
 {
     (void)kconf, (void)arg, (void)text, (void)size;

@@ -1,5 +1,5 @@
-/* `helpdesk kb`: what the knowledge base holds, what could not be read, what changed, reading it again, and
- * returning it to what it was (kb_rollback.c). */
+/* `helpdesk kb`: what the knowledge base holds, what could not be read, what changed, reading it again,
+ * returning it to what it was (kb_rollback.c), and forgetting a source (kb_forget.c). */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static const char usage[] =
     "helpdesk kb failures|withdrawn [--source S] [--last N] [--json]\n"
     "helpdesk kb history [--source S] [--last N] [--json] [KEY]\n"
     "helpdesk kb sync [--url URL] [--source S] [--full] [--wait] [--json]\n"
-    "helpdesk kb rollback KEY|--all --to REVISION [--source S] [--dry-run] [--yes] [--json]\n\n"
+    "helpdesk kb rollback KEY|--all --to REVISION [--source S] [--dry-run] [--yes] [--json]\n"
+    "helpdesk kb forget SOURCE [--dry-run] [--yes] [--json]\n\n"
     "status tells of each source how many documents and passages the base has, failures which documents "
     "cannot be\n"
     "read and why, withdrawn which ones say themselves that nobody is to be shown them, history what became "
@@ -36,7 +37,9 @@ static const char usage[] =
     "rollback\n"
     "writes what a document, or all of them, held at an earlier revision of the base back to the source, and "
     "removes\n"
-    "what did not exist then; that is a change like others, and can be taken back.\n\n"
+    "what did not exist then; that is a change like others, and can be taken back. forget removes all "
+    "documents of\n"
+    "a source that was taken out of the settings, or has another name now, from the base.\n\n"
     "  --source S    of this source only; sync, and rollback of a KEY, need it where a tenant has several\n"
     "  --tenant T    of this tenant; else `tenant` of the settings\n"
     "  --last N      at most so many lines (100)\n"
@@ -46,7 +49,7 @@ static const char usage[] =
     "  --to REVISION what it was then, as history shows it\n"
     "  --all         all documents\n"
     "  --dry-run     tell what would be done, do nothing\n"
-    "  --yes         with --all: do it\n"
+    "  --yes         with --all, and of forget: do it\n"
     "  --json        for programs\n";
 
 /* ---- reports ---- */
@@ -338,7 +341,7 @@ static int check_rollback(struct kb *kb)
 }
 
 /* Options of one of them that another was given. */
-static int check_options(const struct kb *kb, bool sync, bool rollback)
+static int check_options(const struct kb *kb, bool sync, bool rollback, bool forget)
 {
     if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
         return cmd_fail(2, KB_NAME, "--full, --wait and --url are for sync");
@@ -346,8 +349,14 @@ static int check_options(const struct kb *kb, bool sync, bool rollback)
     if (sync && kb->tenant != NULL) {
         return cmd_fail(2, KB_NAME, "--tenant is not for sync: the gateway has one");
     }
-    if (!rollback && (kb->all || kb->dry_run || kb->yes || kb->to_text != NULL)) {
-        return cmd_fail(2, KB_NAME, "--all, --to, --dry-run and --yes are for rollback");
+    if (!rollback && (kb->all || kb->to_text != NULL)) {
+        return cmd_fail(2, KB_NAME, "--all and --to are for rollback");
+    }
+    if (!rollback && !forget && (kb->dry_run || kb->yes)) {
+        return cmd_fail(2, KB_NAME, "--dry-run and --yes are for rollback and forget");
+    }
+    if (forget && (kb->source != NULL || kb->key == NULL)) {
+        return cmd_fail(2, KB_NAME, "forget needs the name of a source, as `helpdesk kb status` shows it");
     }
     return -1;
 }
@@ -357,14 +366,15 @@ static int check_arguments(struct kb *kb, int given)
 {
     int64_t last;
     bool sync = strcmp(kb->what, "sync") == 0, rollback = strcmp(kb->what, "rollback") == 0;
-    if (given > (rollback || strcmp(kb->what, "history") == 0 ? 1 : 0)) {
+    bool forget = strcmp(kb->what, "forget") == 0;
+    if (given > (rollback || forget || strcmp(kb->what, "history") == 0 ? 1 : 0)) {
         return cmd_fail(2, KB_NAME, "too many arguments; --help tells more");
     }
     if (!parse_int64(kb->last, &last) || last < 1 || last > LINES_MOST) {
         return cmd_fail(
             2, KB_NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
     }
-    int code = check_options(kb, sync, rollback);
+    int code = check_options(kb, sync, rollback, forget);
     return code < 0 && rollback ? check_rollback(kb) : code;
 }
 
@@ -402,7 +412,7 @@ static int read_arguments(int argc, char **argv, struct kb *kb)
     }
     if (optind == argc) {
         return cmd_fail(2, KB_NAME,
-            "say what: status, failures, withdrawn, history, sync or rollback; --help tells more");
+            "say what: status, failures, withdrawn, history, sync, rollback or forget; --help tells more");
     }
     kb->what = argv[optind];
     kb->key = optind + 1 < argc ? argv[optind + 1] : NULL;
@@ -422,6 +432,9 @@ int cmd_kb(int argc, char **argv)
     if (strcmp(kb.what, "rollback") == 0) {
         return kb_rollback(&kb);
     }
+    if (strcmp(kb.what, "forget") == 0) {
+        return kb_forget(&kb);
+    }
     for (size_t i = 0; i < REPORT_COUNT; i++) {
         if (strcmp(kb.what, reports[i].name) == 0) {
             struct conf *conf = cmd_load_conf();
@@ -430,6 +443,6 @@ int cmd_kb(int argc, char **argv)
             return code;
         }
     }
-    return cmd_fail(
-        2, KB_NAME, "\"%s\" should be status, failures, withdrawn, history, sync or rollback", kb.what);
+    return cmd_fail(2, KB_NAME,
+        "\"%s\" should be status, failures, withdrawn, history, sync, rollback or forget", kb.what);
 }

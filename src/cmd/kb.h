@@ -28,5 +28,7 @@ struct kb { /* texts are borrowed from argv */
 
 /* `helpdesk kb rollback`; the exit code. */
 int kb_rollback(const struct kb *kb);
+/* `helpdesk kb forget`, of the source that `key` names; the exit code. */
+int kb_forget(const struct kb *kb);
 
 #endif

@@ -3,10 +3,11 @@
 import concurrent.futures
 import datetime
 import json
+import pathlib
 import random
 import shutil
 
-from harness import ticket, wait_until
+from harness import Stack, ticket, wait_until
 from library import Library, Readings
 
 
@@ -98,7 +99,44 @@ def test_two_processes_read_a_changing_folder(embedded):
     assert library.base(embedded, "storm/") == {}
 
 
+def test_a_source_that_left_the_settings_is_forgotten(folder, postgres):
+    places = {name: pathlib.Path(folder, f"forget-{name}") for name in ("shop", "old-shop")}
+    for name, place in places.items():
+        place.mkdir()
+        for i in range(130 if name == "old-shop" else 3):
+            (place / f"{i}.md").write_text(f"# Zebra mode {i}\n\nThe zebra lever of the {name} is in drawer {i}.\n")
+    listed = pathlib.Path(folder, "forget.json")
+    listed.write_text(json.dumps([{"name": name, "place": str(place)} for name, place in places.items()]))
+    stack = Stack(f"{folder}/forget", postgres, settings={"HELPDESK_KB_SOURCES": str(listed), "HELPDESK_KB_SOURCE": ""}).start()
+    try:
+        def ready():
+            return {row["source"]: row["ready"] for row in rows(stack, "status")}
+        wait_until("both sources", 60, lambda: ready() == {"shop": 3, "old-shop": 130})
+        assert "is in the settings" in kb(stack, "forget", "old-shop", "--yes", code=2).stderr
+        assert stack.stop() == 0
+        listed.write_text(json.dumps([{"name": "shop", "place": str(places["shop"])}]))
+        stack.start()
+        asked = ticket(subject="Zebra mode", description="Where is the zebra lever?")
+        assert "old-shop" in json.dumps(stack.ask(asked))  # nobody takes it away unasked
+        assert rows(stack, "forget", "old-shop", "--dry-run") == {"source": "old-shop", "documents": 130, "removed": False}
+        assert "130 documents" in kb(stack, "forget", "old-shop", code=2).stderr
+        assert "no document" in kb(stack, "forget", "nobody", "--yes", code=1).stderr
+        assert "no document" in kb(stack, "forget", "old-shop", "--tenant", "other", "--yes", code=1).stderr
+        assert ready() == {"shop": 3, "old-shop": 130}
+        assert "130 documents of source \"old-shop\" were removed" in kb(stack, "forget", "old-shop", "--yes").stdout
+        assert ready() == {"shop": 3, "old-shop": 0}
+        assert {change["kind"] for change in rows(stack, "history", "--source", "old-shop", "--last", "130")} == {"removed"}
+        answer = json.dumps(stack.ask(asked))
+        assert "zebra lever of the shop" in answer and "old-shop" not in answer
+        assert stack.sql("SELECT source FROM kb_scans") == [("shop",)]
+    finally:
+        assert stack.stop() == 0
+
+
 def test_wrong_use(embedded):
+    assert "name of a source" in kb(embedded, "forget", code=2).stderr
+    assert "name of a source" in kb(embedded, "forget", "a", "--source", "a", code=2).stderr
+    assert "are for rollback and forget" in kb(embedded, "status", "--yes", code=2).stderr
     assert "should be status" in kb(embedded, "nonsense", code=2).stderr
     assert "--last" in kb(embedded, "history", "--last", "0", code=2).stderr
     assert "are for sync" in kb(embedded, "status", "--full", code=2).stderr
