@@ -37,7 +37,9 @@ static const char usage[] =
     "rollback\n"
     "writes what a document, or all of them, held at an earlier revision of the base back to the source, and "
     "removes\n"
-    "what did not exist then; that is a change like others, and can be taken back. forget removes all "
+    "what did not exist then; that is a change like others, and can be taken back; it needs the settings of "
+    "kb-sync.\n"
+    "forget removes all "
     "documents of\n"
     "a source that was taken out of the settings, or has another name now, from the base.\n\n"
     "  --source S    of this source only; sync, and rollback of a KEY, need it where a tenant has several\n"
@@ -49,7 +51,7 @@ static const char usage[] =
     "  --to REVISION what it was then, as history shows it\n"
     "  --all         all documents\n"
     "  --dry-run     tell what would be done, do nothing\n"
-    "  --yes         with --all, and of forget: do it\n"
+    "  --yes         do it: with --all, where a document would be removed, and of forget\n"
     "  --json        for programs\n";
 
 /* ---- reports ---- */

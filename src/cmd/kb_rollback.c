@@ -177,6 +177,27 @@ static bool read_current(struct rollback *rollback, const struct source *source,
     return err->disposition == ERROR_NONE;
 }
 
+static void on_checked(void *arg, const struct error *err)
+{
+    struct rollback *rollback = arg;
+    rollback->err = err != NULL ? *err : (struct error){0};
+    loop_stop(rollback->loop, 0);
+}
+
+static bool check_source(struct rollback *rollback, const struct source *source, struct error *err)
+{
+    kb_rollback_check(&source->env, rollback->arena, on_checked, rollback);
+    loop_run(rollback->loop);
+    *err = rollback->err;
+    return err->disposition == ERROR_NONE;
+}
+
+/* Whether it is only to tell what it would do. */
+static bool only_tells(const struct rollback *rollback)
+{
+    return rollback->kb->dry_run || (rollback->kb->all && !rollback->kb->yes);
+}
+
 static struct kb_rollback_plan *plan_source(struct rollback *rollback, const struct source *source)
 {
     kb_rollback_plan(
@@ -206,7 +227,8 @@ static bool check_plan(
 static bool make_plans(struct rollback *rollback, struct error *err)
 {
     for (size_t i = 0; i < rollback->source_count; i++) {
-        if (!read_current(rollback, &rollback->sources[i], err)) {
+        if (!check_source(rollback, &rollback->sources[i], err) ||
+            (!only_tells(rollback) && !read_current(rollback, &rollback->sources[i], err))) {
             return false;
         }
         struct kb_rollback_plan *plan = plan_source(rollback, &rollback->sources[i]);
@@ -437,7 +459,13 @@ static int roll_back(struct rollback *rollback)
     if (refuse_lost(rollback)) {
         return 1;
     }
-    if (!rollback->kb->dry_run && rollback->kb->all && !rollback->kb->yes) {
+    if (!rollback->kb->dry_run && !rollback->kb->all && !rollback->kb->yes &&
+        count_steps(rollback, KB_ROLLBACK_REMOVE, false) > 0) {
+        return cmd_fail(2, KB_NAME,
+            "at revision %" PRId64 " there was no %s: this would remove it; to do it say --yes",
+            rollback->kb->to, rollback->kb->key);
+    }
+    if (!rollback->kb->dry_run && only_tells(rollback)) {
         return cmd_fail(2, KB_NAME,
             "this would write %zu, restore %zu and remove %zu documents: look at them with --dry-run, then "
             "say "

@@ -33,6 +33,13 @@ struct kb_rollback_plan {
     bool known;           /* the history tells of at least one of the documents */
 };
 
+/* Whether `env` has the source that the base was filled from, and its rules: one of the first documents of
+ * both at least is the same; ERROR_REJECT "kb_settings" when there is none. A base without documents of the
+ * source passes. Changes nothing; the arena belongs to the call until `done`. */
+typedef void kb_rollback_checked(void *arg, const struct error *err);
+void kb_rollback_check(
+    const struct kb_sync_env *env, struct arena *arena, kb_rollback_checked *done, void *arg);
+
 /* What `env->source` needs to be as it was at `revision` of the base; document `key` alone, or with NULL all
  * documents. The plan is in the arena, which belongs to the call until `done`. Changes nothing. */
 typedef void kb_rollback_planned(void *arg, struct kb_rollback_plan *plan, const struct error *err);

@@ -151,38 +151,43 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     "JOIN kb_corpora c ON (c.tenant, c.corpus, c.config) = ($1, $6, t.config)), "
 #define SCORED(key)                                                                                          \
     "scored AS (SELECT " key ", array_agg(t.n) AS matched, "                                                 \
-    "sum(t.weight * f.tf * 3 / (f.tf + 2 * (0.25 + length(h.tsv) * t.per_word))) AS density "                \
-    "FROM candidates h CROSS JOIN LATERAL unnest(h.tsv) u JOIN terms t ON t.lexeme = u.lexeme "              \
-    "AND t.config = h.config CROSS JOIN LATERAL (SELECT cardinality(u.weights) "                             \
+    "sum(t.weight * f.tf * 3 / (f.tf + 2 * (0.25 + length(s.tsv) * t.per_word))) AS density "                \
+    "FROM candidates s CROSS JOIN LATERAL unnest(s.tsv) u JOIN terms t ON t.lexeme = u.lexeme "              \
+    "AND t.config = s.config CROSS JOIN LATERAL (SELECT cardinality(u.weights) "                             \
     "+ 4 * cardinality(array_positions(u.weights, 'A')) "                                                    \
     "+ 2 * cardinality(array_positions(u.weights, 'B'))::float8 AS tf) f GROUP BY " key ") "
 #define OF_LANGUAGE(locale)                                                                                  \
     "CASE WHEN split_part(translate(lower(" locale                                                           \
-    "), '_', '-'), '-', 1) = split_part(translate(lower($7), '_', '-'), '-', 1) THEN 1 ELSE " OTHER_LANGUAGE \
-    " END"
-#define FIND(candidates, key, locale, columns, tables, more)                                                 \
+    "), '_', '-'), '-', 1) = split_part(translate(lower($7), '_', '-'), '-', 1) THEN 1::float8 "             \
+    "ELSE " OTHER_LANGUAGE "::float8 END"
+/* `judged`: the tables that `locale` is of. */
+#define FIND(candidates, key, judged, locale, columns, tables, more)                                         \
     TERMS "candidates AS MATERIALIZED (" candidates " ORDER BY weight DESC LIMIT " CANDIDATES                \
-          "), " SCORED(key) "SELECT " columns ", s.matched, s.density * " OF_LANGUAGE(                       \
-              locale) " AS density" more " FROM scored s " tables " ORDER BY density DESC, 1 LIMIT $8::int"
+          "), " SCORED(key) ", best AS (SELECT s.*, s.density * " OF_LANGUAGE(                               \
+              locale) " AS worth FROM scored s " judged " ORDER BY worth DESC, " key                         \
+                      " LIMIT $8::int) SELECT " columns ", s.matched, s.worth AS density" more               \
+                      " FROM best s " tables " ORDER BY density DESC, 1"
 
-#define KB_KEY "h.source, h.object_key, h.ordinal"
+#define KB_KEY "s.source, s.object_key, s.ordinal"
 #define KB_COLUMNS                                                                                           \
     "p.source || '/' || p.object_key || '#' || p.ordinal, "                                                  \
     "d.title || CASE WHEN p.heading_path <> '' THEN ' > ' || p.heading_path ELSE '' END, "                   \
     "d.uri || CASE WHEN p.anchor <> '' THEN '#' || p.anchor ELSE '' END, d.locale, p.text, p.object_key, "   \
     "coalesce(o.metadata, '{}')"
+#define KB_JUDGED                                                                                            \
+    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key) "              \
+    "AND (d.expires_at IS NULL OR d.expires_at > now()) "
 #define KB_TABLES                                                                                            \
+    KB_JUDGED                                                                                                \
     "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, s.source, s.object_key, "    \
     "s.ordinal) "                                                                                            \
-    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, s.source, s.object_key) "              \
-    "AND (d.expires_at IS NULL OR d.expires_at > now()) "                                                    \
     "LEFT JOIN kb_scans o ON (o.tenant, o.source) = ($1, s.source)"
 #define REVISION ", (SELECT revision FROM kb_revisions WHERE tenant = $1) AS revision"
 #define FIND_KB                                                                                              \
     FIND("SELECT p.source, p.object_key, p.ordinal, p.config, p.tsv, sum(t.weight) AS weight "               \
          "FROM terms t JOIN kb_passages p ON p.tsv @@ t.query AND p.config = t.config "                      \
          "WHERE p.tenant = $1 AND t.sought GROUP BY p.tenant, p.source, p.object_key, p.ordinal",            \
-        KB_KEY, "d.locale", KB_COLUMNS, KB_TABLES, REVISION ", NULL::float8 AS similarity")
+        KB_KEY, KB_JUDGED, "d.locale", KB_COLUMNS, KB_TABLES, REVISION ", NULL::float8 AS similarity")
 /* What vectors found may be of passages that are no more, or of several that say the same. */
 #define FIND_NEAR                                                                                            \
     TERMS                                                                                                    \
@@ -195,6 +200,8 @@ static void on_found(void *arg, const struct db_result *result, const struct err
                                                              "scored m USING (source, "                      \
                                                              "object_key, ordinal) " KB_TABLES
 
+#define RESOLUTION "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)"
+
 /* All that is shown of the base comes from one statement, so of one revision, whose number it tells: a
  * document that is switched meanwhile is the old one or the new one in all of it. */
 static const char *const find_sql[] = {
@@ -203,10 +210,10 @@ static const char *const find_sql[] = {
                          "JOIN resolutions p ON p.tsv @@ t.query AND p.config = t.config "
                          "WHERE p.tenant = $1 AND t.sought AND p.ticket_id <> $9 "
                          "GROUP BY p.tenant, p.ticket_id",
-        "h.ticket_id", "p.locale",
+        "s.ticket_id", RESOLUTION, "p.locale",
         "'ticket/' || p.ticket_id, p.subject, 'ticket://' || p.ticket_id, p.locale, p.answer, p.ticket_id, "
         "'{}'",
-        "JOIN resolutions p ON (p.tenant, p.ticket_id) = ($1, s.ticket_id)", ""),
+        RESOLUTION, ""),
     [RANK_NEAR] = "(" FIND_KB ") UNION ALL (" FIND_NEAR ")",
 };
 

@@ -57,6 +57,24 @@ def test_a_document_and_the_base_go_back(embedded, page):
     other.unlink()
 
 
+def test_settings_that_are_not_those_of_the_base_change_nothing(embedded, page, tmp_path):
+    page.write_text("# Old\n\nThe text before.\n")
+    embedded.sync()
+    then = revision(embedded)
+    page.write_text("# New\n\nThe text behind.\n")
+    embedded.sync()
+    before = revision(embedded), embedded.sql("SELECT object_key, uri, revision FROM kb_documents ORDER BY 1")
+    (tmp_path / "other.md").write_text("# Another folder\n\nNothing of the base.\n")
+    for settings in ({"HELPDESK_KB_SOURCE": str(tmp_path)}, {"HELPDESK_KB_SOURCE": str(embedded.kb), "HELPDESK_KB_PUBLIC_URL": "https://elsewhere/"}):
+        for what in (["--all", "--dry-run"], ["--all"], ["--all", "--yes"], [page.name], [page.name, "--dry-run"]):
+            done = embedded.run("kb", "rollback", *what, "--to", str(then), env=settings)
+            assert done.returncode == 1 and "take the settings of kb-sync" in done.stderr, (what, done)
+    assert "would be: 1 written" in kb(embedded, "rollback", "--all", "--to", str(then), "--dry-run").stdout
+    assert (revision(embedded), embedded.sql("SELECT object_key, uri, revision FROM kb_documents ORDER BY 1")) == before
+    assert "say --yes" in kb(embedded, "rollback", page.name, "--to", "0", code=2).stderr and page.exists()
+    assert "removed" in kb(embedded, "rollback", page.name, "--to", "0", "--yes").stdout and not page.exists()
+
+
 def test_what_cannot_be_done_changes_nothing(embedded, page):
     page.write_text("# Old\n\nThe text before.\n")
     embedded.sync()
