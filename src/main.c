@@ -31,7 +31,7 @@ static const struct cmd commands[] = {
         "how well settings do on past tickets, and at what cost; answers nobody", cmd_evaluate},
     {"cost", "[--days N] [--tenant T] [--by WHAT] [--json]",
         "what models have cost, and what is left of today's budgets", cmd_cost},
-    {"kb", "status | failures | history | sync", "the knowledge base: what it holds, what changed", cmd_kb},
+    {"kb", "COMMAND [options]", "the knowledge base: what it holds, what changed, sync, rollback", cmd_kb},
     {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask},
     {"parse-worker", "", "reads documents for kb-sync, which starts it", cmd_parse_worker},
     {"try", "STAGE < record.json", "run one stage on one record, no broker", cmd_try},

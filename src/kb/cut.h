@@ -37,7 +37,8 @@ bool kb_is_locale(const char *text);
 
 /* Takes what the front matter at the start of `data` (which ends with a NUL) says: title, locale, whether the
  * document is withdrawn and when it expires. `*body` is where the document itself starts, 0 without front
- * matter. False: "kb_front_matter", saying what cannot be understood. */
+ * matter. False: "kb_front_matter", saying what cannot be understood, or that it has no end though it would
+ * hide the document. */
 bool kb_front_matter(
     struct kb_cut *cut, struct arena *arena, const char *data, size_t len, size_t *body, struct error *err);
 

@@ -1,5 +1,6 @@
-/* The front matter of a Markdown document: YAML between two lines of "---", as Jekyll, Hugo and others write
- * it. Of YAML only what such files say at the top: "name: value" on one line. */
+/* The front matter of a Markdown document: YAML between two lines of "---", or TOML between two of "+++", as
+ * Jekyll, Hugo and others write it. Of both only what such files say at the top: "name: value" or
+ * "name = value" on one line. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -122,37 +123,59 @@ static bool read_member(
     return true;
 }
 
-/* What is indented belongs to the member above it. */
-static bool read_line(
-    struct kb_cut *cut, struct arena *arena, const char *line, size_t len, struct error *err)
+/* A language of front matter. */
+struct form {
+    const char *fences[2]; /* the lines that end it; the first one begins it, too */
+    char separator;        /* of name and value */
+};
+
+static const struct form forms[] = {{{"---", "..."}, ':'}, {{"+++", "+++"}, '='}};
+
+/* The name of the line's member; NULL: it has none. What is indented belongs to the member above it. */
+static const char *member_of(
+    const struct form *form, struct arena *arena, const char *line, size_t len, size_t *value)
 {
-    const char *colon = memchr(line, ':', len);
-    if (!colon || isspace((unsigned char)*line) || *line == '#') {
+    const char *separator = memchr(line, form->separator, len);
+    if (!separator || isspace((unsigned char)*line) || *line == '#') {
+        return NULL;
+    }
+    *value = (size_t)(separator - line) + 1;
+    return scalar(kb_squeeze(arena, arena_strndup(arena, line, *value - 1)));
+}
+
+static bool read_line(struct kb_cut *cut, const struct form *form, struct arena *arena, const char *line,
+    size_t len, struct error *err)
+{
+    size_t at;
+    const char *name = member_of(form, arena, line, len, &at);
+    if (!name) {
         return true;
     }
-    size_t name_len = (size_t)(colon - line);
-    const char *name = scalar(kb_squeeze(arena, arena_strndup(arena, line, name_len)));
-    char *value = kb_squeeze(arena, arena_strndup(arena, colon + 1, len - name_len - 1));
+    char *value = kb_squeeze(arena, arena_strndup(arena, line + at, len - at));
     return read_member(cut, arena, name, scalar(value), err);
 }
 
 /* ---- where it is ---- */
 
-static bool is_fence(const char *line, size_t len, const char *mark)
+static size_t trimmed(const char *line, size_t len)
 {
-    size_t end = len;
-    while (end > 0 && isspace((unsigned char)line[end - 1])) {
-        end--;
+    while (len > 0 && isspace((unsigned char)line[len - 1])) {
+        len--;
     }
-    return end == 3 && !memcmp(line, mark, 3);
+    return len;
 }
 
-/* Of the line after the last one; 0: there is no front matter. */
-static size_t find_end(const char *data, size_t len, size_t start)
+static bool is_fence(const char *line, size_t len, const char *mark)
+{
+    return trimmed(line, len) == 3 && !memcmp(line, mark, 3);
+}
+
+/* Of the line after the last one; 0: there is none. */
+static size_t find_end(const struct form *form, const char *data, size_t len, size_t start)
 {
     for (size_t at = start; at < len;) {
         size_t line = strcspn(data + at, "\n");
-        if (is_fence(data + at, line, "---") || is_fence(data + at, line, "...")) {
+        if (is_fence(data + at, line, form->fences[0]) || is_fence(data + at, line, form->fences[1])) {
             return at + line;
         }
         at += line + 1;
@@ -160,14 +183,46 @@ static size_t find_end(const char *data, size_t len, size_t start)
     return 0;
 }
 
+/* Without an end it is text like other text, unless that would show what was to be hidden. */
+static bool check_unended(const struct form *form, struct arena *arena, const char *data, size_t len,
+    size_t start, struct error *err)
+{
+    static const char *const hiding[] = {"status", "draft", "published", "expires", "expiryDate", NULL};
+    for (size_t at = start; at < len;) {
+        size_t line = strcspn(data + at, "\n"), value;
+        const char *name = member_of(form, arena, data + at, line, &value);
+        if (name && is_one_of(name, hiding)) {
+            return error_set(err, ERROR_REJECT, "kb_front_matter",
+                "the front matter has no end: a line with %s alone is missing below \"%s\"", form->fences[0],
+                name);
+        }
+        if (trimmed(data + at, line) == 0) {
+            break;
+        }
+        at += line + 1;
+    }
+    return true;
+}
+
 bool kb_front_matter(
     struct kb_cut *cut, struct arena *arena, const char *data, size_t len, size_t *body, struct error *err)
 {
-    size_t first = strcspn(data, "\n");
-    *body = is_fence(data, first, "---") ? find_end(data, len, first + 1) : 0;
-    for (size_t at = first + 1; at < *body;) {
+    size_t start = strspn(data, " \t\r\n"), first = strcspn(data + start, "\n"), at = start + first + 1,
+           value;
+    const struct form *form = is_fence(data + start, first, "+++") ? &forms[1] : &forms[0];
+    *body = 0;
+    if (!is_fence(data + start, first, form->fences[0]) ||
+        /* Below empty lines it may be a rule between texts. */
+        (start > 0 && (at >= len || !member_of(form, arena, data + at, strcspn(data + at, "\n"), &value)))) {
+        return true;
+    }
+    *body = find_end(form, data, len, at);
+    if (*body == 0) {
+        return check_unended(form, arena, data, len, at, err);
+    }
+    while (at < *body) {
         size_t line = strcspn(data + at, "\n");
-        if (!read_line(cut, arena, data + at, line, err)) {
+        if (!read_line(cut, form, arena, data + at, line, err)) {
             return false;
         }
         at += line + 1;

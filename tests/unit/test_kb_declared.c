@@ -43,6 +43,48 @@ static void a_document_says_that_it_is_withdrawn(void **state)
     assert_string_equal(withdrawn_of("a.txt", "---\ndraft: true\n---\nWords.\n"), "");
 }
 
+static void front_matter_in_toml(void **state)
+{
+    (void)state;
+    assert_string_equal(withdrawn_of("a.md", "+++\ndraft = true\n+++\nWords.\n"), "it is a draft");
+    assert_string_equal(withdrawn_of("a.md", "+++\nstatus = 'archived' # since May\n+++\nWords.\n"),
+        "its status is archived");
+    assert_string_equal(
+        withdrawn_of("a.md", "+++\ntitle = \"My: page\"\nlang = \"de\"\nexpiryDate = 2026-11-30"
+                             "\n+++\n# Heading\n\nWords.\n"),
+        "");
+    assert_string_equal(document.title, "My: page");
+    assert_string_equal(document.locale, "de");
+    assert_int_equal(document.expires_ms, 1795996800000);
+    assert_string_equal(withdrawn_of("a.md", "+++\ndraft: true\n+++\nWords.\n"), "");
+    assert_string_equal(withdrawn_of("a.md", "---\ndraft = true\n---\nWords.\n"), "");
+}
+
+static void front_matter_below_empty_lines(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        withdrawn_of("a.md", "\n \n---\nstatus: draft\n---\nWords.\n"), "its status is draft");
+    assert_string_equal(withdrawn_of("a.md", "\n---\n\nBetween rules.\n\n---\nWords.\n"), "");
+    assert_non_null(strstr(document.passages[0].text, "Between rules."));
+    assert_string_equal(withdrawn_of("a.md", "\n---\nWords."), "");
+}
+
+static void front_matter_without_an_end_shows_nothing_that_was_to_be_hidden(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"---\nstatus: draft\n# Heading\n\nWords.\n",
+        "---\ntitle: T\nexpires: 2026-11-30\n\nWords.\n", "\n---\nDraft: true",
+        "+++\ndraft = true\n---\nWords.\n"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_false(parse("a.md", wrong[i]));
+        assert_string_equal(error.code, "kb_front_matter");
+        assert_non_null(strstr(error.text, "has no end"));
+    }
+    assert_string_equal(withdrawn_of("a.md", "---\nNote: words below a rule.\n\nstatus: draft\n"), "");
+    assert_non_null(strstr(document.passages[0].text, "Note: words"));
+}
+
 static void robots_are_told_that_a_page_is_withdrawn(void **state)
 {
     (void)state;
@@ -209,6 +251,9 @@ int main(void)
         cmocka_unit_test(robots_are_told_that_a_page_is_withdrawn),
         cmocka_unit_test(a_document_says_when_it_expires),
         cmocka_unit_test(front_matter_names_title_and_locale),
+        cmocka_unit_test(front_matter_in_toml),
+        cmocka_unit_test(front_matter_below_empty_lines),
+        cmocka_unit_test(front_matter_without_an_end_shows_nothing_that_was_to_be_hidden),
         cmocka_unit_test(html_in_another_encoding_becomes_utf8),
         cmocka_unit_test(every_encoding_becomes_utf8),
         cmocka_unit_test(what_cannot_be_decoded_names_the_encoding),

@@ -18,15 +18,32 @@ stack_start() {
         HELPDESK_KAFKA_BROKERS=$(cat "$dir/kafka/address")
         export HELPDESK_KAFKA_BROKERS
     fi
-    [ -d "$dir/kb" ] || cp -r "$ROOT/deploy/sample/kb" "$dir/kb"
-    export HELPDESK_PORT=$port HELPDESK_RUN_DIR=$dir/state HELPDESK_KB_SOURCE=$dir/kb
-    export HELPDESK_KB_PUBLIC_URL=file://$dir/kb/
+    if [ -z "${HELPDESK_KB_SOURCE:-}${HELPDESK_KB_SOURCES:-}" ]; then
+        [ -d "$dir/kb" ] || cp -r "$ROOT/deploy/sample/kb" "$dir/kb"
+        export HELPDESK_KB_SOURCE=$dir/kb HELPDESK_KB_PUBLIC_URL=file://$dir/kb/
+    fi
+    export HELPDESK_PORT=$port HELPDESK_RUN_DIR=$dir/state
     export HELPDESK_GENERATOR_VOICES=${HELPDESK_GENERATOR_VOICES-$ROOT/deploy/sample/voices.json}
     # A session of its own: Ctrl-C is for this script, which then stops the roles in order.
     setsid "$BUILD/helpdesk" up "$@" 2>>"$dir/helpdesk.log" &
     STACK_UP_PID=$!
     step "starting the roles" stack_wait_ready "$dir" "$STACK_UP_PID"
     STACK_URL=http://$(cat "$dir/state/gateway-1.http")
+    if [ "$broker" = embedded ]; then
+        HELPDESK_KAFKA_BROKERS=$(cat "$dir/state/ready")
+        export HELPDESK_KAFKA_BROKERS HELPDESK_KAFKA_EMBEDDED=true
+    fi
+    stack_environment >"$dir/environment"
+}
+
+# What another shell needs to work with it, but for secrets: . DIR/environment
+stack_environment() {
+    local name
+    printf '# To be read by a shell: the helpdesk in this folder.\nexport PATH=%q:"$PATH"\n' "$BUILD"
+    for name in DATABASE_URL HELPDESK_PORT HELPDESK_RUN_DIR HELPDESK_KAFKA_BROKERS HELPDESK_KAFKA_EMBEDDED \
+        HELPDESK_KB_SOURCE HELPDESK_KB_SOURCES HELPDESK_KB_PUBLIC_URL HELPDESK_GENERATOR_VOICES; do
+        [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+    done
 }
 
 stack_wait_ready() {
