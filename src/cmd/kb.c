@@ -343,24 +343,35 @@ static int check_rollback(struct kb *kb)
 }
 
 /* Options of one of them that another was given. */
-static int check_options(const struct kb *kb, bool sync, bool rollback, bool forget)
+static int check_options(const struct kb *kb)
 {
-    if (!sync && (kb->full || kb->wait || kb->url != NULL)) {
-        return cmd_fail(2, KB_NAME, "--full, --wait and --url are for sync");
-    }
-    if (sync && kb->tenant != NULL) {
-        return cmd_fail(2, KB_NAME, "--tenant is not for sync: the gateway has one");
-    }
-    if (!rollback && (kb->all || kb->to_text != NULL)) {
-        return cmd_fail(2, KB_NAME, "--all and --to are for rollback");
-    }
-    if (!rollback && !forget && (kb->dry_run || kb->yes)) {
-        return cmd_fail(2, KB_NAME, "--dry-run and --yes are for rollback and forget");
-    }
-    if (forget && (kb->source != NULL || kb->key == NULL)) {
-        return cmd_fail(2, KB_NAME, "forget needs the name of a source, as `helpdesk kb status` shows it");
+    const struct {
+        bool given;
+        const char *of[2], *problem;
+    } options[] = {
+        {kb->full || kb->wait || kb->url != NULL, {"sync", ""}, "--full, --wait and --url are for sync"},
+        {kb->all || kb->to_text != NULL, {"rollback", ""}, "--all and --to are for rollback"},
+        {kb->dry_run || kb->yes, {"rollback", "forget"}, "--dry-run and --yes are for rollback and forget"},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (options[i].given && strcmp(kb->what, options[i].of[0]) != 0 &&
+            strcmp(kb->what, options[i].of[1]) != 0) {
+            return cmd_fail(2, KB_NAME, "%s", options[i].problem);
+        }
     }
     return -1;
+}
+
+static int check_sync(const struct kb *kb)
+{
+    return kb->tenant == NULL ? -1 : cmd_fail(2, KB_NAME, "--tenant is not for sync: the gateway has one");
+}
+
+static int check_forget(const struct kb *kb)
+{
+    return kb->key != NULL && kb->source == NULL
+               ? -1
+               : cmd_fail(2, KB_NAME, "forget needs the name of a source, as `helpdesk kb status` shows it");
 }
 
 /* -1: go on; else the exit code. */
@@ -376,8 +387,11 @@ static int check_arguments(struct kb *kb, int given)
         return cmd_fail(
             2, KB_NAME, "--last is \"%s\", should be a whole number from 1 to %d", kb->last, LINES_MOST);
     }
-    int code = check_options(kb, sync, rollback, forget);
-    return code < 0 && rollback ? check_rollback(kb) : code;
+    int code = check_options(kb);
+    if (code >= 0) {
+        return code;
+    }
+    return sync ? check_sync(kb) : rollback ? check_rollback(kb) : forget ? check_forget(kb) : -1;
 }
 
 /* Where the value of an option goes, of the same place in `known` below. */

@@ -39,7 +39,7 @@ stack_start() {
 # What another shell needs to work with it, but for secrets: . DIR/environment
 stack_environment() {
     local name
-    printf '# To be read by a shell: the helpdesk in this folder.\nexport PATH=%q:"$PATH"\n' "$BUILD"
+    printf "# To be read by a shell: the helpdesk in this folder.\nexport PATH=%q:\"\$PATH\"\n" "$BUILD"
     for name in DATABASE_URL HELPDESK_PORT HELPDESK_RUN_DIR HELPDESK_KAFKA_BROKERS HELPDESK_KAFKA_EMBEDDED \
         HELPDESK_KB_SOURCE HELPDESK_KB_SOURCES HELPDESK_KB_PUBLIC_URL HELPDESK_GENERATOR_VOICES; do
         [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
