@@ -74,18 +74,26 @@ static const char *title_of_key(struct arena *arena, const char *key)
     return title;
 }
 
+/* Up to DETECT_BYTES of the sample; returns how much is used. */
+static size_t add_sample(char *sample, size_t used, const char *text)
+{
+    size_t take = utf8_clip(text, DETECT_BYTES - used);
+    memcpy(sample + used, text, take);
+    used += take;
+    if (used < DETECT_BYTES) {
+        sample[used++] = '\n';
+    }
+    return used;
+}
+
+/* Of the headings, too: an answer of a word or two has its language from its question. */
 static const char *detected_locale(struct arena *arena, const struct kb_document *document)
 {
     char *sample = arena_alloc(arena, DETECT_BYTES + 1);
     size_t used = 0;
     for (size_t i = 0; i < document->passage_count && used < DETECT_BYTES; i++) {
-        const char *text = document->passages[i].text;
-        size_t take = utf8_clip(text, DETECT_BYTES - used);
-        memcpy(sample + used, text, take);
-        used += take;
-        if (used < DETECT_BYTES) {
-            sample[used++] = '\n';
-        }
+        used = add_sample(sample, used, document->passages[i].heading_path);
+        used = add_sample(sample, used, document->passages[i].text);
     }
     const char *found = language_detect(arena, sample);
     return strcmp(found, "und") ? found : "";

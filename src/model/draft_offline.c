@@ -75,7 +75,7 @@ static struct msg_context *clean_context(struct arena *arena, const struct msg_c
 static bool item_speaks(struct arena *arena, const struct msg_context_item *item, const char *locale)
 {
     const char *tag = item->locale[0] != 0 ? item->locale : language_detect(arena, item->excerpt);
-    return language_same(tag, locale);
+    return strcmp(tag, "und") == 0 || language_same(tag, locale); /* "3 V" is of any */
 }
 
 /* Quotes in the ticket's language, if there are any; else all, and said so. */
@@ -283,11 +283,27 @@ static void put_sources(const struct drafting *d, struct text *text)
     }
 }
 
-/* How far the quotes may be trusted to answer: the context's confidence, and how near the best one is to the
- * question. */
+/* The score of what is quoted over the best one's: 1 when the best is among it. */
+static double share_of_best(const struct drafting *d)
+{
+    const struct msg_context *context = d->request->context;
+    double best = 0, quoted = 0;
+    for (size_t i = 0; i < context->items_count; i++) {
+        const struct msg_context_item *item = &context->items[i];
+        bool quotable = item->type == MSG_ITEM_TYPE_KB || item->type == MSG_ITEM_TYPE_TICKET;
+        best = quotable && item->score > best ? item->score : best;
+    }
+    for (size_t i = 0; i < d->quote_count; i++) {
+        quoted = d->quotes[i].item->score > quoted ? d->quotes[i].item->score : quoted;
+    }
+    return best > 0 ? quoted / best : 1;
+}
+
+/* How far the quotes may be trusted to answer: the context's confidence, which is that of the best of it, and
+ * how near the best one is to the question. */
 static double draft_confidence(const struct drafting *d)
 {
-    double context = d->request->context->aggregate_confidence;
+    double context = d->request->context->aggregate_confidence * share_of_best(d);
     double best = d->quotes[0].relevance;
     double sure = context * (0.7 + 0.3 * best) * (d->foreign ? FOREIGN_FACTOR : 1);
     return sure < 0 ? 0 : sure > MAX_CONFIDENCE ? MAX_CONFIDENCE : sure;

@@ -80,8 +80,10 @@ static void weigh_terms(struct arena *arena, struct question *question, const st
         }
         items++;
         struct text_set *stems = stems_of(arena, item->excerpt, 0, strlen(item->excerpt));
+        struct text_set *title = stems_of(arena, item->title, 0, strlen(item->title));
         for (size_t t = 0; t < question->count; t++) {
-            seen[t] += text_set_has(stems, question->terms[t].stem);
+            const char *stem = question->terms[t].stem;
+            seen[t] += text_set_has(stems, stem) || text_set_has(title, stem);
         }
     }
     for (size_t t = 0; t < question->count; t++) {
@@ -150,14 +152,15 @@ static bool is_table(const char *text, const struct candidate *list, size_t coun
     return rows * 2 > count;
 }
 
-/* A label alone ("Error codes") or a leftover salutation is no sentence to quote. */
-static bool is_sentence(const char *text, const struct text_sentence *at)
+/* A label alone ("Error codes") or a leftover salutation is no sentence to quote, unless there is nothing
+ * else: "3 years." answers a title that asks. */
+static bool is_sentence(const char *text, const struct text_sentence *at, size_t all)
 {
     size_t blanks = 0;
     for (size_t i = at->start; i < at->end; i++) {
         blanks += text[i] == ' ';
     }
-    return blanks >= 2 && at->end - at->start <= MAX_SENTENCE_BYTES;
+    return (blanks >= 2 || all == 1) && at->end - at->start <= MAX_SENTENCE_BYTES;
 }
 
 static struct candidate *list_candidates(
@@ -169,7 +172,7 @@ static struct candidate *list_candidates(
     struct text_set *title = stems_of(arena, item->title, 0, strlen(item->title));
     *count = 0;
     for (size_t i = 0; i < all; i++) {
-        if (is_sentence(item->excerpt, &sentences[i])) {
+        if (is_sentence(item->excerpt, &sentences[i], all)) {
             struct text_set *stems = stems_of(arena, item->excerpt, sentences[i].start, sentences[i].end);
             list[(*count)++] = (struct candidate){sentences[i], sentence_mass(question, stems, title), stems};
         }

@@ -6,6 +6,7 @@ import json
 import pathlib
 import random
 import shutil
+import uuid
 
 from harness import Stack, ticket, wait_until
 from library import Library, Readings
@@ -78,6 +79,24 @@ def test_a_withdrawn_document_is_seen_and_not_cited(embedded):
         assert rows(embedded, "status", "--tenant", "nobody") == []
     finally:
         page.unlink()
+        embedded.sync()
+
+
+def test_short_answers_are_quoted(embedded):
+    """A question in the title and two words below it are an answer; what is quoted in its place is not as sure."""
+    asked = ticket(subject="Warranty of the Vexolamp", description="How long is the warranty of the Vexolamp?")
+    table = embedded.kb / "short-by-test.csv"
+    try:
+        table.write_text("question,answer\nHow long is the warranty of the Vexolamp?,3 years.\nCan I pay with Zebracard?,No.\n")
+        embedded.sync()
+        draft = embedded.ask(asked)["generation"]["primary_draft"]
+        assert "3 years [" in draft["text"] and draft["ready"] and "default/short-by-test.csv#1" in draft["citations"], draft
+        table.write_text("question,answer,locale\nHow long is the warranty of the Vexolamp?,Es sind drei Jahre und mehr.,de\n")
+        embedded.sync()
+        draft = embedded.ask(dict(asked, ticket_id=f"short-{uuid.uuid4()}"))["generation"]["primary_draft"]
+        assert not draft["ready"] and "default/short-by-test.csv#1" not in draft["citations"], draft
+    finally:
+        table.unlink()
         embedded.sync()
 
 
