@@ -149,11 +149,12 @@ class Users:
     def _post_all(self):
         while not self._over.is_set():
             ticket_id = f"u-{uuid.uuid4()}"
-            while not self.post(ticket_id) and not self._over.is_set():
-                time.sleep(1)  # as a client does that was told to come again
+            again = self.post(ticket_id)
+            while again and not self._over.wait(again):
+                again = self.post(ticket_id)
 
     def post(self, ticket_id):
-        """True when it was accepted."""
+        """0 when it was accepted, else after how many seconds to come again: a client does as it is told."""
         gateway = random.choice(self.gateways)
         line = {"key": ticket_id, "status": 0, "retry_after": None, "may_break": self.may_break}
         try:
@@ -168,7 +169,7 @@ class Users:
         except (OSError, http_client.HTTPException) as error:
             line["why"] = repr(error)
         self.history.add("http", **line)
-        return line["status"] in (200, 202)
+        return 0 if line["status"] in (200, 202) else int(line["retry_after"] or 1)
 
     def stop(self):
         """Ends them; writes down which events the gateways made of their tickets."""
