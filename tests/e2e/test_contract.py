@@ -3,7 +3,9 @@
 import concurrent.futures
 import http.client
 import json
+import os
 import re
+import signal
 import socket
 import time
 import urllib.parse
@@ -442,8 +444,15 @@ def test_wait_runs_out(post, get):
 
 
 @pytest.mark.parametrize("path", ["/tickets/classify", "/tickets/context"])
-def test_wait_of_a_question_runs_out(post, get, path):
-    reply = post(path, ticket(), {"Prefer": 'wait="0"'})
+def test_wait_of_a_question_runs_out(post, get, gateway, path):
+    classifiers = gateway.stack.pids("classifier")
+    for pid in classifiers:  # else the answer may be there as soon as the broker has the question
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        reply = post(path, ticket(), {"Prefer": 'wait="0"'})
+    finally:
+        for pid in classifiers:
+            os.kill(pid, signal.SIGCONT)
     assert reply.status == 202, reply.body
     wait_until("the question's result", 30, lambda: get(reply.json["location"]).status == 200)
     check_problem(get(reply.json["location"].split("?")[0]), 404)  # a question opens no ticket
@@ -566,6 +575,8 @@ def test_failed_ticket_may_be_sent_again(gateway, post):
     sent = dict(ticket(), ticket_id=fresh())
     first = post("/tickets/auto-orchestrate", sent)
     assert first.status == 200
+    finished = "SELECT 1 FROM runs WHERE finished_at IS NOT NULL AND ticket_id = %s"
+    wait_until("the result in the log", 20, lambda: gateway.stack.sql(finished, sent["ticket_id"]))
     gateway.stack.sql("UPDATE runs SET state = 'failed' WHERE ticket_id = %s", sent["ticket_id"])
     again = post("/tickets/auto-orchestrate", sent)
     assert again.status == 200
