@@ -49,7 +49,7 @@ static bool in_settings(const struct forget *forget, const struct conf *conf, bo
     return true;
 }
 
-/* How many were removed; -1 with `err`. One that changes meanwhile is taken the next time. */
+/* How many were removed; -1 with `err`, also when some are still there. */
 static int64_t remove_all(const struct forget *forget, struct error *err)
 {
     int64_t removed = 0, now;
@@ -57,7 +57,13 @@ static int64_t remove_all(const struct forget *forget, struct error *err)
         now = ask(forget, forget_sql, err);
         removed += now;
     } while (now > 0);
-    return now < 0 || ask(forget, scan_sql, err) < 0 ? -1 : removed;
+    int64_t left = now < 0 || ask(forget, scan_sql, err) < 0 ? -1 : ask(forget, count_sql, err);
+    if (left > 0) {
+        error_set(err, ERROR_RETRY, "kb_conflict",
+            "%" PRId64 " documents are still there: somebody changes them; does a kb-sync read this source?",
+            left);
+    }
+    return left == 0 ? removed : -1;
 }
 
 static void tell(const struct kb *kb, int64_t count)

@@ -283,7 +283,8 @@ static void put_sources(const struct drafting *d, struct text *text)
     }
 }
 
-/* The score of what is quoted over the best one's: 1 when the best is among it. */
+/* The best score of what can be quoted over the best one found: below 1 when that has nothing to quote, or
+ * speaks another language. */
 static double share_of_best(const struct drafting *d)
 {
     const struct msg_context *context = d->request->context;
