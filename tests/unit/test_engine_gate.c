@@ -141,6 +141,7 @@ static void test_priority(void **state)
 struct store {
     struct loop *loop;
     bool away;
+    int64_t retry_after_ms; /* it asks for, while away */
     size_t started;
     size_t running;
     size_t probing; /* most that ran at once while the breaker was open and nothing was left from before */
@@ -182,6 +183,7 @@ static void access_end(void *arg)
         engine_finish(job, ENGINE_DONE, NULL);
     } else {
         error_set(&err, ERROR_RETRY, "db_unavailable", "The store is away");
+        err.retry_after_ms = store->retry_after_ms;
         engine_finish(job, ENGINE_FAILED, &err);
     }
 }
@@ -299,10 +301,8 @@ static struct engine *start_deadlines(struct store *store, int64_t *published_ms
 {
     int64_t deadline = ENGINE_RESERVE_MS + 3000;
     set_conf(conf, "stage.clock-skew", "0s");
-    set_conf(conf, "engine.retry-base", "60s"); /* hardly an attempt comes by itself meanwhile */
-    set_conf(conf, "engine.retry-cap", "1h");
     publish(TOPIC_SUBMITTED, 1, make_plain, NULL);
-    *store = (struct store){.away = false};
+    *store = (struct store){.retry_after_ms = 60000}; /* no attempt comes by itself meanwhile */
     struct engine *engine = start_store(store);
     assert_true(run_until(store->loop, one_done, store));
     store->away = true;
