@@ -65,7 +65,7 @@ static void marked(void *arg, const struct db_result *result, const struct error
 {
     (void)result;
     (void)arg;
-    if (err != NULL) { /* whoever joins within the next seconds publishes the same ids again: harmless */
+    if (err != NULL) { /* the log marks it, too, when it has read the record */
         log_warn("run not marked as published", LOG_STR("code", err->code));
     }
 }
@@ -121,6 +121,18 @@ void submit_publish(struct submission *s)
 
 /* ---- claiming ---- */
 
+const char *submit_lease_ms(struct submission *s)
+{
+    int64_t lease = conf_int(s->gateway->conf, CONF_KAFKA_DELIVERY_TIMEOUT) + SUBMIT_MARGIN_S * 1000;
+    s->leased_ms = clock_mono_ms();
+    return arena_printf(s->arena, "%lld", (long long)lease);
+}
+
+bool submit_lease_holds(const struct submission *s)
+{
+    return clock_mono_ms() - s->leased_ms < (SUBMIT_MARGIN_S - 1) * 1000;
+}
+
 /* The run joined has other ids than this request brought. */
 static void adopt_run(struct submission *s, const char *correlation_id, const char *event_id)
 {
@@ -150,9 +162,17 @@ static void join_run(struct submission *s, const struct db_result *result)
     metric_add(s->gateway->metrics.joined, 1);
     submit_wait(s, published_before);
     submit_follow(s, wait_state_final(state) ? 0 : FOLLOW_MS);
-    if (db_bool(result, 0, CLAIM_STALE)) {
+    if (db_bool(result, 0, CLAIM_STALE) && submit_lease_holds(s)) {
         submit_publish(s); /* last: it may end the submission */
     }
+}
+
+/* It is not published any more: somebody else may soon. */
+static void claim_came_late(struct submission *s)
+{
+    struct error err;
+    error_set(&err, ERROR_RETRY, "db_unavailable", "The database took too long to answer.");
+    submit_end_error(s, &err);
 }
 
 static void claim_done(void *arg, const struct db_result *result, const struct error *err)
@@ -174,6 +194,8 @@ static void claim_done(void *arg, const struct db_result *result, const struct e
             request, 429, "This ticket was sent with new content too often within an hour.", retry_after);
     } else if (strcmp(outcome, "joined") == 0) {
         join_run(s, result);
+    } else if (!submit_lease_holds(s)) {
+        claim_came_late(s);
     } else {
         submit_wait(s, false);
         submit_publish(s);
@@ -187,10 +209,10 @@ static void claim_run(struct submission *s)
     struct db_query query = {
         .sql =
             "SELECT outcome, correlation_id, event_id, published_at IS NOT NULL, state, stale, retry_after_s "
-            "FROM claim_run($1, $2, $3, $4, $5, 'ticket', $6)",
-        .param_count = 6,
+            "FROM claim_run($1, $2, $3, $4, $5, 'ticket', $6, $7::bigint * interval '1 ms')",
+        .param_count = 7,
         .params = {s->gateway->tenant, s->event->ticket.ticket_id, s->in.content_hash,
-            s->event->correlation_id, s->event->event_id, most},
+            s->event->correlation_id, s->event->event_id, most, submit_lease_ms(s)},
     };
     s->claimed = true;
     submit_query(s, &query, claim_done);

@@ -28,9 +28,10 @@ struct submission {
     struct waiter *waiter;      /* NULL: not waiting yet */
     struct loop_timer *poll;    /* next look into the log; NULL: the answer comes as a reply */
     int64_t poll_ms;
-    int64_t wait_ms; /* from arrival */
-    size_t charge;   /* admitted bytes that no run has taken over yet; 0: none */
-    bool claimed;    /* the run has a row that tells whether it was published */
+    int64_t wait_ms;   /* from arrival */
+    size_t charge;     /* admitted bytes that no run has taken over yet; 0: none */
+    int64_t leased_ms; /* monotonic: when the run was last asked for */
+    bool claimed;      /* the run has a row that tells whether it was published */
 };
 
 struct submit_guard {
@@ -41,6 +42,15 @@ struct submit_guard {
  * NULL. */
 void submit_query(struct submission *s, const struct db_query *query, db_done *done);
 struct submission *submit_guard_take(void *arg);
+
+/* Who takes a run may publish it for `kafka.delivery-timeout` and this: time enough to begin, and for the
+ * broker's word to reach the database. Then another may (schemas/sql/0013_publish_lease.up.sql). */
+#define SUBMIT_MARGIN_S 5
+
+/* That time in milliseconds, as the query's parameter, right before it is asked. */
+const char *submit_lease_ms(struct submission *s);
+/* Whether it is early enough to publish. False: the database, or this process, was held up. */
+bool submit_lease_holds(const struct submission *s);
 
 /* Enters the run in the table of waits and hands its record to the broker. */
 void submit_publish(struct submission *s);

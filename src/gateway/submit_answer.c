@@ -8,7 +8,6 @@
 #include "msg/codec.h"
 
 #define POLL_MAX_MS 500
-#define STALE_RETRY_S 5 /* a run that was claimed and not published may be published again after this */
 #define RESULT_MAX (4 * 1024 * 1024)
 
 void submit_close(struct submission *s)
@@ -103,7 +102,7 @@ static void answer_failed(struct submission *s, const struct error *err)
     submit_close(s);
     if (weather) {
         http_respond_retry(
-            request, 503, "The ticket could not be taken for sure; send it again soon.", STALE_RETRY_S);
+            request, 503, "The ticket could not be taken for sure; send it again soon.", SUBMIT_MARGIN_S);
     } else {
         http_respond_problem(
             request, 500, "The service failed to take the ticket; the correlation id helps to find out why.");
@@ -147,7 +146,7 @@ void submit_wait(struct submission *s, bool acknowledged)
 
 /* ---- following a run in the log ---- */
 
-enum { LOOK_STATE, LOOK_RESULT, LOOK_PUBLISHED, LOOK_STALE, LOOK_TOTAL_MS };
+enum { LOOK_STATE, LOOK_RESULT, LOOK_PUBLISHED, LOOK_TAKEN, LOOK_TOTAL_MS };
 
 /* The result as the log has it. False: not there, or not readable (logged). */
 static bool answer_from_log(struct submission *s, const struct db_result *result)
@@ -203,7 +202,7 @@ static void looked(void *arg, const struct db_result *result, const struct error
         return;
     }
     look_again(s);
-    if (db_bool(result, 0, LOOK_STALE)) {
+    if (db_bool(result, 0, LOOK_TAKEN) && submit_lease_holds(s)) {
         s->claimed = true;
         submit_publish(s); /* may end this submission */
     } else if (db_bool(result, 0, LOOK_PUBLISHED)) {
@@ -216,11 +215,12 @@ static void look(void *arg)
     struct submission *s = arg;
     struct db_query query = {
         .sql = "SELECT state, result, published_at IS NOT NULL OR state <> 'accepted', "
-               "published_at IS NULL AND state = 'accepted' AND received_at < now() - interval '5 seconds', "
+               "CASE WHEN published_at IS NULL AND state = 'accepted' "
+               "THEN run_take_over(tenant, correlation_id, $3::bigint * interval '1 ms') ELSE false END, "
                "extract(epoch FROM finished_at - received_at) * 1000 "
                "FROM runs WHERE tenant = $1 AND correlation_id = $2",
-        .param_count = 2,
-        .params = {s->gateway->tenant, s->event->correlation_id},
+        .param_count = 3,
+        .params = {s->gateway->tenant, s->event->correlation_id, submit_lease_ms(s)},
     };
     submit_query(s, &query, looked);
 }

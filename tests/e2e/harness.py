@@ -127,6 +127,10 @@ class Kafka:
     def stop_node(self, node, signal_name="TERM"):
         bash(f'kafka_node_stop "{self.folder}" {node} {signal_name}')
 
+    def signal_node(self, node, signal_name):
+        """STOP or CONT: the node hangs, or goes on."""
+        os.kill(int((pathlib.Path(self.folder) / str(node) / "pid").read_text()), getattr(signal, f"SIG{signal_name}"))
+
 
 class Registry:
     """A schema registry with Confluent's API."""

@@ -98,6 +98,49 @@ def test_kafka_restart_loses_nothing_acknowledged(own):
     assert len(client.answers([one["ticket_id"] for one in sent], 120)) == len(sent)
 
 
+def ask(stack, gateway, body):
+    return http("POST", stack.url(gateway) + "/tickets/auto-orchestrate", body, {"Prefer": "wait=60"}, timeout=120)
+
+
+def published(stack, ticket_id):
+    """How often the ticket is in the topic."""
+    def of_ticket(messages):
+        return [m for m in messages if wire.decode(m.value())["ticket"]["ticket_id"] == ticket_id]
+    return len(of_ticket(wire.Client(stack).read("tickets.submitted", lambda messages: len(of_ticket(messages)) > 1, 5)))
+
+
+def test_sent_again_elsewhere_while_the_first_gateway_tries_is_published_once(own):
+    stack = own("kafka", gateways=2)
+    stack.start()
+    body = ticket(ticket_id="twice")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        stack.kafka.signal_node(1, "STOP")
+        replies = [pool.submit(ask, stack, 1, body)]
+        time.sleep(7)
+        replies.append(pool.submit(ask, stack, 2, body))
+        time.sleep(2)
+        stack.kafka.signal_node(1, "CONT")
+        first, second = [reply.result() for reply in replies]
+    assert (first.status, second.status) == (200, 200), (first.body, second.body)
+    assert first.headers["X-Correlation-ID"] == second.headers["X-Correlation-ID"]
+    assert published(stack, "twice") == 1
+
+
+def test_a_ticket_that_its_gateway_could_not_publish_is_published_by_another(own):
+    stack = own("kafka", gateways=2, settings={"HELPDESK_KAFKA_DELIVERY_TIMEOUT": "2s"})
+    stack.start()
+    body = ticket(ticket_id="late")
+    stack.kafka.signal_node(1, "STOP")
+    gone = ask(stack, 1, body)
+    assert gone.status == 503 and gone.headers["Retry-After"] == "5", gone.body
+    stack.kafka.stop_node(1, "KILL")
+    stack.kafka.start_node(1)
+    assert wait_until("ready again", 60, lambda: http("GET", stack.admin("gateway-2") + "/health/ready").status == 200)
+    reply = ask(stack, 2, body)
+    assert reply.status == 200, reply.body
+    assert published(stack, "late") == 1
+
+
 def test_embedded_broker_restart_is_honest(own):
     stack = own("embedded")
     stack.start()

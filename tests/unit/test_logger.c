@@ -174,9 +174,9 @@ static void test_claimed_runs_are_kept(void **state)
 {
     (void)state;
     struct msg_ticket_event *event = new_event("T-1", 1);
-    pg_testdb_script(
-        &testdb, arena_printf(arena, "SELECT claim_run('default', 'T-1', 'hash', '%s', '%s', 'ticket', 5)",
-                     event->correlation_id, event->event_id));
+    pg_testdb_script(&testdb,
+        arena_printf(arena, "SELECT claim_run('default', 'T-1', 'hash', '%s', '%s', 'ticket', 5, '20 s')",
+            event->correlation_id, event->event_id));
     write_row(event_row(TOPIC_SUBMITTED, event));
     check_value("SELECT content_hash || ' ' || state || ' ' || (published_at IS NOT NULL) FROM runs",
         "hash accepted true");

@@ -132,7 +132,8 @@ static void *claim_thread(void *arg)
     struct error err;
     struct db_session *session = pg_testdb_open(&testdb);
     struct db_result *result = db_session_query(session,
-        &(struct db_query){.sql = "SELECT * FROM claim_run('t', 'ticket', $1, $2, 'event', 'ticket', 5)",
+        &(struct db_query){
+            .sql = "SELECT * FROM claim_run('t', 'ticket', $1, $2, 'event', 'ticket', 5, '20 s')",
             .param_count = 2,
             .params = {claim->hash, claim->id}},
         &err);
@@ -217,14 +218,31 @@ static void test_claims_of_other_contents(void **state)
 static void test_claims_over_time(void **state)
 {
     (void)state;
-    pg_testdb_script(&testdb, "DELETE FROM runs; SELECT claim_run('t', 'x', 'h', 'c1', 'e1', 'ticket', 1)");
+    pg_testdb_script(
+        &testdb, "DELETE FROM runs; SELECT claim_run('t', 'x', 'h', 'c1', 'e1', 'ticket', 1, '20 s')");
 #define CLAIM(hash, id, column)                                                                              \
-    "SELECT " column " FROM claim_run('t', 'x', '" hash "', '" id "', 'e', 'ticket', 1)"
+    "SELECT " column " FROM claim_run('t', 'x', '" hash "', '" id "', 'e', 'ticket', 1, '20 s')"
     assert_string_equal(
         pg_testdb_value(&testdb, CLAIM("h", "c2", "outcome || ' ' || event_id || ' ' || stale")),
         "joined e1 false");
-    pg_testdb_script(&testdb, "UPDATE runs SET received_at = received_at - interval '6 seconds'");
+    pg_testdb_script(&testdb, "UPDATE runs SET publish_until = publish_until - interval '19 seconds'");
+    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "f");
+#define TAKEN "SELECT run_take_over('t', 'c1', '20 s')"
+    pg_testdb_script(&testdb, "UPDATE runs SET publish_until = publish_until - interval '1 second'");
     assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "t");
+    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "f"); /* one takes it over */
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "f");
+    pg_testdb_script(&testdb, "UPDATE runs SET publish_until = now()");
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "t");
+    /* What a gateway before leases has claimed. */
+    pg_testdb_script(&testdb, "UPDATE runs SET publish_until = NULL");
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "f");
+    pg_testdb_script(&testdb, "UPDATE runs SET received_at = received_at - interval '6 seconds'");
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "t");
+    /* The pipeline has it, though nobody said so. */
+    pg_testdb_script(&testdb, "UPDATE runs SET publish_until = now(), state = 'classified'");
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "f");
+    pg_testdb_script(&testdb, "UPDATE runs SET state = 'accepted'");
     pg_testdb_script(&testdb, "UPDATE runs SET published_at = now()");
     assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "f");
     assert_string_equal(pg_testdb_value(&testdb, CLAIM("new", "c3", "outcome")), "limited");
@@ -235,8 +253,8 @@ static void test_claims_over_time(void **state)
     pg_testdb_script(&testdb, "UPDATE runs SET received_at = now() - interval '25 hours'");
     assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c4", "outcome")), "claimed");
     /* Another tenant's ticket of the same id is another ticket. */
-    assert_string_equal(
-        pg_testdb_value(&testdb, "SELECT outcome FROM claim_run('u', 'x', 'h', 'c9', 'e', 'ticket', 1)"),
+    assert_string_equal(pg_testdb_value(&testdb,
+                            "SELECT outcome FROM claim_run('u', 'x', 'h', 'c9', 'e', 'ticket', 1, '20 s')"),
         "claimed");
 #undef CLAIM
 }
