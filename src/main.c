@@ -9,35 +9,48 @@
 
 static const struct cmd commands[] = {
     {"up", "[--workers N] [--gateways N]",
-        "run all roles as child processes, around the embedded broker by default", cmd_up},
-    {"gateway", "", "role: the HTTP API", cmd_gateway},
-    {"classifier", "", "role: category, priority, department, sentiment", cmd_classifier},
-    {"retriever", "", "role: passages, similar tickets, customer, orders, rules", cmd_retriever},
-    {"generator", "", "role: cited drafts and what is unsafe in them", cmd_generator},
-    {"kb-sync", "", "role: keeps the knowledge base equal to its source", cmd_kb_sync},
-    {"logger", "", "role: writes everything that happens to PostgreSQL", cmd_logger},
+        "run all roles as child processes, around the embedded broker by default", cmd_up, false},
+    {"gateway", "", "role: the HTTP API", cmd_gateway, false},
+    {"classifier", "", "role: category, priority, department, sentiment", cmd_classifier, false},
+    {"retriever", "", "role: passages, similar tickets, customer, orders, rules", cmd_retriever, false},
+    {"generator", "", "role: cited drafts and what is unsafe in them", cmd_generator, false},
+    {"kb-sync", "", "role: keeps the knowledge base equal to its source", cmd_kb_sync, false},
+    {"logger", "", "role: writes everything that happens to PostgreSQL", cmd_logger, false},
     {"bridge", "", "role: brings what lies in SQS queues to Kafka: notifications of buckets, tickets",
-        cmd_bridge},
-    {"broker", "", "role: the embedded broker, for trial only; prints its address", cmd_broker},
-    {"migrate", "up | down [N] | status", "the database's schema", cmd_migrate},
-    {"topics", "plan | apply | check", "the topics on the broker", cmd_topics},
-    {"schemas", "check | register", "our schemas in the schema registry", cmd_schemas},
-    {"dlq", "list | show | replay | discard ...", "dead letters: see them, send them again, once", cmd_dlq},
-    {"check", "", "settings and every server", cmd_check},
-    {"import", "customers | orders | tickets FILE", "load records from CSV or JSON lines", cmd_import},
+        cmd_bridge, false},
+    {"broker", "", "role: the embedded broker, for trial only; prints its address", cmd_broker, false},
+    {"migrate", "up | down [N] | status", "the database's schema", cmd_migrate, false},
+    {"topics", "plan | apply | check", "the topics on the broker", cmd_topics, false},
+    {"schemas", "check | register", "our schemas in the schema registry", cmd_schemas, false},
+    {"dlq", "list | show | replay | discard ...", "dead letters: see them, send them again, once", cmd_dlq,
+        true},
+    {"check", "", "settings, the files and sources they name, and every server", cmd_check, false},
+    {"import", "customers | orders | tickets FILE", "load records from CSV or JSON lines", cmd_import, true},
     {"train", "[--from FILE] [--feedback] [--out FILE]", "the local classifier, from labelled tickets",
-        cmd_train},
+        cmd_train, true},
     {"evaluate", "--tickets FILE --kb DIR [options]",
-        "how well settings do on past tickets, and at what cost; answers nobody", cmd_evaluate},
+        "how well settings do on past tickets, and at what cost; answers nobody", cmd_evaluate, true},
     {"cost", "[--days N] [--tenant T] [--by WHAT] [--json]",
-        "what models have cost, and what is left of today's budgets", cmd_cost},
-    {"kb", "COMMAND [options]", "the knowledge base: what it holds, what changed, sync, rollback", cmd_kb},
-    {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask},
-    {"parse-worker", "", "reads documents for kb-sync, which starts it", cmd_parse_worker},
-    {"try", "STAGE < record.json", "run one stage on one record, no broker", cmd_try},
-    {"settings", "sample | help | show", "a sample file, the manual, or what is in force", cmd_settings},
+        "what models have cost, and what is left of today's budgets", cmd_cost, true},
+    {"kb", "COMMAND [options]", "the knowledge base: what it holds, what changed, sync, rollback", cmd_kb,
+        true},
+    {"ask", "[options] SUBJECT TEXT", "ask a running gateway and render its answer", cmd_ask, true},
+    {"parse-worker", "", "reads documents for kb-sync, which starts it", cmd_parse_worker, false},
+    {"try", "STAGE < record.json", "run one stage on one record, no broker", cmd_try, false},
+    {"settings", "sample | help | show", "a sample file, the manual, or what is in force", cmd_settings,
+        false},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static int run(const struct cmd *command, int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--help") == 0 && !command->has_manual) {
+        printf("helpdesk %s%s%s\n\n%s\n", command->name, command->usage[0] ? " " : "", command->usage,
+            command->summary);
+        return 0;
+    }
+    return command->run(argc, argv);
+}
 
 static void print_help(FILE *out)
 {
@@ -76,7 +89,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[at], commands[i].name) == 0) {
-            return commands[i].run(argc - at, argv + at);
+            return run(&commands[i], argc - at, argv + at);
         }
     }
     fprintf(stderr, "helpdesk: no command \"%s\"; `helpdesk --help` lists them\n", argv[at]);

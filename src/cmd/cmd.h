@@ -10,6 +10,7 @@ struct cmd {
     const char *usage;   /* what follows the name; "" for none */
     const char *summary; /* one line for --help */
     int (*run)(int argc, char **argv);
+    bool has_manual; /* takes --help itself */
 };
 
 /* The roles: run until SIGTERM. */
