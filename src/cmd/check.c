@@ -1,9 +1,10 @@
-/* `helpdesk check`: are the settings right and does every server answer. */
+/* `helpdesk check`: are the settings right, can what they name be read, and does every server answer. */
 #include <stdio.h>
 #include <string.h>
 
 #include "bus/registry.h"
 #include "bus/topics.h"
+#include "cmd/check.h"
 #include "cmd/cmd.h"
 #include "cmd/database.h"
 #include "db/db.h"
@@ -12,7 +13,7 @@
 #include "model/chat.h"
 #include "model/embed.h"
 
-static bool report_line(const char *what, bool ok, const char *detail)
+bool check_line(const char *what, bool ok, const char *detail)
 {
     printf("%-10s %s%s%s\n", what, ok ? "ok" : "FAILED", detail[0] ? ": " : "", detail);
     return ok;
@@ -23,7 +24,7 @@ static bool check_database(const struct conf *conf)
     struct error err = {0};
     struct db_session *session = database_session(conf, &err);
     if (session == NULL) {
-        return report_line("database", false, err.text);
+        return check_line("database", false, err.text);
     }
     struct buf report;
     buf_init(&report, 64 * 1024);
@@ -32,21 +33,21 @@ static bool check_database(const struct conf *conf)
     db_session_close(session);
     buf_fini(&report);
     if (pending) {
-        return report_line("database", false, "migrations are pending: run `helpdesk migrate up`");
+        return check_line("database", false, "migrations are pending: run `helpdesk migrate up`");
     }
-    return report_line("database", ok, ok ? "" : err.text);
+    return check_line("database", ok, ok ? "" : err.text);
 }
 
 static bool check_broker(const struct conf *conf)
 {
     if (conf_text(conf, CONF_KAFKA_BROKERS)[0] == '\0') {
-        return report_line("broker", false, "kafka.brokers is not set");
+        return check_line("broker", false, "kafka.brokers is not set");
     }
     struct error err = {0};
     struct buf report;
     buf_init(&report, 64 * 1024);
     bool ok = topics_check(conf, &report, &err);
-    report_line("broker", ok, ok ? "" : err.text);
+    check_line("broker", ok, ok ? "" : err.text);
     if (!ok) {
         fputs(buf_text(&report), stdout);
     }
@@ -63,7 +64,7 @@ static bool check_registry(const struct conf *conf)
     }
     buf_init(&report, 64 * 1024);
     bool ok = registry_report(conf, false, &report, &err);
-    report_line("registry", ok, ok ? "" : err.text);
+    check_line("registry", ok, ok ? "" : err.text);
     if (!ok) {
         fputs(buf_text(&report), stdout);
     }
@@ -75,7 +76,7 @@ static bool check_chat(const char *what, const struct chat_options *options)
 {
     struct error err = {0};
     bool ok = chat_check(options, &err);
-    return report_line(what, ok, err.text);
+    return check_line(what, ok, err.text);
 }
 
 /* Without a server there is nothing to ask. */
@@ -83,7 +84,7 @@ static bool check_model(const struct conf *conf)
 {
     const struct chat_options options = chat_options_of(conf), strong = chat_strong_options_of(conf);
     if (!chat_drafts(conf)) {
-        return report_line("model", true,
+        return check_line("model", true,
             chat_wanted(&options) ? "offline drafts (model.draft is not set)"
                                   : "offline (model.base-url is not set)");
     }
@@ -93,7 +94,7 @@ static bool check_model(const struct conf *conf)
     budget_limits_fini(&usd);
     budget_limits_fini(&tokens);
     if (!budgets) {
-        return report_line("model", false, err.text);
+        return check_line("model", false, err.text);
     }
     bool ok = check_chat("model", &options);
     return (strong.model[0] == '\0' || check_chat("stronger", &strong)) && ok;
@@ -109,7 +110,7 @@ static bool check_embedding(const struct conf *conf)
         return true;
     }
     bool ok = embed_check(&options, report, &err);
-    return report_line("embedding", ok, ok ? report : err.text);
+    return check_line("embedding", ok, ok ? report : err.text);
 }
 
 int cmd_check(int argc, char **argv)
@@ -122,12 +123,14 @@ int cmd_check(int argc, char **argv)
     if (conf == NULL) {
         return 2;
     }
-    report_line("settings", true, "");
+    check_line("settings", true, "");
+    bool files = check_files(conf);
+    bool sources = check_sources(conf);
     bool database = check_database(conf);
     bool broker = check_broker(conf);
     bool registry = check_registry(conf);
     bool model = check_model(conf);
     bool embedding = check_embedding(conf);
     conf_free(conf);
-    return database && broker && registry && model && embedding ? 0 : 1;
+    return files && sources && database && broker && registry && model && embedding ? 0 : 1;
 }

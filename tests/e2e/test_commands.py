@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import psycopg2
@@ -87,6 +88,27 @@ def test_check_passes_on_a_running_stack_and_names_what_is_away(on_kafka):
     assert done.returncode == 0, done.stdout + done.stderr
     away = on_kafka.run("check", env={"DATABASE_URL": "postgresql://helpdesk@127.0.0.1:1/x"})
     assert away.returncode == 1 and "database" in away.stdout and "FAILED" in away.stdout
+
+
+@pytest.mark.parametrize("env, line", [
+    ({"HELPDESK_GENERATOR_VOICES": "/nowhere/voices.json"}, "generator  FAILED: voices: /nowhere/voices.json"),
+    ({"HELPDESK_CLASSIFIER_TAXONOMY": "/nowhere/taxonomy.json"}, "classifier FAILED: taxonomy: /nowhere/taxonomy.json"),
+    ({"HELPDESK_SCHEMAS_FOLDER": "/nowhere"}, "schemas    FAILED: "),
+    ({"HELPDESK_KB_SOURCE": "/nowhere"}, "source     FAILED: default: "),
+    ({"HELPDESK_KB_SOURCES": "/nowhere/sources.json"}, "source     FAILED: "),
+])
+def test_check_reads_the_files_of_the_settings(on_kafka, env, line):
+    done = on_kafka.run("check", env=env)
+    assert done.returncode == 1 and line in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("FAILED") == 1, done.stdout
+
+
+def test_every_command_tells_what_it_is():
+    commands = re.findall(r"^  ([a-z][a-z-]*) ", helpdesk("--help").stdout.split("Settings (")[0], re.MULTILINE)
+    assert {"up", "gateway", "settings", "kb"} <= set(commands)
+    for command in commands:
+        done = helpdesk(command, "--help")
+        assert done.returncode == 0 and done.stdout.startswith(f"helpdesk {command}") and not done.stderr, done.stdout + done.stderr
 
 
 def test_topics_plan_is_empty_after_apply(on_kafka):

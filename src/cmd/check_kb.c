@@ -1,0 +1,59 @@
+/* `helpdesk check`: can the sources of the knowledge base be read. */
+#include <stdio.h>
+
+#include "blob/blob.h"
+#include "cmd/check.h"
+#include "kb/sources.h"
+#include "loop/loop.h"
+
+struct visit {
+    struct loop *loop;
+    const char *name;
+};
+
+static void on_page(void *arg, const struct blob_page *page, const struct error *err)
+{
+    struct visit *visit = arg;
+    char detail[256];
+    if (page == NULL) {
+        snprintf(detail, sizeof detail, "%.100s: %.140s", visit->name, err->text);
+    } else {
+        snprintf(detail, sizeof detail, "%.100s: %s", visit->name,
+            page->count == 0 ? "it holds nothing that is wanted" : "there are documents");
+    }
+    loop_stop(visit->loop, check_line("source", page != NULL, detail) ? 0 : 1);
+}
+
+static bool visit_source(const struct blob_place *place)
+{
+    struct visit visit = {.loop = loop_new(1), .name = place->name};
+    struct error err = {0};
+    struct blob_source *source = blob_open(visit.loop, place, &err);
+    bool ok;
+    if (source == NULL) {
+        ok = check_line("source", false, err.text);
+    } else {
+        struct blob_walk *walk = blob_walk_new(source);
+        blob_walk_next(walk, on_page, &visit);
+        ok = loop_run(visit.loop) == 0;
+        blob_walk_free(walk);
+        blob_close(source);
+    }
+    loop_free(visit.loop);
+    return ok;
+}
+
+bool check_sources(const struct conf *conf)
+{
+    struct error err = {0};
+    struct kb_sources *sources = kb_sources_load(conf, &err);
+    if (sources == NULL) {
+        return check_line("source", false, err.text);
+    }
+    bool ok = true;
+    for (size_t i = 0; i < sources->count; i++) {
+        ok = visit_source(&sources->items[i].place) && ok;
+    }
+    kb_sources_free(sources);
+    return ok;
+}
