@@ -26,6 +26,8 @@ struct kb { /* texts are borrowed from argv */
     bool json;
 };
 
+/* `helpdesk kb status` and the others that only tell; the exit code. */
+int kb_report(const struct kb *kb);
 /* `helpdesk kb rollback`; the exit code. */
 int kb_rollback(const struct kb *kb);
 /* `helpdesk kb forget`, of the source that `key` names; the exit code. */

@@ -159,5 +159,11 @@ def test_wrong_use(embedded):
     assert "should be status" in kb(embedded, "nonsense", code=2).stderr
     assert "--last" in kb(embedded, "history", "--last", "0", code=2).stderr
     assert "are for sync" in kb(embedded, "status", "--full", code=2).stderr
-    assert "nobody" not in kb(embedded, "status", "--source", "nobody").stdout
+    for report in ("status", "failures", "withdrawn", "history"):
+        assert 'knows no source "nobody"; it has default' in kb(embedded, report, "--source", "nobody", code=1).stderr
+    assert 'knows no source "a"; it has none yet' in kb(embedded, "status", "--tenant", "nobody", "--source", "a", code=1).stderr
+    assert 'knows no document "no/such.md"' in kb(embedded, "history", "no/such.md", code=1).stderr
+    assert "empty" in kb(embedded, "status", "--tenant", "nobody").stdout
+    refused = kb(embedded, "sync", "--url", embedded.url(), "--source", "a\nb", code=1).stderr
+    assert "answered 400: " in refused and "source" in refused, refused
     assert kb(embedded, "sync", "--url", "http://127.0.0.1:9", code=1).stderr
