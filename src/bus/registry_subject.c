@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/kafka.h"
@@ -11,6 +13,8 @@
 #include "msg/registry.h"
 
 #define SCHEMA_MAX ((size_t)256 * 1024)
+#define ADD_TRIES 10
+#define ADD_PAUSE_MS 100
 
 const struct registry_subject registry_subjects[REGISTRY_SUBJECTS] = {
     {TOPIC_SUBMITTED, &msg_ticket_event},
@@ -52,15 +56,35 @@ bool registry_learn(
     return ok;
 }
 
+/* Processes that start together register the same: while one does, a registry may refuse the others, and the
+ * next look finds it. What stays refused is refused for good. */
 static bool add_schema(const struct registry_server *server, const char *name, const char *schema,
     int64_t *id, struct error *err)
 {
-    if (!registry_try_schema(server, name, schema, err) ||
-        !registry_add_schema(server, name, schema, id, err)) {
-        return false;
+    const struct timespec pause = {.tv_nsec = ADD_PAUSE_MS * 1000000L};
+
+    for (int tries = 0; tries < ADD_TRIES; tries++) {
+        if (!registry_try_schema(server, name, schema, err)) {
+            return false;
+        }
+        if (registry_add_schema(server, name, schema, id, err)) {
+            log_info("schema registered", LOG_STR("subject", name), LOG_INT("id", *id));
+            return true;
+        }
+        if (strcmp(err->code, "schema_incompatible") != 0) {
+            return false;
+        }
+        struct error refusal = *err;
+        nanosleep(&pause, NULL);
+        if (!registry_find_schema(server, name, schema, id, err)) {
+            return false;
+        }
+        if (*id >= 0) {
+            return true;
+        }
+        *err = refusal;
     }
-    log_info("schema registered", LOG_STR("subject", name), LOG_INT("id", *id));
-    return true;
+    return false;
 }
 
 bool registry_subject_find(const struct registry_server *server, const struct registry_cache *cache,

@@ -37,6 +37,8 @@ static struct http_server *server;
 static pthread_t thread;
 static atomic_int asked[1000]; /* by id */
 static atomic_int unauthorized, broken, registered;
+static atomic_int refusing; /* registrations from here on ... */
+static atomic_bool raced;   /* ... since another registers the same */
 static atomic_bool lacks_schemas, is_incompatible;
 
 static inline bool is_authorized(struct http_request *request)
@@ -150,6 +152,12 @@ static inline void post_check(struct http_request *request, void *arg)
 static inline void post_version(struct http_request *request, void *arg)
 {
     (void)arg;
+    if (refusing > 0) {
+        refusing--;
+        registered += raced;
+        http_respond_json(request, 409, "{\"error_code\":409,\"message\":\"An artifact already exists\"}");
+        return;
+    }
     registered++;
     http_respond_json(request, 200, "{\"id\":31}");
 }
@@ -222,8 +230,8 @@ static inline int setup(void **state)
     char url[64];
 
     memset(asked, 0, sizeof asked);
-    unauthorized = broken = registered = 0;
-    lacks_schemas = is_incompatible = false;
+    unauthorized = broken = registered = refusing = 0;
+    lacks_schemas = is_incompatible = raced = false;
     serve(0);
     f->port = http_server_port(server);
     buf_init(&problems, 4096);

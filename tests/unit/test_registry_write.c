@@ -74,6 +74,32 @@ static void test_missing_schema(void **state)
     buf_fini(&report);
 }
 
+/* Roles that start together: Apicurio says 409 to all but one. */
+static void test_another_registers_the_same(void **state)
+{
+    struct fixture *f = *state;
+
+    lacks_schemas = raced = true;
+    refusing = 1;
+    set(f, "schemas.framing", "confluent");
+    set(f, "schemas.register", "true");
+    open_for(f, answers);
+    assert_int_equal(registered, 1);
+    registry_close();
+    registered = 0;
+    raced = false;
+    refusing = 3; /* it is not to be seen at once */
+    open_for(f, answers);
+    assert_int_equal(registered, 1);
+    registry_close();
+    registered = 0;
+    refusing = 1000;
+    assert_false(registry_open(f->conf, answers, &f->err));
+    assert_string_equal(f->err.code, "schema_incompatible");
+    assert_non_null(strstr(f->err.text, "An artifact already exists"));
+    assert_int_equal(registered, 0);
+}
+
 static void test_writing_waits_for_the_registry(void **state)
 {
     struct fixture *f = *state;
@@ -148,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_confluent_framing_is_written),
         TEST(test_missing_schema),
+        TEST(test_another_registers_the_same),
         TEST(test_writing_waits_for_the_registry),
         TEST(test_wrong_settings),
     };
