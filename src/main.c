@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "cmd/cmd.h"
 #include "conf/conf.h"
@@ -70,6 +71,7 @@ static void print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    alloc_setup();
     int at = 1;
     if (at + 1 < argc && strcmp(argv[at], "--config") == 0) {
         setenv("HELPDESK_CONFIG", argv[at + 1], 1);

@@ -251,6 +251,7 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    alloc_setup();
     log_setup("bench_engine", LOG_ERROR);
     bench.conf = load_conf();
     bench.wave = (size_t)conf_int(bench.conf, CONF_ENGINE_IN_FLIGHT);

@@ -1,10 +1,18 @@
 /* Heap memory that is never NULL. */
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define HEAPS_MAX 2
+
+void alloc_setup(void)
+{
+    mallopt(M_ARENA_MAX, HEAPS_MAX);
+}
 
 _Noreturn void alloc_failed(void)
 {

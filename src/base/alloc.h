@@ -10,6 +10,9 @@ void *xcalloc(size_t count, size_t size); /* zeroed; checks the product */
 void *xrealloc(void *old, size_t size);
 char *xstrdup(const char *text); /* NULL gives NULL */
 
+/* For a program's start: glibc otherwise keeps a heap for nearly each thread, and librdkafka has many. */
+void alloc_setup(void);
+
 /* Ends the process for want of memory: says so on standard error without allocating, then aborts. */
 _Noreturn void alloc_failed(void);
 
