@@ -59,6 +59,17 @@ static const char *text_of(const cJSON *json, const char *member)
     return text != NULL ? text : "";
 }
 
+/* Says what the gateway says of a call that failed. */
+static void tell_refusal(const char *address, int status, const cJSON *problem)
+{
+    struct buf out;
+    buf_init(&out, KB_OUTPUT_BYTES);
+    struct term term = term_for(stderr, &out);
+    term_put(&term, TERM_PLAIN, text_of(problem, "detail"));
+    cmd_fail(1, KB_NAME, "%s answered %d%s%s", address, status, out.len > 0 ? ": " : "", buf_text(&out));
+    buf_fini(&out);
+}
+
 /* The answer's JSON, NULL when there is none that is good; says so. */
 static cJSON *fetch(const char *method, const char *address, const char *body)
 {
@@ -77,9 +88,7 @@ static cJSON *fetch(const char *method, const char *address, const char *body)
     } else {
         json = json_parse(buf_text(&result.body), result.body.len, NULL);
         if (result.status != 200 || !cJSON_IsObject(json)) {
-            const char *detail = text_of(json, "detail");
-            cmd_fail(
-                1, KB_NAME, "%s answered %d%s%.500s", address, result.status, *detail ? ": " : "", detail);
+            tell_refusal(address, result.status, json);
             cJSON_Delete(json);
             json = NULL;
         }

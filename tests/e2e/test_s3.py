@@ -53,6 +53,9 @@ def test_what_changes_in_the_bucket_changes_in_the_base(stack, s3, bucket):
     s3.put(bucket, "elsewhere/other.md", "# Other\n\nNot below the prefix.\n")
     s3.put(bucket, "help/picture.png", b"\x89PNG")
     wait_documents(stack, ready("zebra.md"))
+    assert "source     ok: default: there are documents" in stack.run("check").stdout
+    refused = stack.run("check", env={"AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert refused.returncode == 1 and "source     FAILED: default: " in refused.stdout, refused.stdout
     asked = ticket(subject="Zebra mode", description="How do I switch zebra mode on?")
     draft = stack.ask(asked)
     assert "striped button" in json.dumps(draft), draft
