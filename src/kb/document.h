@@ -38,12 +38,10 @@ enum kb_format {
     KB_FORMAT_TEXT,
     KB_FORMAT_PDF,
     KB_FORMAT_DOCX,
-    KB_FORMAT_CSV,
-    KB_FORMAT_FOREIGN
+    KB_FORMAT_CSV
 };
 
-/* By the ending of the object's key; KB_FORMAT_NONE: not a document, an image for example;
- * KB_FORMAT_FOREIGN: a document that we cannot read, which its owner should know. */
+/* By the ending of the object's key; KB_FORMAT_NONE: not a document of ours. */
 enum kb_format kb_format_of(const char *key);
 
 /* Parses one document. `locale` is that of documents that do not say, neither themselves nor by their folder;

@@ -39,15 +39,6 @@ enum kb_format kb_format_of(const char *key)
         {".pdf", KB_FORMAT_PDF},
         {".docx", KB_FORMAT_DOCX},
         {".csv", KB_FORMAT_CSV},
-        {".doc", KB_FORMAT_FOREIGN},
-        {".odt", KB_FORMAT_FOREIGN},
-        {".rtf", KB_FORMAT_FOREIGN},
-        {".pages", KB_FORMAT_FOREIGN},
-        {".epub", KB_FORMAT_FOREIGN},
-        {".ppt", KB_FORMAT_FOREIGN},
-        {".pptx", KB_FORMAT_FOREIGN},
-        {".xls", KB_FORMAT_FOREIGN},
-        {".xlsx", KB_FORMAT_FOREIGN},
     };
     size_t len = strlen(key);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -155,9 +146,8 @@ bool kb_parse(struct arena *arena, const char *key, const char *locale, const ch
     struct kb_document *out, struct error *err)
 {
     enum kb_format format = kb_format_of(key);
-    if (format == KB_FORMAT_NONE || format == KB_FORMAT_FOREIGN) {
-        return error_set(err, ERROR_REJECT, "kb_format",
-            "documents of this kind are not read: save it as DOCX, PDF or text, a table of questions as CSV");
+    if (format == KB_FORMAT_NONE) {
+        return error_set(err, ERROR_REJECT, "kb_format", "documents of this kind are not read");
     }
     if (!check_type(format, data, len, err)) {
         return false;
