@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "gateway/publish.h"
 
+#define LEASE_SIZE 64
 #define FOLLOW_MS 50 /* until the first look for the answer of a run that is under way */
 
 static const struct submit_endpoint intake = {
@@ -52,12 +53,54 @@ struct submission *submit_guard_take(void *arg)
     return s;
 }
 
+/* ---- leases ---- */
+
+const char *submit_lease_ms(struct submission *s)
+{
+    int64_t lease = conf_int(s->gateway->conf, CONF_KAFKA_DELIVERY_TIMEOUT) + SUBMIT_MARGIN_S * 1000;
+    s->leased_ms = clock_mono_ms();
+    return arena_printf(s->arena, "%lld", (long long)lease);
+}
+
+static void given_back(void *arg, const struct db_result *result, const struct error *err)
+{
+    (void)arg, (void)result;
+    if (err != NULL) { /* it ends by itself */
+        log_warn("lease of a run not given back", LOG_STR("code", err->code));
+    }
+}
+
+/* The run is not published, and another may do it at once. */
+static void give_back(struct gateway *gateway, const char *correlation_id, const char *lease)
+{
+    struct db_query query = {
+        .sql = "UPDATE runs SET publish_until = now() WHERE tenant = $1 AND correlation_id = $2 AND "
+               "publish_until = $3::timestamptz AND published_at IS NULL",
+        .param_count = 3,
+        .params = {gateway->tenant, correlation_id, lease},
+    };
+    gateway_query(gateway, &query, given_back, NULL);
+}
+
+bool submit_leased(struct submission *s, const char *lease)
+{
+    struct error err;
+    if (clock_mono_ms() - s->leased_ms < (SUBMIT_MARGIN_S - 1) * 1000) {
+        s->lease = arena_strdup(s->arena, lease);
+        return true;
+    }
+    give_back(s->gateway, s->event->correlation_id, lease);
+    error_set(&err, ERROR_RETRY, "db_unavailable", "The database took too long to answer.");
+    submit_end_error(s, &err);
+    return false;
+}
+
 /* ---- publishing ---- */
 
 struct publication {
     struct gateway *gateway;
     char correlation_id[UUID_TEXT_SIZE];
-    bool claimed;
+    char lease[LEASE_SIZE]; /* "": nobody else knows of the run */
     bool is_ticket;
 };
 
@@ -77,13 +120,17 @@ static void published(void *arg, const struct error *err)
     if (err != NULL) {
         log_warn("ticket not published", LOG_STR("correlation_id", publication->correlation_id),
             LOG_STR("code", err->code));
+        if (publication->lease[0] != '\0' && strcmp(err->code, "queue_full") == 0) {
+            give_back(
+                gateway, publication->correlation_id, publication->lease); /* the broker cannot have it */
+        }
         waits_fail(gateway->waits, publication->correlation_id, err);
     } else {
         metric_add(publication->is_ticket ? gateway->metrics.published_tickets
                                           : gateway->metrics.published_questions,
             1);
         waits_acknowledged(gateway->waits, publication->correlation_id);
-        if (publication->claimed) {
+        if (publication->lease[0] != '\0') {
             struct db_query query = {
                 .sql = "UPDATE runs SET published_at = now() WHERE tenant = $1 AND correlation_id = $2 AND "
                        "published_at IS NULL",
@@ -108,30 +155,31 @@ void submit_publish(struct submission *s)
     s->charge = 0; /* the run's now */
     struct publication *publication = xcalloc(1, sizeof *publication);
     publication->gateway = gateway;
-    publication->claimed = s->claimed;
+    snprintf(publication->lease, sizeof publication->lease, "%s", s->lease != NULL ? s->lease : "");
     publication->is_ticket = s->endpoint->kind == MSG_KIND_TICKET;
     snprintf(publication->correlation_id, sizeof publication->correlation_id, "%s", id);
     if (!publish_event(gateway, s->event, published, publication, &err)) {
         log_error(
             "ticket not written as a record", LOG_STR("correlation_id", id), LOG_STR("error", err.text));
         free(publication);
+        if (s->lease != NULL) {
+            give_back(gateway, id, s->lease);
+        }
         waits_fail(gateway->waits, id, &err); /* tells those who joined it */
     }
 }
 
+/* Who came a while ago is served no worse for that. */
+void submit_publish_taken(struct submission *s)
+{
+    int64_t fair = clock_wall_ms() + conf_int(s->gateway->conf, CONF_GATEWAY_WAIT);
+    if (s->event->has_deadline_at && s->event->deadline_at < fair) {
+        s->event->deadline_at = fair;
+    }
+    submit_publish(s);
+}
+
 /* ---- claiming ---- */
-
-const char *submit_lease_ms(struct submission *s)
-{
-    int64_t lease = conf_int(s->gateway->conf, CONF_KAFKA_DELIVERY_TIMEOUT) + SUBMIT_MARGIN_S * 1000;
-    s->leased_ms = clock_mono_ms();
-    return arena_printf(s->arena, "%lld", (long long)lease);
-}
-
-bool submit_lease_holds(const struct submission *s)
-{
-    return clock_mono_ms() - s->leased_ms < (SUBMIT_MARGIN_S - 1) * 1000;
-}
 
 /* The run joined has other ids than this request brought. */
 static void adopt_run(struct submission *s, const char *correlation_id, const char *event_id)
@@ -149,30 +197,26 @@ enum {
     CLAIM_EVENT_ID,
     CLAIM_PUBLISHED,
     CLAIM_STATE,
-    CLAIM_STALE,
+    CLAIM_LEASE,
     CLAIM_RETRY_AFTER
 };
 
 static void join_run(struct submission *s, const struct db_result *result)
 {
     enum msg_state state = MSG_STATE_ACCEPTED;
+    const char *lease = db_value(result, 0, CLAIM_LEASE);
     msg_state_parse(db_value(result, 0, CLAIM_STATE), &state);
     bool published_before = db_bool(result, 0, CLAIM_PUBLISHED) || state != MSG_STATE_ACCEPTED;
     adopt_run(s, db_value(result, 0, CLAIM_CORRELATION_ID), db_value(result, 0, CLAIM_EVENT_ID));
+    if (lease != NULL && !submit_leased(s, lease)) {
+        return;
+    }
     metric_add(s->gateway->metrics.joined, 1);
     submit_wait(s, published_before);
     submit_follow(s, wait_state_final(state) ? 0 : FOLLOW_MS);
-    if (db_bool(result, 0, CLAIM_STALE) && submit_lease_holds(s)) {
-        submit_publish(s); /* last: it may end the submission */
+    if (lease != NULL) {
+        submit_publish_taken(s); /* last: it may end the submission */
     }
-}
-
-/* It is not published any more: somebody else may soon. */
-static void claim_came_late(struct submission *s)
-{
-    struct error err;
-    error_set(&err, ERROR_RETRY, "db_unavailable", "The database took too long to answer.");
-    submit_end_error(s, &err);
 }
 
 static void claim_done(void *arg, const struct db_result *result, const struct error *err)
@@ -194,9 +238,7 @@ static void claim_done(void *arg, const struct db_result *result, const struct e
             request, 429, "This ticket was sent with new content too often within an hour.", retry_after);
     } else if (strcmp(outcome, "joined") == 0) {
         join_run(s, result);
-    } else if (!submit_lease_holds(s)) {
-        claim_came_late(s);
-    } else {
+    } else if (submit_leased(s, db_value(result, 0, CLAIM_LEASE))) {
         submit_wait(s, false);
         submit_publish(s);
     }
@@ -208,13 +250,12 @@ static void claim_run(struct submission *s)
     snprintf(most, sizeof most, "%lld", (long long)conf_int(s->gateway->conf, CONF_GATEWAY_RUNS_PER_HOUR));
     struct db_query query = {
         .sql =
-            "SELECT outcome, correlation_id, event_id, published_at IS NOT NULL, state, stale, retry_after_s "
+            "SELECT outcome, correlation_id, event_id, published_at IS NOT NULL, state, lease, retry_after_s "
             "FROM claim_run($1, $2, $3, $4, $5, 'ticket', $6, $7::bigint * interval '1 ms')",
         .param_count = 7,
         .params = {s->gateway->tenant, s->event->ticket.ticket_id, s->in.content_hash,
             s->event->correlation_id, s->event->event_id, most, submit_lease_ms(s)},
     };
-    s->claimed = true;
     submit_query(s, &query, claim_done);
 }
 

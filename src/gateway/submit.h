@@ -31,7 +31,7 @@ struct submission {
     int64_t wait_ms;   /* from arrival */
     size_t charge;     /* admitted bytes that no run has taken over yet; 0: none */
     int64_t leased_ms; /* monotonic: when the run was last asked for */
-    bool claimed;      /* the run has a row that tells whether it was published */
+    const char *lease; /* until when this gateway may publish it, as the database says it, or NULL */
 };
 
 struct submit_guard {
@@ -49,11 +49,14 @@ struct submission *submit_guard_take(void *arg);
 
 /* That time in milliseconds, as the query's parameter, right before it is asked. */
 const char *submit_lease_ms(struct submission *s);
-/* Whether it is early enough to publish. False: the database, or this process, was held up. */
-bool submit_lease_holds(const struct submission *s);
+/* Takes the lease that the query gave. False: the database, or this process, was held up, and it is too late
+ * to begin: the run is given back, and the request answered. */
+bool submit_leased(struct submission *s, const char *lease);
 
 /* Enters the run in the table of waits and hands its record to the broker. */
 void submit_publish(struct submission *s);
+/* The same of a run that another claimed a while ago. */
+void submit_publish_taken(struct submission *s);
 
 /* Waits for the run's answer; `acknowledged` when the broker is known to have it. */
 void submit_wait(struct submission *s, bool acknowledged);

@@ -146,7 +146,7 @@ void submit_wait(struct submission *s, bool acknowledged)
 
 /* ---- following a run in the log ---- */
 
-enum { LOOK_STATE, LOOK_RESULT, LOOK_PUBLISHED, LOOK_TAKEN, LOOK_TOTAL_MS };
+enum { LOOK_STATE, LOOK_RESULT, LOOK_PUBLISHED, LOOK_LEASE, LOOK_TOTAL_MS };
 
 /* The result as the log has it. False: not there, or not readable (logged). */
 static bool answer_from_log(struct submission *s, const struct db_result *result)
@@ -171,15 +171,34 @@ static bool answer_from_log(struct submission *s, const struct db_result *result
     return true;
 }
 
-static bool is_overdue(const struct submission *s)
+static bool is_overdue(const struct submission *s, int64_t by_ms)
 {
-    return clock_mono_ms() >= http_request_arrived_ms(s->request) + s->wait_ms;
+    return clock_mono_ms() >= http_request_arrived_ms(s->request) + s->wait_ms + by_ms;
 }
 
 static void look_again(struct submission *s)
 {
     s->poll_ms = s->poll_ms * 2 < POLL_MAX_MS ? s->poll_ms * 2 : POLL_MAX_MS;
     loop_timer_arm(s->poll, s->poll_ms);
+}
+
+/* Nobody knows whether the broker has the run, or it was lost. `err` NULL: the log does not tell. */
+static void answer_unknown(struct submission *s, const struct error *err)
+{
+    struct error unknown = {0};
+    error_set(&unknown, ERROR_RETRY, "run_unknown", "the log does not tell of the run");
+    answer_failed(s, err != NULL ? err : &unknown);
+}
+
+/* Whoever claimed the run has not published it yet, and may be gone. The client is not held for much longer
+ * than it wanted; what this gateway publishes itself has its own end. */
+static void wait_for_publisher(struct submission *s)
+{
+    if (s->lease == NULL && is_overdue(s, SUBMIT_MARGIN_S * 1000)) {
+        answer_unknown(s, NULL);
+    } else {
+        look_again(s);
+    }
 }
 
 static void looked(void *arg, const struct db_result *result, const struct error *err)
@@ -189,10 +208,8 @@ static void looked(void *arg, const struct db_result *result, const struct error
         return;
     }
     if (err != NULL || db_rows(result) == 0) {
-        struct error unknown = {0};
-        error_set(&unknown, ERROR_RETRY, "run_unknown", "the log does not tell of the run");
-        if (is_overdue(s)) { /* still here: nobody knows whether the broker has the run */
-            answer_failed(s, err != NULL ? err : &unknown);
+        if (is_overdue(s, 0)) {
+            answer_unknown(s, err);
         } else { /* the database may come back within the wait */
             look_again(s);
         }
@@ -201,12 +218,19 @@ static void looked(void *arg, const struct db_result *result, const struct error
     if (answer_from_log(s, result)) {
         return;
     }
-    look_again(s);
-    if (db_bool(result, 0, LOOK_TAKEN) && submit_lease_holds(s)) {
-        s->claimed = true;
-        submit_publish(s); /* may end this submission */
+    const char *lease = db_value(result, 0, LOOK_LEASE);
+    if (strcmp(db_value(result, 0, LOOK_STATE), "failed") == 0) { /* without a result: the broker lost it */
+        answer_unknown(s, NULL);
+    } else if (lease != NULL) {
+        if (submit_leased(s, lease)) {
+            look_again(s);
+            submit_publish_taken(s); /* may end this submission */
+        }
     } else if (db_bool(result, 0, LOOK_PUBLISHED)) {
+        look_again(s);
         waits_acknowledged(s->gateway->waits, s->event->correlation_id); /* may end this submission */
+    } else {
+        wait_for_publisher(s);
     }
 }
 
@@ -216,7 +240,7 @@ static void look(void *arg)
     struct db_query query = {
         .sql = "SELECT state, result, published_at IS NOT NULL OR state <> 'accepted', "
                "CASE WHEN published_at IS NULL AND state = 'accepted' "
-               "THEN run_take_over(tenant, correlation_id, $3::bigint * interval '1 ms') ELSE false END, "
+               "THEN run_take_over(tenant, correlation_id, $3::bigint * interval '1 ms') END, "
                "extract(epoch FROM finished_at - received_at) * 1000 "
                "FROM runs WHERE tenant = $1 AND correlation_id = $2",
         .param_count = 3,

@@ -223,28 +223,35 @@ static void test_claims_over_time(void **state)
 #define CLAIM(hash, id, column)                                                                              \
     "SELECT " column " FROM claim_run('t', 'x', '" hash "', '" id "', 'e', 'ticket', 1, '20 s')"
     assert_string_equal(
-        pg_testdb_value(&testdb, CLAIM("h", "c2", "outcome || ' ' || event_id || ' ' || stale")),
-        "joined e1 false");
+        pg_testdb_value(&testdb, CLAIM("h", "c2", "outcome || ' ' || event_id || ' ' || (lease IS NULL)")),
+        "joined e1 true");
     pg_testdb_script(&testdb, "UPDATE runs SET publish_until = publish_until - interval '19 seconds'");
-    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "f");
-#define TAKEN "SELECT run_take_over('t', 'c1', '20 s')"
+    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "lease IS NOT NULL")), "f");
+#define TAKEN "SELECT run_take_over('t', 'c1', '20 s') > now() + interval '19 s'"
     pg_testdb_script(&testdb, "UPDATE runs SET publish_until = publish_until - interval '1 second'");
-    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "t");
-    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "f"); /* one takes it over */
-    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "f");
+    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "lease IS NOT NULL")), "t");
+    assert_string_equal(
+        pg_testdb_value(&testdb, CLAIM("h", "c2", "lease IS NOT NULL")), "f"); /* one takes it over */
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "");
     pg_testdb_script(&testdb, "UPDATE runs SET publish_until = now()");
     assert_string_equal(pg_testdb_value(&testdb, TAKEN), "t");
-    /* What a gateway before leases has claimed. */
+    /* What was claimed before there were leases. */
     pg_testdb_script(&testdb, "UPDATE runs SET publish_until = NULL");
-    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "f");
-    pg_testdb_script(&testdb, "UPDATE runs SET received_at = received_at - interval '6 seconds'");
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "");
+    pg_testdb_script(&testdb, "UPDATE runs SET received_at = received_at - interval '21 seconds'");
     assert_string_equal(pg_testdb_value(&testdb, TAKEN), "t");
+    /* A gateway of the version before asks. */
+#define STALE "SELECT outcome || ' ' || stale FROM claim_run('t', 'x', 'h', 'c2', 'e', 'ticket', 1)"
+    assert_string_equal(pg_testdb_value(&testdb, STALE), "joined false");
+    pg_testdb_script(&testdb, "UPDATE runs SET publish_until = now()");
+    assert_string_equal(pg_testdb_value(&testdb, STALE), "joined true");
+    assert_string_equal(pg_testdb_value(&testdb, STALE), "joined false");
     /* The pipeline has it, though nobody said so. */
     pg_testdb_script(&testdb, "UPDATE runs SET publish_until = now(), state = 'classified'");
-    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "f");
+    assert_string_equal(pg_testdb_value(&testdb, TAKEN), "");
     pg_testdb_script(&testdb, "UPDATE runs SET state = 'accepted'");
     pg_testdb_script(&testdb, "UPDATE runs SET published_at = now()");
-    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "stale")), "f");
+    assert_string_equal(pg_testdb_value(&testdb, CLAIM("h", "c2", "lease IS NOT NULL")), "f");
     assert_string_equal(pg_testdb_value(&testdb, CLAIM("new", "c3", "outcome")), "limited");
     pg_testdb_script(&testdb, "UPDATE runs SET received_at = now() - interval '61 minutes'");
     assert_string_equal(pg_testdb_value(&testdb, CLAIM("new", "c3", "outcome")), "claimed");
