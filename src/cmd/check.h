@@ -9,7 +9,7 @@ bool check_line(const char *what, bool ok, const char *detail);
 
 /* Reads the files of the settings as the roles would: schemas, taxonomy, models, prices, voices. */
 bool check_files(const struct conf *conf);
-/* Reads the beginning of each source of the knowledge base. */
+/* Lists each source of the knowledge base up to its first document. */
 bool check_sources(const struct conf *conf);
 
 #endif

@@ -3,25 +3,46 @@
 
 #include "blob/blob.h"
 #include "cmd/check.h"
+#include "kb/document.h"
 #include "kb/sources.h"
 #include "loop/loop.h"
 
 struct visit {
     struct loop *loop;
+    struct blob_walk *walk;
     const char *name;
 };
+
+static void visited(struct visit *visit, bool ok, const char *what)
+{
+    char detail[256];
+    snprintf(detail, sizeof detail, "%.100s: %.140s", visit->name, what);
+    loop_stop(visit->loop, check_line("source", ok, detail) ? 0 : 1);
+}
+
+static bool has_document(const struct blob_page *page)
+{
+    bool found = false;
+    for (size_t i = 0; i < page->count && !found; i++) {
+        found = kb_format_of(page->objects[i].key) != KB_FORMAT_NONE;
+    }
+    return found;
+}
 
 static void on_page(void *arg, const struct blob_page *page, const struct error *err)
 {
     struct visit *visit = arg;
-    char detail[256];
     if (page == NULL) {
-        snprintf(detail, sizeof detail, "%.100s: %.140s", visit->name, err->text);
+        visited(visit, false, err->text);
+    } else if (page->gap != NULL) {
+        visited(visit, false, page->why);
+    } else if (has_document(page)) {
+        visited(visit, true, "there are documents");
+    } else if (page->last) {
+        visited(visit, true, "there are no documents");
     } else {
-        snprintf(detail, sizeof detail, "%.100s: %s", visit->name,
-            page->count == 0 ? "it holds nothing that is wanted" : "there are documents");
+        blob_walk_next(visit->walk, on_page, visit);
     }
-    loop_stop(visit->loop, check_line("source", page != NULL, detail) ? 0 : 1);
 }
 
 static bool visit_source(const struct blob_place *place)
@@ -33,10 +54,10 @@ static bool visit_source(const struct blob_place *place)
     if (source == NULL) {
         ok = check_line("source", false, err.text);
     } else {
-        struct blob_walk *walk = blob_walk_new(source);
-        blob_walk_next(walk, on_page, &visit);
+        visit.walk = blob_walk_new(source);
+        blob_walk_next(visit.walk, on_page, &visit);
         ok = loop_run(visit.loop) == 0;
-        blob_walk_free(walk);
+        blob_walk_free(visit.walk);
         blob_close(source);
     }
     loop_free(visit.loop);

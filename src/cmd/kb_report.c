@@ -7,6 +7,7 @@
 #include "cmd/database.h"
 #include "cmd/kb.h"
 #include "cmd/term.h"
+#include "kb/sources.h"
 
 #define COLUMNS_MOST 8
 #define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
@@ -115,8 +116,17 @@ static void put_json(const struct report *report, const struct db_result *rows, 
     buf_fini(&plain);
 }
 
+static bool is_set(const struct conf *conf, const char *tenant, const char *source)
+{
+    struct kb_sources *sources = kb_sources_load(conf, NULL);
+    bool found = sources != NULL && kb_sources_find(sources, tenant, source) != NULL;
+    kb_sources_free(sources);
+    return found;
+}
+
 /* What is not in the base has nothing to tell: is it a slip? -1: it is known; else the exit code. */
-static int check_known(const struct kb *kb, struct db_session *session, const char *tenant, struct error *err)
+static int check_known(const struct kb *kb, const struct conf *conf, struct db_session *session,
+    const char *tenant, struct error *err)
 {
     const struct db_query query = {
         .sql =
@@ -131,7 +141,7 @@ static int check_known(const struct kb *kb, struct db_session *session, const ch
     int code = -1;
     if (row == NULL) {
         code = cmd_fail(1, KB_NAME, "%s", err->text);
-    } else if (!db_bool(row, 0, 1)) {
+    } else if (!db_bool(row, 0, 1) && !is_set(conf, tenant, kb->source)) {
         const char *known = db_value(row, 0, 0);
         code = cmd_fail(1, KB_NAME, "the knowledge base of tenant %s knows no source \"%s\"; it has %s",
             tenant, kb->source, known != NULL ? known : "none yet");
@@ -167,7 +177,7 @@ static int tell(const struct kb *kb, const struct report *report, const struct c
         code = cmd_fail(strcmp(err.code, "setting_missing") == 0 ? 2 : 1, KB_NAME, "%s%s", err.text,
             strcmp(err.code, "db_schema") == 0 ? ": run `helpdesk migrate up`" : "");
     } else if (db_rows(rows) == 0) {
-        code = check_known(kb, session, tenant, &err);
+        code = check_known(kb, conf, session, tenant, &err);
     }
     if (code < 0) {
         code = show(kb, report, rows);

@@ -103,6 +103,13 @@ def test_check_reads_the_files_of_the_settings(on_kafka, env, line):
     assert done.stdout.count("FAILED") == 1, done.stdout
 
 
+def test_check_tells_whether_a_source_has_documents(on_kafka, tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"picture")
+    assert "source     ok: default: there are no documents" in on_kafka.run("check", env={"HELPDESK_KB_SOURCE": str(tmp_path)}).stdout
+    (tmp_path / "a.md").write_text("# A")
+    assert "source     ok: default: there are documents" in on_kafka.run("check", env={"HELPDESK_KB_SOURCE": str(tmp_path)}).stdout
+
+
 def test_every_command_tells_what_it_is():
     commands = re.findall(r"^  ([a-z][a-z-]*) ", helpdesk("--help").stdout.split("Settings (")[0], re.MULTILINE)
     assert {"up", "gateway", "settings", "kb"} <= set(commands)

@@ -164,6 +164,8 @@ def test_wrong_use(embedded):
     assert 'knows no source "a"; it has none yet' in kb(embedded, "status", "--tenant", "nobody", "--source", "a", code=1).stderr
     assert 'knows no document "no/such.md"' in kb(embedded, "history", "no/such.md", code=1).stderr
     assert "empty" in kb(embedded, "status", "--tenant", "nobody").stdout
+    new = embedded.run("kb", "failures", "--source", "new", env={"HELPDESK_KB_NAME": "new"})
+    assert new.returncode == 0 and "No document failed." in new.stdout, new.stderr
     refused = kb(embedded, "sync", "--url", embedded.url(), "--source", "a\nb", code=1).stderr
     assert "answered 400: " in refused and "source" in refused, refused
     assert kb(embedded, "sync", "--url", "http://127.0.0.1:9", code=1).stderr
