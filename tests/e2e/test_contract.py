@@ -11,7 +11,6 @@ import time
 import urllib.parse
 import uuid
 
-import psycopg2
 import pytest
 
 from harness import http as call
@@ -570,25 +569,6 @@ def test_bodies_without_length(gateway):
                 data += chunk
         assert int(data.split(b" ")[1]) == status, data
         assert status == 200 or b"application/problem+json" in data
-
-
-def test_a_claim_that_comes_late_is_not_published_and_is_given_back(gateway, post):
-    """The database holds up the claim for longer than there is time to begin: others may publish the run at once."""
-    stack, sent = gateway.stack, dict(ticket(), ticket_id=fresh())
-    holder = psycopg2.connect(stack.database_url)
-    holder.cursor().execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 4517208815))", (f"default/{sent['ticket_id']}",))
-    waiting = ("SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
-               "WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database()")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        late = pool.submit(post, "/tickets/auto-orchestrate", sent)
-        wait_until("the claim", 20, lambda: stack.sql(waiting))
-        time.sleep(5)
-        holder.close()
-        check_problem(late.result(), 503)
-    free = "SELECT 1 FROM runs WHERE published_at IS NULL AND publish_until <= now() AND ticket_id = %s"
-    wait_until("the run to be free", 10, lambda: stack.sql(free, sent["ticket_id"]))
-    assert post("/tickets/auto-orchestrate", sent).status == 200
-    assert stack.sql("SELECT count(*) FROM runs WHERE ticket_id = %s", sent["ticket_id"]) == [(1,)]
 
 
 def test_failed_ticket_may_be_sent_again(gateway, post):

@@ -7,6 +7,7 @@ import signal
 import time
 import uuid
 
+import psycopg2
 import pytest
 
 import wire
@@ -149,6 +150,27 @@ def test_a_ticket_whose_gateway_died_before_it_was_published_is_published_by_ano
     reply = ask(stack, 2, body)
     assert reply.status == 200, reply.body
     assert published(stack, "orphan") == 1
+
+
+def test_a_claim_that_comes_late_is_not_published_and_is_given_back(own):
+    """The database holds up the claim for longer than there is time to begin: others may publish the run at once."""
+    stack = own("embedded")
+    stack.start()
+    body = ticket(ticket_id="held-up")
+    holder = psycopg2.connect(stack.database_url)
+    holder.cursor().execute("SELECT pg_advisory_xact_lock(hashtextextended('default/held-up', 4517208815))")
+    waiting = ("SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+               "WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database()")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        late = pool.submit(ask, stack, 1, body)
+        wait_until("the claim", 20, lambda: stack.sql(waiting))
+        time.sleep(5)
+        holder.close()
+        assert late.result().status == 503, late.result().body
+    free = "SELECT 1 FROM runs WHERE published_at IS NULL AND publish_until <= now() AND ticket_id = 'held-up'"
+    wait_until("the run to be free", 10, lambda: stack.sql(free))
+    assert ask(stack, 1, body).status == 200
+    assert stack.sql("SELECT count(*) FROM runs WHERE ticket_id = 'held-up'") == [(1,)]
 
 
 def ready(stack, gateway):
