@@ -13,14 +13,17 @@
 #include "db/migrate.h"
 #include "kb/search.h"
 #include "kb/sync.h"
+#include "kb/word_memory.h"
 
 #define HITS 20
+#define WORD_BYTES ((size_t)256 << 20)
 #define PARSE_MEMORY ((size_t)768 << 20)
 #define TIMEOUT_MS 60000
 
 struct state {
     struct loop *loop;
     struct db *db;
+    struct word_memory *words;
     const char *id; /* of the query under way */
 };
 
@@ -126,7 +129,7 @@ static void search_all(struct state *state, const char *path)
             .locale = "en",
             .not_ticket = "",
             .max_hits = {HITS, 0}};
-        kb_search(state->db, arena, &query, on_hits, state);
+        kb_search(state->db, state->words, arena, &query, on_hits, state);
         (void)loop_run(state->loop);
         arena_free(arena);
     }
@@ -145,7 +148,9 @@ int main(int argc, char **argv)
     state.db = db_new(
         state.loop, &(struct db_options){.url = url, .connections = 4, .query_timeout_ms = TIMEOUT_MS});
     read_folder(&state, argv[1]);
+    state.words = word_memory_new(state.db, WORD_BYTES);
     search_all(&state, argv[2]);
+    word_memory_close(state.words);
     db_free(state.db);
     loop_free(state.loop);
     return 0;

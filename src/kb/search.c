@@ -1,18 +1,24 @@
-/* Asks PostgreSQL how telling a query's words are, then for the texts that hold them, and scores what comes
- * back. */
+/* Asks PostgreSQL how telling a query's words are, then for the texts that hold them: by the passages that
+ * the words in memory name, or by the words themselves. */
 #include "kb/search.h"
 
+#include <inttypes.h>
 #include <string.h>
+#include "base/clock.h"
 #include "kb/rank.h"
+#include "kb/word_memory.h"
 
 #define GROUPS_MAX 12 /* corpora times text search configurations */
-#define CANDIDATES "60"
-
-#define OTHER_LANGUAGE "0.8" /* a text that is not in the ticket's language */
-#define UNITED "60"          /* texts of words and of vectors that are compared */
+#define QUOTED(number) #number
+#define AS_TEXT(number) QUOTED(number)
+#define CANDIDATES AS_TEXT(WORD_CANDIDATES)
+#define OTHER_LANGUAGE AS_TEXT(WORD_OTHER_LANGUAGE)
+#define UNITED "60" /* texts of words and of vectors that are compared */
+#define TRIES_MAX 3 /* of passages that memory names, while the base changes */
 
 struct search {
     struct db *db;
+    struct word_memory *words; /* or NULL */
     struct arena *arena;
     const struct kb_query *query;
     kb_search_done *done;
@@ -23,6 +29,10 @@ struct search {
     int pending; /* find statements under way */
     struct error err;
     struct kb_search_result result;
+    int tries; /* with the words in memory */
+    struct word_hit *named;
+    size_t named_count;
+    int64_t named_at; /* revision */
 };
 
 /* The statement that finds texts of one corpus. */
@@ -61,15 +71,6 @@ static const struct kb_terms *matched_terms(const struct find *find, const char 
     return group;
 }
 
-static double best_possible(const struct kb_terms *terms)
-{
-    double sum = 0;
-    for (size_t i = 0; i < terms->count; i++) {
-        sum += terms->items[i].weight * 3.0; /* of a text that holds the word without end: see FIND */
-    }
-    return sum;
-}
-
 /* ---- finding ---- */
 
 static void finish(struct search *search)
@@ -80,6 +81,21 @@ static void finish(struct search *search)
     }
     rank_texts(search->arena, &search->rank, &search->result);
     search->done(search->arg, &search->result, NULL);
+}
+
+static void end_find(struct search *search)
+{
+    if (--search->pending == 0) {
+        finish(search);
+    }
+}
+
+/* The first error is told. */
+static void take_error(struct search *search, const struct error *err)
+{
+    if (err && search->err.disposition == ERROR_NONE) {
+        search->err = *err;
+    }
 }
 
 static const char *copy(struct search *search, const struct db_result *result, int row, int column)
@@ -121,9 +137,7 @@ static void on_found(void *arg, const struct db_result *result, const struct err
 {
     struct find *find = arg;
     struct search *search = find->search;
-    if (err && search->err.disposition == ERROR_NONE) {
-        search->err = *err;
-    }
+    take_error(search, err);
     int rows = result ? db_rows(result) : 0;
     size_t room = (size_t)rows + 1;
     search->rank.found[find->corpus].items = arena_array(search->arena, room, sizeof(struct rank_text));
@@ -133,9 +147,7 @@ static void on_found(void *arg, const struct db_result *result, const struct err
     for (int row = 0; row < rows; row++) {
         take_row(find, result, row);
     }
-    if (--search->pending == 0) {
-        finish(search);
-    }
+    end_find(search);
 }
 
 /* Terms come in as arrays; a weight is the term's share of what the best imaginable text would score.
@@ -263,7 +275,7 @@ static void start_find(struct search *search, enum rank_by by)
     size_t count = 0;
     for (size_t g = 0; g < search->group_count; g++) {
         const struct kb_terms *terms = &search->groups[g];
-        double best = best_possible(terms);
+        double best = kb_terms_best(terms);
         for (size_t i = 0; i < terms->count && !strcmp(terms->corpus, corpus_names[corpus]); i++) {
             if (terms->items[i].texts == 0) {
                 continue;
@@ -295,6 +307,114 @@ static void start_find(struct search *search, enum rank_by by)
     }
     search->pending++;
     db_query(search->db, &query, on_found, find);
+}
+
+/* ---- finding by the words in memory ---- */
+
+/* Passages by source, key and ordinal, of documents that have not changed since revision 5. */
+static const char fetch_sql[] =
+    "SELECT " KB_COLUMNS ", n.n, NULL, r.revision FROM (SELECT coalesce((SELECT revision FROM kb_revisions "
+    "WHERE tenant = $1), 0) AS revision) r LEFT JOIN (unnest($2::text[], $3::text[], $4::int[]) WITH "
+    "ORDINALITY "
+    "AS n (source, object_key, ordinal, n) "
+    "JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, n.source, n.object_key) "
+    "AND d.revision <= $5::bigint AND (d.expires_at IS NULL OR d.expires_at > now()) "
+    "JOIN kb_passages p ON (p.tenant, p.source, p.object_key, p.ordinal) = ($1, n.source, n.object_key, "
+    "n.ordinal) LEFT JOIN kb_scans o ON (o.tenant, o.source) = ($1, n.source)) ON true";
+
+static void ask_memory(struct search *search, int64_t least);
+
+static void take_named(struct search *search, const struct db_result *result)
+{
+    struct rank_list *list = &search->rank.found[RANK_KB];
+    list->items = arena_array(search->arena, search->named_count + 1, sizeof(*list->items));
+    list->count = 0;
+    for (int row = 0; row < db_rows(result); row++) {
+        int64_t number = db_int(result, row, 7) - 1;
+        if (number < 0 || (size_t)number >= search->named_count) {
+            continue; /* the revision alone */
+        }
+        struct rank_text *text = &list->items[list->count++];
+        *text = text_of(search, result, row);
+        text->hit.corpus = KB_CORPUS_KB;
+        text->terms = search->named[number].terms;
+        text->matched = search->named[number].matched;
+        text->density = search->named[number].density;
+    }
+    search->result.revision = search->named_at;
+}
+
+/* What has changed since memory was read is not among the rows: the newer state is looked through. */
+static void on_fetched(void *arg, const struct db_result *result, const struct error *err)
+{
+    struct search *search = arg;
+    if (err) {
+        take_error(search, err);
+        end_find(search);
+        return;
+    }
+    take_named(search, result);
+    int64_t now = db_int(result, 0, 9);
+    bool older = now < search->named_at;
+    if (older) {
+        word_memory_forget(search->words, search->query->tenant);
+    }
+    bool changed = now != search->named_at && search->rank.found[RANK_KB].count < search->named_count;
+    if ((older || changed) && ++search->tries < TRIES_MAX) {
+        ask_memory(search, now);
+    }
+    end_find(search);
+}
+
+static void fetch(struct search *search)
+{
+    struct arena *arena = search->arena;
+    const char **sources = arena_array(arena, search->named_count, sizeof(*sources));
+    const char **keys = arena_array(arena, search->named_count, sizeof(*keys));
+    const char **ordinals = arena_array(arena, search->named_count, sizeof(*ordinals));
+    for (size_t i = 0; i < search->named_count; i++) {
+        sources[i] = search->named[i].source;
+        keys[i] = search->named[i].key;
+        ordinals[i] = arena_printf(arena, "%" PRIu32, search->named[i].ordinal);
+    }
+    const struct db_query query = {.sql = fetch_sql,
+        .param_count = 5,
+        .params = {search->query->tenant, db_text_array(arena, sources, search->named_count),
+            db_text_array(arena, keys, search->named_count),
+            db_text_array(arena, ordinals, search->named_count),
+            arena_printf(arena, "%" PRId64, search->named_at)}};
+    search->pending++;
+    db_query(search->db, &query, on_fetched, search);
+}
+
+static void on_words(void *arg, struct word_index *index, int64_t revision, const struct error *err)
+{
+    struct search *search = arg;
+    if (err) {
+        take_error(search, err);
+    } else if (index) {
+        const struct word_query query = {.groups = search->groups,
+            .group_count = search->group_count,
+            .corpus = corpus_names[KB_CORPUS_KB],
+            .locale = search->query->locale,
+            .now_ms = clock_wall_ms()};
+        search->named_count = word_index_find(
+            index, search->arena, &query, search->query->max_hits[KB_CORPUS_KB], &search->named);
+        search->named_at = search->result.revision = revision;
+        if (search->named_count > 0) {
+            fetch(search);
+        }
+    } else {
+        search->rank.found[RANK_KB].count = 0;
+        start_find(search, RANK_KB);
+    }
+    end_find(search);
+}
+
+static void ask_memory(struct search *search, int64_t least)
+{
+    search->pending++;
+    word_memory_reach(search->words, search->query->tenant, least, on_words, search);
 }
 
 /* ---- the terms ---- */
@@ -340,18 +460,21 @@ static void on_terms(void *arg, const struct db_result *result, const struct err
         kb_terms_weigh(&search->groups[i], search->rank.units, search->rank.unit_count);
     }
     search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
-    start_find(search, search->query->near ? RANK_NEAR : RANK_KB);
-    start_find(search, RANK_TICKET);
-    if (--search->pending == 0) {
-        finish(search);
+    if (search->words && !search->query->near) {
+        ask_memory(search, search->result.revision);
+    } else {
+        start_find(search, search->query->near ? RANK_NEAR : RANK_KB);
     }
+    start_find(search, RANK_TICKET);
+    end_find(search);
 }
 
-void kb_search(
-    struct db *db, struct arena *arena, const struct kb_query *query, kb_search_done *done, void *arg)
+void kb_search(struct db *db, struct word_memory *words, struct arena *arena, const struct kb_query *query,
+    kb_search_done *done, void *arg)
 {
     struct search *search = ARENA_NEW(arena, struct search);
-    *search = (struct search){.db = db, .arena = arena, .query = query, .done = done, .arg = arg};
+    *search =
+        (struct search){.db = db, .words = words, .arena = arena, .query = query, .done = done, .arg = arg};
     search->rank.query = query;
     search->rank.units = kb_units(arena, query->subject, query->body, &search->rank.unit_count);
     const char *texts[TERMS_UNITS];

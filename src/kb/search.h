@@ -41,9 +41,11 @@ struct kb_search_result {
 };
 
 /* In the arena, which lives until `done`. Loop thread, never inside the call. Exactly one of both is not
- * NULL. */
+ * NULL. `words` are those of the base in memory, which are searched once they are read; NULL: the database
+ * is searched. Both find the same. */
 typedef void kb_search_done(void *arg, const struct kb_search_result *result, const struct error *err);
-void kb_search(
-    struct db *db, struct arena *arena, const struct kb_query *query, kb_search_done *done, void *arg);
+struct word_memory;
+void kb_search(struct db *db, struct word_memory *words, struct arena *arena, const struct kb_query *query,
+    kb_search_done *done, void *arg);
 
 #endif

@@ -383,6 +383,15 @@ void kb_terms_weigh(struct kb_terms *terms, const struct kb_unit *units, size_t 
     choose_sought(terms);
 }
 
+double kb_terms_best(const struct kb_terms *terms)
+{
+    double sum = 0;
+    for (size_t i = 0; i < terms->count; i++) {
+        sum += terms->items[i].weight * (TERMS_K1 + 1);
+    }
+    return sum;
+}
+
 double kb_terms_coverage(const struct kb_terms *terms, uint64_t matched)
 {
     double all = 0, covered = 0;

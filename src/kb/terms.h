@@ -10,6 +10,7 @@
 
 #define TERMS_MAX 64   /* of one group; the least telling are left out */
 #define TERMS_UNITS 40 /* sentences of a query */
+#define TERMS_K1 2.0   /* of BM25: how soon a word said again counts no more */
 
 /* A part of the query: its subject or a sentence. */
 struct kb_unit {
@@ -45,6 +46,8 @@ void kb_terms_add(
 /* When all are added: weighs them, keeps TERMS_MAX, decides which are sought. */
 void kb_terms_weigh(struct kb_terms *terms, const struct kb_unit *units, size_t unit_count);
 
+/* What the best imaginable text would score: one that holds every word without end. */
+double kb_terms_best(const struct kb_terms *terms);
 /* How much of the query the terms in `matched` (bit by index) cover: 0..1. */
 double kb_terms_coverage(const struct kb_terms *terms, uint64_t matched);
 /* The same for that of its questions (the subject is one) that is covered best: a long story around a clear

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "kb/customer.h"
 #include "kb/search.h"
+#include "kb/word_memory.h"
 #include "model/alike_text.h"
 #include "stages/retriever_items.h"
 #include "stages/retriever_near.h"
@@ -32,6 +33,7 @@ struct retriever {
     struct loop *loop;
     struct db *db;
     struct near_finder *finder; /* NULL: words alone */
+    struct word_memory *words;
     size_t excerpt_bytes;
     bool shares; /* drafts of questions that mean the same */
     int under_way;
@@ -67,9 +69,18 @@ static void *retriever_open(const struct stage_env *env, struct error *err)
     retriever->finder = finder;
     retriever->loop = env->loop;
     retriever->db = env->db;
+    retriever->words = word_memory_new(env->db, (size_t)conf_int(env->conf, CONF_RETRIEVER_WORD_BYTES));
     retriever->excerpt_bytes = (size_t)conf_int(env->conf, CONF_RETRIEVER_EXCERPT_BYTES);
     retriever->shares = conf_number(env->conf, CONF_CACHE_SIMILARITY) > 0;
     return retriever;
+}
+
+static void retriever_leave(struct retriever *retriever)
+{
+    if (--retriever->under_way == 0 && retriever->closing) {
+        word_memory_close(retriever->words);
+        free(retriever);
+    }
 }
 
 static void retriever_close(void *state)
@@ -78,9 +89,7 @@ static void retriever_close(void *state)
     retriever->closing = true;
     retriever->under_way++;
     near_finder_close(retriever->finder);
-    if (--retriever->under_way == 0) {
-        free(retriever);
-    }
+    retriever_leave(retriever);
 }
 
 /* ---- the end of a retrieval ---- */
@@ -157,9 +166,7 @@ static void retrieval_free(struct retrieval *retrieval)
     loop_timer_free(retrieval->deadline);
     arena_free(retrieval->arena);
     free(retrieval);
-    if (--retriever->under_way == 0 && retriever->closing) {
-        free(retriever);
-    }
+    retriever_leave(retriever);
 }
 
 /* For another attempt: what remains of the deadline within the reserve is for the steps after this one. */
@@ -224,7 +231,8 @@ static void on_near(void *arg, const struct near_result *result)
         part_ended(retrieval, PART_SEARCH, NULL);
         return;
     }
-    kb_search(retrieval->retriever->db, retrieval->arena, &retrieval->search, on_search, retrieval);
+    kb_search(retrieval->retriever->db, retrieval->retriever->words, retrieval->arena, &retrieval->search,
+        on_search, retrieval);
 }
 
 static void start_search(struct retrieval *retrieval)
@@ -234,7 +242,7 @@ static void start_search(struct retrieval *retrieval)
     const struct kb_query *search = &retrieval->search;
     int64_t deadline = retrieval->job->deadline_mono_ms, wait = NEAR_MOST_MS;
     if (!retriever->finder) {
-        kb_search(retriever->db, arena, search, on_search, retrieval);
+        kb_search(retriever->db, retriever->words, arena, search, on_search, retrieval);
         return;
     }
     if (deadline != INT64_MAX) {

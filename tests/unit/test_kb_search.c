@@ -118,7 +118,7 @@ static void search_while(const char *sql, const struct vector_near *near)
     locked(&change, "BEGIN");
     locked(&change, "LOCK TABLE kb_passages IN ACCESS EXCLUSIVE MODE");
     loop_timer_arm(change.timer, LOOK_MS);
-    kb_search(db, arena, &query, on_search, NULL);
+    kb_search(db, NULL, arena, &query, on_search, NULL);
     (void)loop_run(loop);
     loop_timer_free(change.timer);
     db_session_close(change.session);
@@ -137,7 +137,7 @@ static void finds_all_of_a_revision(void **state)
 {
     (void)state;
     const struct kb_query query = query_of(NULL);
-    kb_search(db, arena, &query, on_search, NULL);
+    kb_search(db, NULL, arena, &query, on_search, NULL);
     (void)loop_run(loop);
     assert_found(4, "red");
 }
@@ -158,7 +158,7 @@ static void what_has_expired_is_not_found(void **state)
     pg_testdb_script(&testdb,
         "UPDATE kb_documents SET expires_at = now() - interval '1 s' WHERE object_key = 'a.md'; "
         "UPDATE kb_documents SET expires_at = now() + interval '1 h' WHERE object_key = 'b.md'");
-    kb_search(db, arena, &query, on_search, NULL);
+    kb_search(db, NULL, arena, &query, on_search, NULL);
     (void)loop_run(loop);
     assert_found(2, "of b.md");
 }

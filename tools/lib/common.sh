@@ -60,7 +60,7 @@ as_root() {
 
 PACKAGES_RUN=(gcc libc6-dev cmake ninja-build pkg-config python3 curl procps util-linux postgresql
     librdkafka-dev libavro-dev libevent-dev libcurl4-openssl-dev libpq-dev libcjson-dev libssl-dev
-    libinih-dev libutf8proc-dev libcmark-gfm-dev libcmark-gfm-extensions-dev libxml2-dev libseccomp-dev libpoppler-glib-dev libzip-dev libuchardet-dev liblinear-dev)
+    libinih-dev libutf8proc-dev libcmark-gfm-dev libcmark-gfm-extensions-dev libxml2-dev libseccomp-dev libpoppler-glib-dev libzip-dev libuchardet-dev liblinear-dev uthash-dev)
 PACKAGES_TEST=(libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 shellcheck pmccabe systemd git
     python3-pytest python3-venv python3-confluent-kafka python3-avro python3-requests python3-psycopg2
     python3-pytest-xdist python3-botocore)

@@ -1,0 +1,57 @@
+/* The words of one tenant's passages in memory: which passages have a word, and how often. Private to the
+ * search. One thread at a time. */
+#ifndef HELPDESK_KB_WORD_INDEX_H
+#define HELPDESK_KB_WORD_INDEX_H
+
+#include "base/arena.h"
+#include "kb/terms.h"
+
+/* Passages with the most weight of sought terms, of which the best are searched for. */
+#define WORD_CANDIDATES 60
+#define WORD_OTHER_LANGUAGE 0.8 /* what a text is worth that is not in the ticket's language */
+
+struct word_index;
+
+struct word_document { /* borrowed */
+    const char *source;
+    const char *key;
+    const char *locale;
+    int64_t expires_ms; /* wall time; 0: never */
+};
+
+struct word_hit {
+    const char *source, *key; /* of the index: until it changes */
+    uint32_t ordinal;
+    const struct kb_terms *terms; /* of its text search configuration */
+    uint64_t matched;             /* bit per term */
+    double density;               /* how much it is about what is sought: 0..1 of the best possible */
+};
+
+struct word_query { /* borrowed */
+    const struct kb_terms *groups;
+    size_t group_count;
+    const char *corpus; /* only groups of this one */
+    const char *locale; /* of the ticket */
+    int64_t now_ms;     /* wall time */
+};
+
+struct word_index *word_index_new(void);
+void word_index_free(struct word_index *index); /* NULL is fine */
+
+/* Begins a document without passages, in the place of the one there was. */
+void word_index_put(struct word_index *index, const struct word_document *put);
+/* Adds a passage to the document that was put last; `tsvector` as PostgreSQL writes it. False: it is not one,
+ * and nothing is added. */
+bool word_index_add(struct word_index *index, uint32_t ordinal, const char *config, const char *tsvector);
+void word_index_remove(struct word_index *index, const char *source, const char *key);
+
+size_t word_index_passages(const struct word_index *index);
+size_t word_index_bytes(const struct word_index *index); /* of memory */
+
+/* The densest passages, best first, in the arena; returns how many, at most `max`. The density is BM25
+ * (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009) with k1 = 2, b = 0.75, where a word
+ * counts three times in a heading and five times in a title. */
+size_t word_index_find(struct word_index *index, struct arena *arena, const struct word_query *query,
+    size_t max, struct word_hit **hits);
+
+#endif
