@@ -11,7 +11,7 @@
 #define GROUPS_MAX 12 /* corpora times text search configurations */
 #define QUOTED(number) #number
 #define AS_TEXT(number) QUOTED(number)
-#define CANDIDATES AS_TEXT(WORD_CANDIDATES)
+#define CANDIDATES "60" /* with the most weight of sought terms: all are too dear for the database */
 #define OTHER_LANGUAGE AS_TEXT(WORD_OTHER_LANGUAGE)
 #define UNITED "60" /* texts of words and of vectors that are compared */
 #define TRIES_MAX 3 /* of passages that memory names, while the base changes */

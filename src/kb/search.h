@@ -42,7 +42,7 @@ struct kb_search_result {
 
 /* In the arena, which lives until `done`. Loop thread, never inside the call. Exactly one of both is not
  * NULL. `words` are those of the base in memory, which are searched once they are read; NULL: the database
- * is searched. Both find the same. */
+ * is searched. Both find the same, but that the database weighs no more than 60 passages. */
 typedef void kb_search_done(void *arg, const struct kb_search_result *result, const struct error *err);
 struct word_memory;
 void kb_search(struct db *db, struct word_memory *words, struct arena *arena, const struct kb_query *query,

@@ -17,6 +17,7 @@
 #define SPARE_REMOVED 1024 /* passages that may always be */
 #define FIRST_POSTINGS 2
 #define FIRST_PASSAGES 64
+#define LOOK_STEPS 16 /* postings that are gone through in the time that one is looked for */
 
 #define B 0.75
 static const uint32_t tf_of_weight[4] = {1, 1, 3, 5}; /* D, C, B: a heading, A: a title */
@@ -56,6 +57,12 @@ struct config {
     int64_t texts, words; /* of its passages, the sum of different words */
 };
 
+/* What a search has found of a passage. */
+struct gathered {
+    uint64_t matched; /* bit per term; 0: not touched */
+    double density;
+};
+
 struct word_index {
     struct word *words;
     struct document *documents;
@@ -63,9 +70,9 @@ struct word_index {
     struct config configs[CONFIGS_MAX];
     size_t config_count;
     struct passage *passages;
-    double *weights; /* of a search under way, by passage; else 0 */
+    struct gathered *gathered; /* by passage, of a search under way; else all are 0 */
     uint32_t count, capacity, removed;
-    size_t bytes; /* but for `passages` and `weights` */
+    size_t bytes; /* but for `passages` and `gathered` */
 };
 
 struct word_index *word_index_new(void)
@@ -119,7 +126,7 @@ void word_index_free(struct word_index *index)
         free(document);
     }
     free(index->passages);
-    free(index->weights);
+    free(index->gathered);
     free(index);
 }
 
@@ -130,7 +137,7 @@ size_t word_index_passages(const struct word_index *index)
 
 size_t word_index_bytes(const struct word_index *index)
 {
-    return index->bytes + index->capacity * (sizeof(*index->passages) + sizeof(*index->weights));
+    return index->bytes + index->capacity * (sizeof(*index->passages) + sizeof(*index->gathered));
 }
 
 /* ---- what is removed ---- */
@@ -315,8 +322,8 @@ static void make_room(struct word_index *index)
     }
     uint32_t capacity = index->capacity ? index->capacity * 2 : FIRST_PASSAGES;
     index->passages = xrealloc(index->passages, capacity * sizeof(*index->passages));
-    index->weights = xrealloc(index->weights, capacity * sizeof(*index->weights));
-    memset(index->weights + index->capacity, 0, (capacity - index->capacity) * sizeof(*index->weights));
+    index->gathered = xrealloc(index->gathered, capacity * sizeof(*index->gathered));
+    memset(index->gathered + index->capacity, 0, (capacity - index->capacity) * sizeof(*index->gathered));
     index->capacity = capacity;
 }
 
@@ -361,17 +368,9 @@ bool word_index_add(struct word_index *index, uint32_t ordinal, const char *conf
 /* The sought terms of one configuration. */
 struct sought {
     const struct kb_terms *terms;
-    double best;      /* what the best imaginable text would score */
+    double scale;     /* makes weights shares of what the best imaginable text would score */
     double per_word;  /* what a word of a text counts for its length */
     struct word **of; /* of each term; NULL: no passage has it */
-};
-
-struct candidate {
-    uint32_t passage;
-    double weight;
-    double density; /* times what its language is worth */
-    uint64_t matched;
-    const struct kb_terms *terms;
 };
 
 struct finding {
@@ -379,10 +378,10 @@ struct finding {
     struct arena *arena;
     const struct word_query *query;
     struct sought by_config[CONFIGS_MAX];
-    uint32_t *touched; /* passages with a weight */
+    uint32_t *touched; /* passages that have a sought term */
     size_t touched_count;
-    struct candidate best[WORD_CANDIDATES];
-    size_t count;
+    uint32_t *best; /* of these the densest first */
+    size_t best_count, max;
 };
 
 static void look_up(struct finding *finding, const struct kb_terms *terms, int number)
@@ -390,7 +389,8 @@ static void look_up(struct finding *finding, const struct kb_terms *terms, int n
     const struct config *config = &finding->index->configs[number];
     struct sought *sought = &finding->by_config[number];
     sought->terms = terms;
-    sought->best = kb_terms_best(terms);
+    double best = kb_terms_best(terms);
+    sought->scale = best > 0 ? 1 / best : 0;
     sought->per_word = B * (double)config->texts / (double)(config->words > 0 ? config->words : 1);
     sought->of = arena_array(finding->arena, terms->count, sizeof(struct word *));
     for (size_t i = 0; i < terms->count; i++) {
@@ -403,6 +403,7 @@ static void look_up(struct finding *finding, const struct kb_terms *terms, int n
     }
 }
 
+/* Returns how many passages may be touched. */
 static size_t look_up_all(struct finding *finding)
 {
     size_t most = 0;
@@ -421,90 +422,34 @@ static size_t look_up_all(struct finding *finding)
     return most;
 }
 
-static void weigh(struct finding *finding, const struct word *word, double weight)
+/* What term `i` counts for in a passage that has it. */
+static void gather(
+    struct finding *finding, const struct sought *sought, size_t i, const struct posting *posting)
+{
+    struct gathered *gathered = &finding->index->gathered[posting->passage];
+    double words = finding->index->passages[posting->passage].words, tf = posting->tf;
+    double length = TERMS_K1 * (1 - B + words * sought->per_word);
+    gathered->matched |= UINT64_C(1) << i;
+    gathered->density += sought->terms->items[i].weight * sought->scale * tf * (TERMS_K1 + 1) / (tf + length);
+}
+
+static void gather_sought(struct finding *finding, const struct sought *sought, size_t i)
 {
     struct word_index *index = finding->index;
-    for (uint32_t i = 0; i < word->count; i++) {
-        uint32_t passage = word->postings[i].passage;
+    const struct word *word = sought->of[i];
+    for (uint32_t p = 0; p < word->count; p++) {
+        uint32_t passage = word->postings[p].passage;
         if (!index->passages[passage].document) {
             continue;
         }
-        if (index->weights[passage] <= 0) {
+        if (index->gathered[passage].matched == 0) {
             finding->touched[finding->touched_count++] = passage;
         }
-        index->weights[passage] += weight;
+        gather(finding, sought, i, &word->postings[p]);
     }
 }
 
-static void weigh_all(struct finding *finding)
-{
-    for (size_t c = 0; c < finding->index->config_count; c++) {
-        const struct sought *sought = &finding->by_config[c];
-        for (size_t i = 0; sought->terms && i < sought->terms->count; i++) {
-            const struct kb_term *term = &sought->terms->items[i];
-            if (sought->of[i] && term->sought && term->weight > 0) {
-                weigh(finding, sought->of[i], term->weight / sought->best);
-            }
-        }
-    }
-}
-
-/* Of equal ones, that which comes first in the base. */
-static int compare_places(
-    const struct word_index *index, const struct candidate *a, const struct candidate *b)
-{
-    const struct passage *x = &index->passages[a->passage], *y = &index->passages[b->passage];
-    int order = strcmp(x->document->key, y->document->key);
-    order = order ? order : strcmp(x->document->object_key, y->document->object_key);
-    return order ? order : x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
-}
-
-/* Whether `a` is before `b` by weight, then by place. */
-static bool is_heavier(const struct word_index *index, const struct candidate *a, const struct candidate *b)
-{
-    if (a->weight > b->weight || a->weight < b->weight) {
-        return a->weight > b->weight;
-    }
-    return compare_places(index, a, b) < 0;
-}
-
-static bool is_denser(const struct word_index *index, const struct candidate *a, const struct candidate *b)
-{
-    if (a->density > b->density || a->density < b->density) {
-        return a->density > b->density;
-    }
-    return compare_places(index, a, b) < 0;
-}
-
-/* Puts `added` where it belongs among the best, if it does. */
-static void insert(struct finding *finding, const struct candidate *added)
-{
-    size_t at = finding->count;
-    while (at > 0 && is_heavier(finding->index, added, &finding->best[at - 1])) {
-        at--;
-    }
-    if (at == WORD_CANDIDATES) {
-        return;
-    }
-    finding->count += finding->count < WORD_CANDIDATES;
-    memmove(&finding->best[at + 1], &finding->best[at], (finding->count - at - 1) * sizeof(*added));
-    finding->best[at] = *added;
-}
-
-static void choose(struct finding *finding)
-{
-    struct word_index *index = finding->index;
-    for (size_t i = 0; i < finding->touched_count; i++) {
-        uint32_t passage = finding->touched[i];
-        const struct candidate added = {.passage = passage,
-            .weight = index->weights[passage],
-            .terms = finding->by_config[index->passages[passage].config].terms};
-        index->weights[passage] = 0;
-        insert(finding, &added);
-    }
-}
-
-static uint32_t tf_in(const struct word *word, uint32_t passage)
+static const struct posting *posting_of(const struct word *word, uint32_t passage)
 {
     uint32_t low = 0, high = word->count;
     while (low < high) {
@@ -515,8 +460,48 @@ static uint32_t tf_in(const struct word *word, uint32_t passage)
             high = middle;
         }
     }
-    return low < word->count && word->postings[low].passage == passage ? word->postings[low].tf : 0;
+    return low < word->count && word->postings[low].passage == passage ? &word->postings[low] : NULL;
 }
+
+/* A term that nothing is sought by, in passages that were found by others: by going through all its passages,
+ * or by looking for each. */
+static void gather_rest(struct finding *finding, const struct sought *sought, size_t i)
+{
+    const struct word *word = sought->of[i];
+    if (word->count / LOOK_STEPS < finding->touched_count) {
+        for (uint32_t p = 0; p < word->count; p++) {
+            if (finding->index->gathered[word->postings[p].passage].matched != 0) {
+                gather(finding, sought, i, &word->postings[p]);
+            }
+        }
+        return;
+    }
+    for (size_t t = 0; t < finding->touched_count; t++) {
+        const struct posting *posting = posting_of(word, finding->touched[t]);
+        if (posting) {
+            gather(finding, sought, i, posting);
+        }
+    }
+}
+
+static void gather_all(struct finding *finding, bool by_sought)
+{
+    for (size_t c = 0; c < finding->index->config_count; c++) {
+        const struct sought *sought = &finding->by_config[c];
+        for (size_t i = 0; sought->terms && i < sought->terms->count; i++) {
+            if (!sought->of[i] || sought->terms->items[i].sought != by_sought) {
+                continue;
+            }
+            if (by_sought) {
+                gather_sought(finding, sought, i);
+            } else {
+                gather_rest(finding, sought, i);
+            }
+        }
+    }
+}
+
+/* ---- the best ---- */
 
 /* Whether two tags name the same language (BCP 47, or with underscores). */
 static bool same_language(const char *a, const char *b)
@@ -525,73 +510,77 @@ static bool same_language(const char *a, const char *b)
     return strcspn(b, "-_") == len && strncasecmp(a, b, len) == 0;
 }
 
-static void score(struct finding *finding, struct candidate *candidate)
+/* Of equal ones that which comes first in the base. */
+static bool is_denser(const struct word_index *index, uint32_t a, uint32_t b)
 {
-    const struct passage *passage = &finding->index->passages[candidate->passage];
-    const struct sought *sought = &finding->by_config[passage->config];
-    double length = TERMS_K1 * (1 - B + passage->words * sought->per_word);
-    for (size_t i = 0; i < sought->terms->count; i++) {
-        double tf = sought->of[i] ? tf_in(sought->of[i], candidate->passage) : 0;
-        if (tf > 0) {
-            candidate->matched |= UINT64_C(1) << i;
-            candidate->density +=
-                sought->terms->items[i].weight / sought->best * tf * (TERMS_K1 + 1) / (tf + length);
+    double one = index->gathered[a].density, other = index->gathered[b].density;
+    if (one > other || one < other) {
+        return one > other;
+    }
+    const struct passage *x = &index->passages[a], *y = &index->passages[b];
+    int order = strcmp(x->document->key, y->document->key);
+    order = order ? order : strcmp(x->document->object_key, y->document->object_key);
+    return order ? order < 0 : x->ordinal < y->ordinal;
+}
+
+/* Puts the passage where it belongs among the best, if it does. */
+static void insert(struct finding *finding, uint32_t passage)
+{
+    size_t at = finding->best_count;
+    while (at > 0 && is_denser(finding->index, passage, finding->best[at - 1])) {
+        at--;
+    }
+    if (at == finding->max) {
+        return;
+    }
+    finding->best_count += finding->best_count < finding->max;
+    memmove(
+        &finding->best[at + 1], &finding->best[at], (finding->best_count - at - 1) * sizeof(*finding->best));
+    finding->best[at] = passage;
+}
+
+static void choose(struct finding *finding)
+{
+    const struct word_query *query = finding->query;
+    for (size_t i = 0; i < finding->touched_count; i++) {
+        uint32_t passage = finding->touched[i];
+        const struct document *document = finding->index->passages[passage].document;
+        if (!same_language(document->locale, query->locale)) {
+            finding->index->gathered[passage].density *= WORD_OTHER_LANGUAGE;
+        }
+        if (document->expires_ms == 0 || document->expires_ms > query->now_ms) {
+            insert(finding, passage);
         }
     }
-    if (!same_language(passage->document->locale, finding->query->locale)) {
-        candidate->density *= WORD_OTHER_LANGUAGE;
-    }
 }
 
-static bool is_current(const struct finding *finding, const struct candidate *candidate)
+static struct word_hit hit_of(const struct finding *finding, uint32_t number)
 {
-    int64_t expires = finding->index->passages[candidate->passage].document->expires_ms;
-    return expires == 0 || expires > finding->query->now_ms;
-}
-
-static struct word_hit hit_of(const struct word_index *index, const struct candidate *candidate)
-{
-    const struct passage *passage = &index->passages[candidate->passage];
+    const struct passage *passage = &finding->index->passages[number];
+    const struct gathered *gathered = &finding->index->gathered[number];
     return (struct word_hit){.source = passage->document->key,
         .key = passage->document->object_key,
         .ordinal = passage->ordinal,
-        .terms = candidate->terms,
-        .matched = candidate->matched,
-        .density = candidate->density};
-}
-
-/* The densest of what is left, to the front of it. */
-static void densest_first(struct finding *finding, size_t from)
-{
-    size_t densest = from;
-    for (size_t i = from + 1; i < finding->count; i++) {
-        densest = is_denser(finding->index, &finding->best[i], &finding->best[densest]) ? i : densest;
-    }
-    struct candidate first = finding->best[densest];
-    finding->best[densest] = finding->best[from];
-    finding->best[from] = first;
+        .terms = finding->by_config[passage->config].terms,
+        .matched = gathered->matched,
+        .density = gathered->density};
 }
 
 size_t word_index_find(struct word_index *index, struct arena *arena, const struct word_query *query,
     size_t max, struct word_hit **hits)
 {
-    struct finding finding = {.index = index, .arena = arena, .query = query};
+    struct finding finding = {.index = index, .arena = arena, .query = query, .max = max};
     finding.touched = arena_array(arena, look_up_all(&finding) + 1, sizeof(*finding.touched));
-    weigh_all(&finding);
+    finding.best = arena_array(arena, max + 1, sizeof(*finding.best));
+    gather_all(&finding, true);
+    gather_all(&finding, false);
     choose(&finding);
-    size_t current = 0;
-    for (size_t i = 0; i < finding.count; i++) {
-        if (is_current(&finding, &finding.best[i])) {
-            finding.best[current] = finding.best[i];
-            score(&finding, &finding.best[current++]);
-        }
+    *hits = arena_array(arena, finding.best_count + 1, sizeof(**hits));
+    for (size_t i = 0; i < finding.best_count; i++) {
+        (*hits)[i] = hit_of(&finding, finding.best[i]);
     }
-    finding.count = current;
-    size_t found = current < max ? current : max;
-    *hits = arena_array(arena, found + 1, sizeof(**hits));
-    for (size_t i = 0; i < found; i++) {
-        densest_first(&finding, i);
-        (*hits)[i] = hit_of(index, &finding.best[i]);
+    for (size_t i = 0; i < finding.touched_count; i++) {
+        index->gathered[finding.touched[i]] = (struct gathered){0};
     }
-    return found;
+    return finding.best_count;
 }

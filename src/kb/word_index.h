@@ -6,8 +6,6 @@
 #include "base/arena.h"
 #include "kb/terms.h"
 
-/* Passages with the most weight of sought terms, of which the best are searched for. */
-#define WORD_CANDIDATES 60
 #define WORD_OTHER_LANGUAGE 0.8 /* what a text is worth that is not in the ticket's language */
 
 struct word_index;
