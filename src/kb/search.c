@@ -13,8 +13,8 @@
 #define AS_TEXT(number) QUOTED(number)
 #define CANDIDATES "60" /* with the most weight of sought terms: all are too dear for the database */
 #define OTHER_LANGUAGE AS_TEXT(WORD_OTHER_LANGUAGE)
-#define UNITED "60" /* texts of words and of vectors that are compared */
-#define TRIES_MAX 3 /* of passages that memory names, while the base changes */
+#define UNITED VECTOR_NEAR_MAX /* texts of words and of vectors that are compared */
+#define TRIES_MAX 3            /* of passages that memory names, while the base changes */
 
 struct search {
     struct db *db;
@@ -240,14 +240,11 @@ static struct find *find_new(struct search *search, enum rank_by by)
     return find;
 }
 
-/* How many texts a statement finds, as text. */
-static const char *most_of(const struct search *search, enum rank_by by)
+/* How many texts are found by words. */
+static size_t most_of(const struct search *search, enum rank_by by)
 {
-    size_t most = search->query->max_hits[by == RANK_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB];
-    if (search->query->near && by != RANK_TICKET) {
-        return UNITED;
-    }
-    return arena_printf(search->arena, "%zu", most);
+    bool united = search->query->near && by != RANK_TICKET;
+    return united ? UNITED : search->query->max_hits[by == RANK_TICKET ? KB_CORPUS_TICKET : KB_CORPUS_KB];
 }
 
 static void add_near(struct search *search, struct db_query *query)
@@ -298,7 +295,7 @@ static void start_find(struct search *search, enum rank_by by)
         .params = {search->query->tenant, db_text_array(arena, configs, count),
             db_text_array(arena, lexemes, count), db_text_array(arena, weights, count),
             db_text_array(arena, sought, count), corpus_names[corpus], search->query->locale,
-            most_of(search, by)},
+            arena_printf(arena, "%zu", most_of(search, by))},
     };
     if (by == RANK_TICKET) {
         query.params[query.param_count++] = search->query->not_ticket;
@@ -324,24 +321,41 @@ static const char fetch_sql[] =
 
 static void ask_memory(struct search *search, int64_t least);
 
-static void take_named(struct search *search, const struct db_result *result)
+/* By the words themselves. */
+static void start_base(struct search *search)
 {
-    struct rank_list *list = &search->rank.found[RANK_KB];
-    list->items = arena_array(search->arena, search->named_count + 1, sizeof(*list->items));
-    list->count = 0;
+    start_find(search, search->query->near ? RANK_NEAR : RANK_KB);
+}
+
+static struct rank_list *empty_list(struct search *search, enum rank_by by)
+{
+    struct rank_list *list = &search->rank.found[by];
+    *list = (struct rank_list){
+        .items = arena_array(search->arena, search->named_count + 1, sizeof(struct rank_text))};
+    return list;
+}
+
+/* Returns how many were there. */
+static size_t take_named(struct search *search, const struct db_result *result)
+{
+    struct rank_list *by_words = empty_list(search, RANK_KB), *by_vectors = empty_list(search, RANK_NEAR);
     for (int row = 0; row < db_rows(result); row++) {
         int64_t number = db_int(result, row, 7) - 1;
         if (number < 0 || (size_t)number >= search->named_count) {
             continue; /* the revision alone */
         }
+        const struct word_hit *named = &search->named[number];
+        struct rank_list *list = named->near ? by_vectors : by_words;
         struct rank_text *text = &list->items[list->count++];
         *text = text_of(search, result, row);
         text->hit.corpus = KB_CORPUS_KB;
-        text->terms = search->named[number].terms;
-        text->matched = search->named[number].matched;
-        text->density = search->named[number].density;
+        text->terms = named->terms;
+        text->matched = named->matched;
+        text->density = named->density;
+        text->similarity = named->similarity;
     }
     search->result.revision = search->named_at;
+    return by_words->count + by_vectors->count;
 }
 
 /* What has changed since memory was read is not among the rows: the newer state is looked through. */
@@ -353,13 +367,13 @@ static void on_fetched(void *arg, const struct db_result *result, const struct e
         end_find(search);
         return;
     }
-    take_named(search, result);
+    size_t there = take_named(search, result);
     int64_t now = db_int(result, 0, 9);
     bool older = now < search->named_at;
     if (older) {
         word_memory_forget(search->words, search->query->tenant);
     }
-    bool changed = now != search->named_at && search->rank.found[RANK_KB].count < search->named_count;
+    bool changed = now != search->named_at && there < search->named_count;
     if ((older || changed) && ++search->tries < TRIES_MAX) {
         ask_memory(search, now);
     }
@@ -397,16 +411,17 @@ static void on_words(void *arg, struct word_index *index, int64_t revision, cons
             .group_count = search->group_count,
             .corpus = corpus_names[KB_CORPUS_KB],
             .locale = search->query->locale,
-            .now_ms = clock_wall_ms()};
-        search->named_count = word_index_find(
-            index, search->arena, &query, search->query->max_hits[KB_CORPUS_KB], &search->named);
+            .now_ms = clock_wall_ms(),
+            .near = search->query->near};
+        search->named_count =
+            word_index_find(index, search->arena, &query, most_of(search, RANK_KB), &search->named);
         search->named_at = search->result.revision = revision;
         if (search->named_count > 0) {
             fetch(search);
         }
     } else {
-        search->rank.found[RANK_KB].count = 0;
-        start_find(search, RANK_KB);
+        search->rank.found[RANK_KB].count = search->rank.found[RANK_NEAR].count = 0;
+        start_base(search);
     }
     end_find(search);
 }
@@ -460,10 +475,10 @@ static void on_terms(void *arg, const struct db_result *result, const struct err
         kb_terms_weigh(&search->groups[i], search->rank.units, search->rank.unit_count);
     }
     search->pending = 1; /* so that the first statement cannot be the last before the second is under way */
-    if (search->words && !search->query->near) {
+    if (search->words) {
         ask_memory(search, search->result.revision);
     } else {
-        start_find(search, search->query->near ? RANK_NEAR : RANK_KB);
+        start_base(search);
     }
     start_find(search, RANK_TICKET);
     end_find(search);

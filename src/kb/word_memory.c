@@ -145,7 +145,7 @@ static void tell_all(struct tenant *tenant, const struct error *err)
 #define PAGE(documents)                                                                                      \
     "SELECT coalesce(r.revision, 0), coalesce(r.history_from, 0), c.source, c.object_key, "                  \
     "coalesce(d.locale, ''), coalesce((extract(epoch FROM d.expires_at) * 1000)::bigint, 0), p.ordinal, "    \
-    "p.config::text, p.tsv::text, d.source IS NULL "                                                         \
+    "p.config::text, p.tsv::text, encode(p.text_hash, 'hex'), d.source IS NULL "                             \
     "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 "                                         \
     "LEFT JOIN (" documents " ORDER BY source, object_key LIMIT " AS_TEXT(                                   \
         PAGE_DOCUMENTS) ") c ON true "                                                                       \
@@ -197,7 +197,7 @@ static bool next_document(struct tenant *tenant, const struct db_result *result,
     free(tenant->from_key);
     tenant->from_source = xstrdup(source);
     tenant->from_key = xstrdup(key);
-    if (db_bool(result, row, 9)) {
+    if (db_bool(result, row, 10)) {
         word_index_remove(tenant->index, source, key);
     } else {
         const struct word_document document = {.source = source,
@@ -218,8 +218,11 @@ static int take_rows(struct tenant *tenant, const struct db_result *result)
             break; /* nothing but the revision */
         }
         documents += next_document(tenant, result, row);
-        if (db_value(result, row, 6) && !word_index_add(tenant->index, (uint32_t)db_int(result, row, 6),
-                                            db_value(result, row, 7), db_value(result, row, 8))) {
+        const struct word_passage passage = {.ordinal = (uint32_t)db_int(result, row, 6),
+            .config = db_value(result, row, 7),
+            .tsvector = db_value(result, row, 8),
+            .text_hash = db_value(result, row, 9)};
+        if (passage.config && !word_index_add(tenant->index, &passage)) {
             return -1;
         }
     }

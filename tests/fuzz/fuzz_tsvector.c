@@ -6,6 +6,8 @@
 #include "kb/tsvector.h"
 #include "kb/word_index.h"
 
+#define HASH "0000000000000000000000000000000000000000000000000000000000000000"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static size_t find(struct word_index *words, struct arena *arena, const char *lexeme)
@@ -25,7 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     word_index_put(words, &(struct word_document){.source = "s", .key = "k", .locale = ""});
     struct tsvector_lexeme lexeme;
     const char *at = text;
-    if (word_index_add(words, 1, "simple", text) && tsvector_next(&at, &lexeme) == TSVECTOR_LEXEME) {
+    if (word_index_add(words,
+            &(struct word_passage){.ordinal = 1, .config = "simple", .tsvector = text, .text_hash = HASH}) &&
+        tsvector_next(&at, &lexeme) == TSVECTOR_LEXEME) {
         if (find(words, arena, lexeme.text) != 1) {
             abort();
         }

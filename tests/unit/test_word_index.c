@@ -70,6 +70,23 @@ static void refuses_what_is_no_tsvector(void **state)
 
 /* ---- searches ---- */
 
+static const char *hash(const char *digit)
+{
+    const char *text = "";
+    for (int i = 0; i < 2 * VECTOR_HASH_BYTES; i++) {
+        text = arena_printf(arena, "%s%s", text, digit);
+    }
+    return text;
+}
+
+/* The hash of its text is made of its first digit. */
+static bool add(const char *config, const char *tsvector, const char *digit)
+{
+    return word_index_add(
+        base, &(struct word_passage){
+                  .ordinal = 1, .config = config, .tsvector = tsvector, .text_hash = hash(digit)});
+}
+
 static void put(const char *key, const char *locale, int64_t expires_ms)
 {
     word_index_put(
@@ -79,7 +96,7 @@ static void put(const char *key, const char *locale, int64_t expires_ms)
 static void put_passage(const char *key, const char *tsvector)
 {
     put(key, "en", 0);
-    assert_true(word_index_add(base, 1, "english", tsvector));
+    assert_true(add("english", tsvector, "0"));
 }
 
 static struct kb_term term(const char *lexeme, double weight, bool sought)
@@ -140,7 +157,7 @@ static void other_languages_are_worth_less(void **state)
 {
     (void)state;
     put("german", "de-AT", 0);
-    assert_true(word_index_add(base, 1, "german", "'pump':1 'other':2"));
+    assert_true(add("german", "'pump':1 'other':2", "0"));
     put_passage("english", "'pump':1 'other':2");
     assert_string_equal(find("en-GB", 9), "english german");
     assert_string_equal(find("DE_ch", 9), "german english");
@@ -150,9 +167,9 @@ static void what_expires_is_found_until_then(void **state)
 {
     (void)state;
     put("then", "en", 1000);
-    assert_true(word_index_add(base, 1, "english", "'pump':1"));
+    assert_true(add("english", "'pump':1", "0"));
     put("later", "en", 1001);
-    assert_true(word_index_add(base, 1, "english", "'pump':1"));
+    assert_true(add("english", "'pump':1", "0"));
     assert_string_equal(find("en", 9), "later");
 }
 
@@ -168,8 +185,64 @@ static void what_is_removed_is_not_found(void **state)
     put_passage("c", "'other':1");
     assert_string_equal(find("en", 9), "a");
     assert_int_equal(word_index_passages(base), 2);
-    assert_false(word_index_add(base, 2, "english", "'bad"));
+    assert_false(add("english", "'bad", "0"));
     assert_int_equal(word_index_passages(base), 2);
+}
+
+/* What "pump" finds together with texts 1 and 2, the nearest first. */
+static const char *find_near(size_t max)
+{
+    struct kb_term items[] = {term("pump", 2, true), term("clean", 1, false)};
+    const struct kb_terms group = {.corpus = "kb", .config = "english", .items = items, .count = 2};
+    const struct vector_near near = {.hashes = {hash("1"), hash("2")}, .similarity = {0.9, 0.5}, .count = 2};
+    const struct word_query query = {
+        .groups = &group, .group_count = 1, .corpus = "kb", .locale = "en", .now_ms = 1000, .near = &near};
+    struct word_hit *hits;
+    size_t count = word_index_find(base, arena, &query, max, &hits);
+    const char *found = "";
+    for (size_t i = 0; i < count; i++) {
+        assert_true(hits[i].near || hits[i].similarity == 0);
+        found = arena_printf(arena, "%s%s%s%s%.2f%s", found, *found ? " " : "", hits[i].key,
+            hits[i].near ? "~" : "", hits[i].similarity, hits[i].density > 0 ? "+" : "");
+    }
+    return found;
+}
+
+static void finds_what_is_near_by_vectors(void **state)
+{
+    (void)state;
+    put_passage("far", "'pump':1 'x':2 'y':3");
+    put("second", "en", 0);
+    assert_true(add("english", "'clean':1 'x':2", "2"));
+    put("first", "en", 0);
+    assert_true(add("english", "'pump':1 'z':2", "1"));
+    put("nothing", "en", 0);
+    assert_true(add("english", "'x':1 'z':2", "2"));
+    put("german", "de", 0);
+    assert_true(add("german", "'pump':1", "1"));
+    put("gone", "en", 1000);
+    assert_true(add("english", "'pump':1", "1"));
+    assert_string_equal(find_near(9), "first~0.90+ german~0.72 nothing~0.50 second~0.50+ far0.00+");
+    assert_string_equal(find_near(1), "first~0.90+ german~0.72 nothing~0.50 second~0.50+");
+    assert_string_equal(find("en", 9), "first german far"); /* nothing is left of the search before */
+    assert_false(word_index_add(
+        base, &(struct word_passage){
+                  .ordinal = 1, .config = "english", .tsvector = "'a':1", .text_hash = "no hash"}));
+}
+
+/* Of many passages that say the same. */
+static void those_near_are_not_too_many(void **state)
+{
+    (void)state;
+    for (int i = 999; i >= 0; i--) {
+        put(arena_printf(arena, "p%03d", i), "en", 0);
+        assert_true(add("english", "'pump':1 'x':2", "1"));
+    }
+    const char *found = find_near(1);
+    assert_non_null(strstr(found, "p000~0.90+ p001~0.90+"));
+    assert_null(strstr(found, "p060"));
+    assert_non_null(strstr(found, "p059~"));
+    assert_string_equal(find("en", 2), "p000 p001");
 }
 
 /* Nothing is left behind by a base that changes for ever. */
@@ -215,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_languages_are_worth_less, setup, teardown),
         cmocka_unit_test_setup_teardown(what_expires_is_found_until_then, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_removed_is_not_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(finds_what_is_near_by_vectors, setup, teardown),
+        cmocka_unit_test_setup_teardown(those_near_are_not_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_does_not_grow_by_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(weighs_all_that_are_found, setup, teardown),
     };

@@ -98,17 +98,42 @@ static void on_search(void *arg, const struct kb_search_result *result, const st
     loop_stop(loop, 0);
 }
 
-static struct kb_search_result search(struct word_memory *in, const char *text, const char *locale)
+static struct kb_search_result search_near(
+    struct word_memory *in, const char *text, const char *locale, const struct vector_near *near)
 {
     const struct kb_query query = {.tenant = "default",
         .subject = text,
         .body = "",
         .locale = locale,
         .not_ticket = "",
-        .max_hits = {6, 3}};
+        .max_hits = {6, 3},
+        .near = near};
     kb_search(db, in, arena, &query, on_search, NULL);
     (void)loop_run(loop);
     return found;
+}
+
+static struct kb_search_result search(struct word_memory *in, const char *text, const char *locale)
+{
+    return search_near(in, text, locale, NULL);
+}
+
+/* Some texts of the base, and one that it does not have. */
+static struct vector_near some_near(void)
+{
+    struct vector_near near = {
+        .count = 5, .similarity = {0.9, 0.8, 0.7, 0.5, 0.4}, .spread = {.mean = 0.1, .deviation = 0.1}};
+    uint32_t order = any(1000000);
+    for (size_t i = 0; i < near.count; i++) {
+        const char *sql = arena_printf(arena,
+            "SELECT encode(text_hash, 'hex') FROM kb_passages GROUP BY 1 ORDER BY md5(encode(text_hash, "
+            "'hex') || "
+            "'%u') OFFSET %zu LIMIT 1",
+            order, i);
+        near.hashes[i] =
+            arena_strdup(arena, pg_testdb_value(&testdb, i == 2 ? "SELECT repeat('0', 64)" : sql));
+    }
+    return near;
 }
 
 static double in_memory(void)
@@ -191,6 +216,10 @@ static void finds_what_the_database_finds(void **state)
         struct kb_search_result by_memory = search(words, text, locale);
         assert_same(&by_memory, &by_database);
         hits += by_memory.count;
+        const struct vector_near near = some_near();
+        by_database = search_near(NULL, text, locale, &near);
+        by_memory = search_near(words, text, locale, &near);
+        assert_same(&by_memory, &by_database);
     }
     assert_true(hits > ROUNDS);
 }
@@ -282,6 +311,10 @@ static void words_that_do_not_fit_are_searched_in_the_database(void **state)
 
 /* ---- the base changes while it is searched ---- */
 
+#define PUT_PARCEL(seen, colour)                                                                             \
+    "SELECT kb_put_document('default', 's', 'a.md', " seen ", 'Parcel', 'https://h/a', 'en', '" colour "', " \
+    "'e', 1, 1, 'ready', '', 'english', '{\"\"}', '{\"\"}', ARRAY['The " colour " parcel.'])"
+
 struct change {
     struct db_session *session; /* keeps readers of passages waiting */
     struct loop_timer *timer;
@@ -301,16 +334,14 @@ static void on_look(void *arg)
         loop_timer_arm(change->timer, 5);
         return;
     }
-    run_locked(change,
-        "SELECT kb_put_document('default', 's', 'a.md', 1, 'Parcel', 'https://h/a', 'en', 'blue', "
-        "'blue', 1, 1, 'ready', '', 'english', '{\"\"}', '{\"\"}', ARRAY['The blue parcel.'])");
+    run_locked(change, PUT_PARCEL("1", "blue"));
     run_locked(change, "COMMIT");
 }
 
 static void what_changes_within_is_looked_for_again(void **state)
 {
     (void)state;
-    put("a.md");
+    script(PUT_PARCEL("0", "red"));
     assert_true(is_there());
     struct change change = {.session = pg_testdb_open(&testdb)};
     change.timer = loop_timer_new(loop, on_look, &change);
