@@ -91,6 +91,7 @@ void pool_free(struct pool *pool)
     }
     while (pool->first) {
         struct pool_job *next = pool->first->next;
+        loop_drop(pool->first->arg);
         free(pool->first);
         pool->first = next;
     }

@@ -11,4 +11,7 @@ struct pool *pool_new(struct loop *loop, unsigned threads); /* aborts when a thr
 void pool_free(struct pool *pool); /* NULL is fine */
 void pool_add(struct pool *pool, loop_fn *work, loop_fn *done, void *arg);
 
+/* Keeps what was to be called with `arg`, and will not be, in sight of who looks for leaks. Any thread. */
+void loop_drop(void *arg);
+
 #endif
