@@ -151,40 +151,47 @@ char *utf8_fold(struct arena *arena, const char *text)
     return fold(arena, text, strlen(text));
 }
 
-/* The same as fold() for a word, without its overhead for ASCII. */
-static char *fold_word(struct arena *arena, const char *text, size_t len)
+/* Of an ASCII character that belongs to a word its folded form, of any other 0. */
+static const char folded[128] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                "0123456789\0\0\0\0\0\0"
+                                "\0abcdefghijklmnopqrstuvwxyz\0\0\0\0\0"
+                                "\0abcdefghijklmnopqrstuvwxyz\0\0\0\0";
+
+/* Where the run of folded ASCII that starts at `at` ends; its folded form goes to the same place of `out`. */
+static size_t fold_ascii(const char *text, size_t at, char *out)
 {
-    char *out = arena_alloc(arena, len + 1);
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] >= 0x80) {
-            return fold(arena, text, len);
-        }
-        out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
+    for (unsigned char c; (c = (unsigned char)text[at]) < sizeof folded && folded[c] != 0; at++) {
+        out[at] = folded[c];
     }
-    return out;
+    return at;
 }
 
-static bool is_ascii_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* The next word at or after `*start`; false when there is none. Malformed bytes belong to no word. */
-static bool next_word(const char *text, size_t len, size_t *start, size_t *end)
+/* The next word at or after `*start`; false when there is none. Malformed bytes belong to no word. Of a word
+ * in ASCII, as most are, the folded form stands in `out`; of another, `*wide` says so. */
+static bool next_word(const char *text, size_t len, char *out, size_t *start, size_t *end, bool *wide)
 {
     bool inside = false;
     size_t at = *start;
+    *wide = false;
     while (at < len) {
-        int32_t code = 0;
-        bool ascii = text[at] > 0; /* most of it is: no need to ask the library */
-        size_t bytes = ascii ? 1 : utf8_char(text + at, len - at, &code);
-        bool word = ascii ? is_ascii_word(text[at]) : bytes > 0 && is_word(code);
-        if (word && !inside) {
-            *start = at;
+        size_t from = at;
+        at = fold_ascii(text, at, out);
+        if (at > from) {
+            *start = inside ? *start : from;
+            inside = true;
+            continue;
         }
+        int32_t code = 0;
+        bool ascii = text[at] > 0; /* no need to ask the library */
+        size_t bytes = ascii ? 1 : utf8_char(text + at, len - at, &code);
+        bool word = !ascii && bytes > 0 && is_word(code);
         if (!word && inside) {
             break;
         }
+        *start = inside ? *start : at;
+        *wide = *wide || word;
         inside = word;
         at += bytes > 0 ? bytes : 1;
     }
@@ -196,16 +203,21 @@ struct utf8_word *utf8_words(struct arena *arena, const char *text, size_t max, 
 {
     size_t len = strlen(text), start = 0, end, found = 0;
     size_t capacity = len / WORD_BYTES + 1;
+    bool wide;
     capacity = capacity < max ? capacity : max;
     struct utf8_word *words = arena_array(arena, capacity, sizeof(*words));
-    while (found < max && next_word(text, len, &start, &end)) {
+    char *ascii =
+        arena_alloc(arena, len + 1); /* each word in its place: what divides it from the next ends it */
+    while (found < max && next_word(text, len, ascii, &start, &end, &wide)) {
         if (found == capacity) {
             capacity = 2 * capacity < max ? 2 * capacity : max;
             struct utf8_word *more = arena_array(arena, capacity, sizeof(*more));
             words = memcpy(more, words, found * sizeof(*words));
         }
-        words[found++] = (struct utf8_word){
-            .text = fold_word(arena, text + start, end - start), .start = start, .end = end};
+        words[found++] =
+            (struct utf8_word){.text = wide ? fold(arena, text + start, end - start) : ascii + start,
+                .start = start,
+                .end = end};
         start = end;
     }
     *count = found;

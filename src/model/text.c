@@ -132,12 +132,10 @@ static void cut_plural(char *word, size_t *len)
 
 /* A light stemmer: what matters is that the forms of one word agree, not that the stem is a word. Both
  * languages' endings are cut from every word, since a word's language is not known. */
-const char *text_stem(struct arena *arena, const char *plain)
+static void cut_endings(char *word, size_t len)
 {
-    size_t len = strlen(plain);
-    char *word = arena_strndup(arena, plain, len);
     if (len < 4 || (word[0] >= '0' && word[0] <= '9')) {
-        return word;
+        return;
     }
     cut_plural(word, &len);
     if (cut_ending(word, &len, "ing", 4) || cut_ending(word, &len, "ed", 4)) {
@@ -150,7 +148,14 @@ const char *text_stem(struct arena *arena, const char *plain)
         cut_ending(word, &len, "em", 4);
     }
     cut_ending(word, &len, "e", 3);
-    return word;
+}
+
+const char *text_stem(struct arena *arena, const char *plain)
+{
+    size_t len = strlen(plain);
+    char *stem = arena_strndup(arena, plain, len);
+    cut_endings(stem, len);
+    return stem;
 }
 
 static bool is_ascii(const char *text)
@@ -165,12 +170,14 @@ struct text_word *text_words(struct arena *arena, const char *text, size_t max, 
 {
     struct utf8_word *raw = utf8_words(arena, text, max, count);
     struct text_word *words = arena_array(arena, *count, sizeof *words);
+    char *stems = arena_alloc(arena, *count > 0 ? raw[*count - 1].end + 1 : 0); /* each in its word's place */
     for (size_t i = 0; i < *count; i++) {
-        words[i].plain = is_ascii(raw[i].text) ? raw[i].text : text_plain(arena, raw[i].text);
-        words[i].stem = text_stem(arena, words[i].plain);
-        words[i].start = raw[i].start;
-        words[i].end = raw[i].end;
-        words[i].stop = text_is_stop_word(words[i].plain);
+        const char *plain = is_ascii(raw[i].text) ? raw[i].text : text_plain(arena, raw[i].text);
+        size_t len = strlen(plain), start = raw[i].start, end = raw[i].end;
+        char *stem =
+            len <= end - start ? memcpy(stems + start, plain, len) : arena_strndup(arena, plain, len);
+        cut_endings(stem, len);
+        words[i] = (struct text_word){plain, stem, start, end, text_is_stop_word(plain)};
     }
     return words;
 }
