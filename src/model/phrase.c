@@ -2,6 +2,8 @@
 #include "model/phrase.h"
 
 #include <assert.h>
+#include <limits.h>
+#include <stdint.h>
 #include <string.h>
 
 #define TOKEN_MAX 12
@@ -16,6 +18,8 @@ struct choice {
 struct token {
     struct choice *choices; /* NULL: a gap */
     size_t choice_count;
+    uint32_t
+        firsts; /* a bit for the first byte of each choice, modulo 32: most words are turned away by it */
     size_t gap;
     bool optional;
 };
@@ -26,13 +30,28 @@ struct phrase {
     size_t token_count;
 };
 
+/* A phrase and one of the words it may begin with. */
+struct opening {
+    const struct phrase *phrase;
+    const struct choice *choice;
+};
+
+struct bucket {
+    struct opening *openings; /* in the order of the phrases */
+    size_t count;
+};
+
 struct phrase_table {
     struct arena *arena;
     struct phrase *phrases;
     size_t count;
-    size_t *buckets[BUCKETS]; /* phrases whose first word may start with those two bytes */
-    size_t bucket_counts[BUCKETS];
+    struct bucket buckets[BUCKETS]; /* by the first two bytes of a word */
 };
+
+static uint32_t first_bit(char first)
+{
+    return UINT32_C(1) << ((unsigned char)first % 32);
+}
 
 static void compile_token(struct arena *arena, const char *text, size_t len, struct token *token)
 {
@@ -56,6 +75,7 @@ static void compile_token(struct arena *arena, const char *text, size_t len, str
         choice->prefix = text[end - 1] == '*';
         choice->text = text + at;
         choice->len = end - at - choice->prefix;
+        token->firsts |= first_bit(choice->text[0]);
         at = end + 1;
     }
 }
@@ -77,38 +97,38 @@ static size_t bucket_of(char first, char second)
     return ((unsigned char)first * 32u + (unsigned char)second) % BUCKETS;
 }
 
-static void mark_buckets(const struct choice *choice, bool marked[BUCKETS])
+/* Adds the phrase to every bucket that a word of its first token may fall into; `place`: there is room, else
+ * they are only counted. */
+static void add_openings(struct phrase_table *table, const struct phrase *phrase, bool place)
 {
-    if (choice->len > 1 || !choice->prefix) {
-        marked[bucket_of(choice->text[0], choice->len > 1 ? choice->text[1] : '\0')] = true;
-        return;
-    }
-    for (int second = 0; second < 256; second++) {
-        marked[bucket_of(choice->text[0], (char)second)] = true;
+    const struct token *first = &phrase->tokens[0];
+    for (size_t c = 0; c < first->choice_count; c++) {
+        const struct choice *choice = &first->choices[c];
+        bool any = choice->len == 1 && choice->prefix;
+        unsigned char second = choice->len > 1 ? (unsigned char)choice->text[1] : 0;
+        for (int byte = any ? 0 : second; byte <= (any ? UCHAR_MAX : second); byte++) {
+            struct bucket *bucket = &table->buckets[bucket_of(choice->text[0], (char)byte)];
+            if (place) {
+                bucket->openings[bucket->count] = (struct opening){phrase, choice};
+            }
+            bucket->count++;
+        }
     }
 }
 
 /* Two passes: sizes, then entries. */
 static void fill_buckets(struct phrase_table *table)
 {
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t b = 0; b < BUCKETS && pass == 1; b++) {
-            table->buckets[b] = arena_array(table->arena, table->bucket_counts[b], sizeof(size_t));
-            table->bucket_counts[b] = 0;
-        }
-        for (size_t i = 0; i < table->count; i++) {
-            const struct token *first = &table->phrases[i].tokens[0];
-            bool marked[BUCKETS] = {false};
-            for (size_t c = 0; c < first->choice_count; c++) {
-                mark_buckets(&first->choices[c], marked);
-            }
-            for (size_t b = 0; b < BUCKETS; b++) {
-                if (marked[b] && pass == 1) {
-                    table->buckets[b][table->bucket_counts[b]] = i;
-                }
-                table->bucket_counts[b] += marked[b];
-            }
-        }
+    for (size_t i = 0; i < table->count; i++) {
+        add_openings(table, &table->phrases[i], false);
+    }
+    for (size_t b = 0; b < BUCKETS; b++) {
+        struct bucket *bucket = &table->buckets[b];
+        bucket->openings = arena_array(table->arena, bucket->count, sizeof *bucket->openings);
+        bucket->count = 0;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        add_openings(table, &table->phrases[i], true);
     }
 }
 
@@ -133,19 +153,23 @@ void phrase_table_free(struct phrase_table *table)
     }
 }
 
+static bool choice_matches(const struct choice *choice, const char *word)
+{
+    size_t same = 0;
+    while (same < choice->len && word[same] == choice->text[same]) {
+        same++;
+    }
+    return same == choice->len && (choice->prefix || word[same] == 0);
+}
+
 static bool token_matches(const struct token *token, const char *word)
 {
-    for (size_t i = 0; i < token->choice_count; i++) {
-        const struct choice *choice = &token->choices[i];
-        size_t same = 0;
-        while (same < choice->len && word[same] == choice->text[same]) {
-            same++;
-        }
-        if (same == choice->len && (choice->prefix || word[same] == 0)) {
-            return true;
-        }
+    bool matches = false;
+    for (size_t i = 0; (token->firsts & first_bit(word[0])) != 0 && i < token->choice_count && !matches;
+         i++) {
+        matches = choice_matches(&token->choices[i], word);
     }
-    return false;
+    return matches;
 }
 
 /* Matches the tokens from `t` on at the words from `w` on; the end (one past) through `end`. */
@@ -202,12 +226,13 @@ struct phrase_hit *phrase_find(const struct phrase_table *table, struct arena *a
     *count = 0;
     for (size_t w = 0; w < word_count && *count < max; w++) {
         const char *word = words[w].plain;
-        size_t b = bucket_of(word[0], word[0] != 0 ? word[1] : '\0');
-        for (size_t i = 0; i < table->bucket_counts[b] && *count < max; i++) {
-            const struct phrase *phrase = &table->phrases[table->buckets[b][i]];
+        const struct bucket *bucket = &table->buckets[bucket_of(word[0], word[0] != 0 ? word[1] : '\0')];
+        for (size_t i = 0; i < bucket->count && *count < max; i++) {
+            const struct opening *opening = &bucket->openings[i];
+            const struct phrase *phrase = opening->phrase;
             size_t end;
-            if (is_taken(hits, *count, phrase->rule, w) ||
-                !match_from(phrase, 0, words, w, word_count, &end)) {
+            if (!choice_matches(opening->choice, word) || is_taken(hits, *count, phrase->rule, w) ||
+                !match_from(phrase, 1, words, w + 1, word_count, &end)) {
                 continue;
             }
             if (*count == capacity) {
