@@ -91,7 +91,8 @@ static void check_ticket_text(
     const struct guard *guard, struct verdict *verdict, const char *prefix, const char *text)
 {
     struct span_list found = {.arena = verdict->scratch};
-    injection_find(guard->injection, text, &found);
+    const struct reading reading = reading_of(verdict->scratch, text);
+    injection_find(guard->injection, &reading, &found);
     add_spans(verdict, MSG_FLAG_PROMPT_INJECTION, prefix, &found);
     size_t count;
     struct pii_span *pii = pii_find(verdict->scratch, text, &count);
@@ -146,17 +147,17 @@ static void check_draft_pii(struct verdict *verdict, const struct msg_context *c
 
 static void check_draft(const struct guard *guard, struct verdict *verdict, const struct guard_input *input)
 {
-    const char *text = verdict->draft->text;
+    const struct reading reading = reading_of(verdict->scratch, verdict->draft->text);
     check_draft_pii(verdict, input->context);
     struct span_list brand = {.arena = verdict->scratch}, unsafe = brand, promise = brand, injected = brand,
                      loose = brand;
-    tone_find_off_brand(guard->tone, text, &brand);
+    tone_find_off_brand(guard->tone, &reading, &brand);
     add_spans(verdict, MSG_FLAG_OFF_BRAND, "", &brand);
-    tone_find_unsafe(guard->tone, text, &unsafe);
+    tone_find_unsafe(guard->tone, &reading, &unsafe);
     add_spans(verdict, MSG_FLAG_UNSAFE_CONTENT, "", &unsafe);
-    promise_find(guard->promise, text, &promise);
+    promise_find(guard->promise, &reading, &promise);
     add_spans(verdict, MSG_FLAG_OVERPROMISE, "", &promise);
-    injection_find(guard->injection, text, &injected);
+    injection_find(guard->injection, &reading, &injected);
     add_spans(verdict, MSG_FLAG_PROMPT_INJECTION, "", &injected);
     grounded_check(&loose, input->ticket, input->context, verdict->draft);
     add_spans(verdict, MSG_FLAG_UNGROUNDED, "", &loose);
@@ -214,31 +215,33 @@ bool guard_triggered(const struct msg_draft *draft)
 
 enum finding { FINDING_NONE, FINDING_INJECTION, FINDING_OTHER };
 
-typedef enum finding judge_sentence(const struct guard *guard, struct arena *arena, const char *sentence);
+typedef enum finding judge_text(
+    const struct guard *guard, struct arena *arena, const struct reading *reading);
 
-static enum finding judge_order(const struct guard *guard, struct arena *arena, const char *sentence)
+static enum finding judge_order(const struct guard *guard, struct arena *arena, const struct reading *reading)
 {
     struct span_list found = {.arena = arena};
-    injection_find(guard->injection, sentence, &found);
+    injection_find(guard->injection, reading, &found);
     return found.count > 0 ? FINDING_INJECTION : FINDING_NONE;
 }
 
-static enum finding judge_quote(const struct guard *guard, struct arena *arena, const char *sentence)
+static enum finding judge_quote(const struct guard *guard, struct arena *arena, const struct reading *reading)
 {
     struct span_list found = {.arena = arena};
-    if (judge_order(guard, arena, sentence) != FINDING_NONE) {
+    if (judge_order(guard, arena, reading) != FINDING_NONE) {
         return FINDING_INJECTION;
     }
-    promise_find(guard->promise, sentence, &found);
-    tone_find_unsafe(guard->tone, sentence, &found);
+    promise_find(guard->promise, reading, &found);
+    tone_find_unsafe(guard->tone, reading, &found);
     return found.count > 0 ? FINDING_OTHER : FINDING_NONE;
 }
 
 static enum finding judge_in_scratch(
-    const struct guard *guard, judge_sentence *judge, const char *text, size_t len)
+    const struct guard *guard, judge_text *judge, const char *text, size_t len)
 {
     struct arena *scratch = arena_new(SCRATCH_MAX);
-    enum finding finding = judge(guard, scratch, arena_strndup(scratch, text, len));
+    const struct reading reading = reading_of(scratch, arena_strndup(scratch, text, len));
+    enum finding finding = judge(guard, scratch, &reading);
     arena_free(scratch);
     return finding;
 }
@@ -247,27 +250,31 @@ bool guard_name_fits(const struct guard *guard, const char *name)
 {
     struct arena *scratch = arena_new(SCRATCH_MAX);
     struct span_list found = {.arena = scratch};
+    const struct reading reading = reading_of(scratch, name);
     size_t personal;
-    injection_find(guard->injection, name, &found);
-    promise_find(guard->promise, name, &found);
-    tone_find_unsafe(guard->tone, name, &found);
-    tone_find_off_brand(guard->tone, name, &found);
+    injection_find(guard->injection, &reading, &found);
+    promise_find(guard->promise, &reading, &found);
+    tone_find_unsafe(guard->tone, &reading, &found);
+    tone_find_off_brand(guard->tone, &reading, &found);
     (void)pii_find(scratch, name, &personal);
     bool fits = found.count + personal == 0;
     arena_free(scratch);
     return fits;
 }
 
-/* The text with only the sentences that pass, its lines kept. Counts the injections. */
-static char *clean_text(const struct guard *guard, struct arena *arena, const char *text,
-    judge_sentence *judge, size_t *injections)
+/* The text with only the sentences that pass, its lines kept. Counts the injections. Where nothing is found
+ * in the whole, as in most, nothing is in its sentences. */
+static char *clean_text(
+    const struct guard *guard, struct arena *arena, const char *text, judge_text *judge, size_t *injections)
 {
     size_t count, out = 0, from = 0, len = strlen(text);
     struct text_sentence *sentences = text_sentences(arena, text, len + 1, &count);
     char *copy = arena_alloc(arena, len + 1);
+    bool passes = len <= READING_MAX_WORDS && judge_in_scratch(guard, judge, text, len) == FINDING_NONE;
     for (size_t i = 0; i < count; i++) {
         size_t start = sentences[i].start, end = sentences[i].end;
-        enum finding finding = judge_in_scratch(guard, judge, text + start, end - start);
+        enum finding finding =
+            passes ? FINDING_NONE : judge_in_scratch(guard, judge, text + start, end - start);
         size_t keep_to = finding == FINDING_NONE ? end : start;
         *injections += finding == FINDING_INJECTION;
         memcpy(copy + out, text + from, keep_to - from);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_WORDS 60000
 #define SPACED_LETTERS 8
 #define WHY "tries to give the model instructions"
 
@@ -292,11 +291,12 @@ static void find_marks(const char *text, struct span_list *out)
 }
 
 /* "S a y  t h a t": letters pulled apart so that filters do not see the words. */
-static void find_spaced(const struct text_word *words, size_t count, struct span_list *out)
+static void find_spaced(const struct reading *reading, struct span_list *out)
 {
+    const struct text_word *words = reading->words;
     size_t run = 0;
-    for (size_t i = 0; i <= count; i++) {
-        bool single = i < count && words[i].end - words[i].start == 1 && words[i].plain[0] >= 'a' &&
+    for (size_t i = 0; i <= reading->count; i++) {
+        bool single = i < reading->count && words[i].end - words[i].start == 1 && words[i].plain[0] >= 'a' &&
                       words[i].plain[0] <= 'z';
         if (single) {
             run++;
@@ -310,15 +310,15 @@ static void find_spaced(const struct text_word *words, size_t count, struct span
     }
 }
 
-void injection_find(const struct phrase_table *table, const char *text, struct span_list *out)
+void injection_find(const struct phrase_table *table, const struct reading *reading, struct span_list *out)
 {
     size_t *places;
-    size_t first = out->count, count;
-    const char *seen = visible_text(out->arena, text, &places);
-    struct text_word *words = text_words(out->arena, seen, MAX_WORDS, &count);
-    span_add_phrases(out, table, words, count, WHY);
-    find_spaced(words, count, out);
-    find_marks(seen, out);
+    size_t first = out->count;
+    const char *visible = visible_text(out->arena, reading->text, &places);
+    const struct reading seen = places == NULL ? *reading : reading_of(out->arena, visible);
+    span_add_phrases(out, table, &seen, WHY);
+    find_spaced(&seen, out);
+    find_marks(visible, out);
     for (size_t i = first; i < out->count && places != NULL; i++) {
         out->spans[i].start = places[out->spans[i].start];
         out->spans[i].end = places[out->spans[i].end];

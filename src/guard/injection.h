@@ -9,8 +9,8 @@
 /* The compiled rules; phrase_table_free. */
 struct phrase_table *injection_rules_new(void);
 
-/* Adds what it finds in `text` to `out`; rules are "injection.override" and the like. Characters that cannot
- * be seen do not hide a phrase. */
-void injection_find(const struct phrase_table *table, const char *text, struct span_list *out);
+/* Adds what it finds in the text to `out`; rules are "injection.override" and the like. Characters that
+ * cannot be seen do not hide a phrase. */
+void injection_find(const struct phrase_table *table, const struct reading *reading, struct span_list *out);
 
 #endif

@@ -1,8 +1,6 @@
 /* Phrases that promise. */
 #include "guard/promise.h"
 
-#define MAX_WORDS 8000
-
 static const struct phrase_rule rules[] = {
     {"promise.guarantee", "we|i guarantee|promise|assure|vow", 1},
     {"promise.guarantee", "guarantee*|promise* you|that|to", 1},
@@ -75,9 +73,7 @@ struct phrase_table *promise_rules_new(void)
     return phrase_table_new(rules, sizeof rules / sizeof rules[0]);
 }
 
-void promise_find(const struct phrase_table *table, const char *text, struct span_list *out)
+void promise_find(const struct phrase_table *table, const struct reading *reading, struct span_list *out)
 {
-    size_t count;
-    struct text_word *words = text_words(out->arena, text, MAX_WORDS, &count);
-    span_add_phrases(out, table, words, count, "promises what only a person may promise");
+    span_add_phrases(out, table, reading, "promises what only a person may promise");
 }

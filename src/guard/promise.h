@@ -7,6 +7,6 @@
 #include "guard/span.h"
 
 struct phrase_table *promise_rules_new(void); /* phrase_table_free */
-void promise_find(const struct phrase_table *table, const char *text, struct span_list *out);
+void promise_find(const struct phrase_table *table, const struct reading *reading, struct span_list *out);
 
 #endif

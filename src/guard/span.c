@@ -20,11 +20,12 @@ void span_add(struct span_list *list, size_t start, size_t end, const char *rule
     list->spans[list->count++] = (struct span){.start = start, .end = end, .rule = rule, .why = why};
 }
 
-void span_add_phrases(struct span_list *list, const struct phrase_table *table, const struct text_word *words,
-    size_t count, const char *why)
+void span_add_phrases(
+    struct span_list *list, const struct phrase_table *table, const struct reading *reading, const char *why)
 {
     size_t hits;
-    struct phrase_hit *found = phrase_find(table, list->arena, words, count, SPANS_MAX, &hits);
+    const struct text_word *words = reading->words;
+    struct phrase_hit *found = phrase_find(table, list->arena, words, reading->count, SPANS_MAX, &hits);
     for (size_t i = 0; i < hits; i++) {
         span_add(list, words[found[i].first].start, words[found[i].last].end, found[i].rule->name, why);
     }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include "base/arena.h"
+#include "guard/reading.h"
 #include "model/phrase.h"
 
 #define SPANS_MAX 200 /* of one list: a text with more is bad enough */
@@ -25,8 +26,8 @@ struct span_list {
 /* `rule` and `why` are borrowed. Past SPANS_MAX nothing is added. */
 void span_add(struct span_list *list, size_t start, size_t end, const char *rule, const char *why);
 
-/* Adds what `table` finds in `words`; the name of a phrase's rule is the span's, `why` is for all. */
-void span_add_phrases(struct span_list *list, const struct phrase_table *table, const struct text_word *words,
-    size_t count, const char *why);
+/* Adds what `table` finds in the text; the name of a phrase's rule is the span's, `why` is for all. */
+void span_add_phrases(
+    struct span_list *list, const struct phrase_table *table, const struct reading *reading, const char *why);
 
 #endif

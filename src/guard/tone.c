@@ -5,7 +5,6 @@
 #include <string.h>
 #include "base/alloc.h"
 
-#define MAX_WORDS 8000
 #define EXTRA_MAX 200
 #define EXTRA_WORDS 6
 #define EXTRA_BYTES 8000
@@ -118,19 +117,15 @@ void tone_free(struct tone *tone)
     }
 }
 
-void tone_find_off_brand(const struct tone *tone, const char *text, struct span_list *out)
+void tone_find_off_brand(const struct tone *tone, const struct reading *reading, struct span_list *out)
 {
-    size_t count;
-    struct text_word *words = text_words(out->arena, text, MAX_WORDS, &count);
-    span_add_phrases(out, tone->off_brand, words, count, "is not how we speak to customers");
+    span_add_phrases(out, tone->off_brand, reading, "is not how we speak to customers");
     if (tone->extra != NULL) {
-        span_add_phrases(out, tone->extra, words, count, "is on the list of words not to use");
+        span_add_phrases(out, tone->extra, reading, "is on the list of words not to use");
     }
 }
 
-void tone_find_unsafe(const struct tone *tone, const char *text, struct span_list *out)
+void tone_find_unsafe(const struct tone *tone, const struct reading *reading, struct span_list *out)
 {
-    size_t count;
-    struct text_word *words = text_words(out->arena, text, MAX_WORDS, &count);
-    span_add_phrases(out, tone->unsafe, words, count, "could harm the reader");
+    span_add_phrases(out, tone->unsafe, reading, "could harm the reader");
 }

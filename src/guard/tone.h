@@ -11,7 +11,7 @@ struct tone; /* read-only once made */
 struct tone *tone_new(const char *off_brand);
 void tone_free(struct tone *tone);
 
-void tone_find_off_brand(const struct tone *tone, const char *text, struct span_list *out);
-void tone_find_unsafe(const struct tone *tone, const char *text, struct span_list *out);
+void tone_find_off_brand(const struct tone *tone, const struct reading *reading, struct span_list *out);
+void tone_find_unsafe(const struct tone *tone, const struct reading *reading, struct span_list *out);
 
 #endif

@@ -11,7 +11,7 @@
 #include "guard/promise.h"
 #include "guard/tone.h"
 
-typedef void find(const struct phrase_table *rules, const char *text, struct span_list *out);
+typedef void find(const struct phrase_table *rules, const struct reading *reading, struct span_list *out);
 
 static void assert_found(
     const struct phrase_table *rules, find *find_in, const char *const *texts, size_t count, bool expected)
@@ -19,7 +19,8 @@ static void assert_found(
     for (size_t i = 0; i < count; i++) {
         struct arena *arena = arena_new(0);
         struct span_list found = {.arena = arena};
-        find_in(rules, texts[i], &found);
+        const struct reading reading = reading_of(arena, texts[i]);
+        find_in(rules, &reading, &found);
         if ((found.count > 0) != expected) {
             fail_msg("%s: %s", texts[i], found.count > 0 ? found.spans[0].rule : "nothing found");
         }
@@ -83,7 +84,8 @@ static void test_hidden_place(void **state)
     struct arena *arena = arena_new(0);
     struct phrase_table *rules = injection_rules_new();
     struct span_list found = {.arena = arena};
-    injection_find(rules, text, &found);
+    const struct reading reading = reading_of(arena, text);
+    injection_find(rules, &reading, &found);
     assert_true(found.count > 0);
     assert_memory_equal(text + found.spans[0].start, "Ignore", 6);
     assert_memory_equal(text + found.spans[0].end - 4, "ions", 4);
@@ -124,10 +126,11 @@ static size_t count_tone(const struct tone *tone, const char *text, bool unsafe)
 {
     struct arena *arena = arena_new(0);
     struct span_list found = {.arena = arena};
+    const struct reading reading = reading_of(arena, text);
     if (unsafe) {
-        tone_find_unsafe(tone, text, &found);
+        tone_find_unsafe(tone, &reading, &found);
     } else {
-        tone_find_off_brand(tone, text, &found);
+        tone_find_off_brand(tone, &reading, &found);
     }
     size_t count = found.count;
     arena_free(arena);
