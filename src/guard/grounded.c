@@ -57,11 +57,17 @@ struct source {
 struct sources {
     struct arena *arena;
     const struct msg_context *context;
-    const struct msg_draft *draft;
     const struct text_set *courtesy;
     struct text_set *own;     /* words of the ticket's subject and the customer's name: courtesy, too */
     struct source *items;     /* per context item */
     struct text_set *allowed; /* numbers of the ticket and the greeting */
+};
+
+/* A draft that is being checked. */
+struct check {
+    struct sources *sources;
+    const struct msg_draft *draft;
+    struct span_list *out;
 };
 
 static struct text_set *stems_of(struct arena *arena, const char *text, struct text_set *into)
@@ -138,13 +144,14 @@ static const struct source *read_source(struct sources *sources, size_t index)
 }
 
 /* Index of the context item that marker `n` names, or -1. */
-static int cited_item(const struct sources *sources, size_t n)
+static int cited_item(const struct check *check, size_t n)
 {
-    if (n == 0 || n > sources->draft->citations_count || sources->context == NULL) {
+    const struct msg_context *context = check->sources->context;
+    if (n == 0 || n > check->draft->citations_count || context == NULL) {
         return -1;
     }
-    for (size_t i = 0; i < sources->context->items_count; i++) {
-        if (strcmp(sources->context->items[i].source_id, sources->draft->citations[n - 1]) == 0) {
+    for (size_t i = 0; i < context->items_count; i++) {
+        if (strcmp(context->items[i].source_id, check->draft->citations[n - 1]) == 0) {
             return (int)i;
         }
     }
@@ -161,10 +168,11 @@ struct sentence {
 };
 
 /* Takes the markers out of the sentence and looks them up. */
-static void read_markers(const struct sources *sources, const char *text, struct sentence *out)
+static void read_markers(const struct check *check, struct sentence *out)
 {
     size_t len = 0;
-    out->text = arena_alloc(sources->arena, out->end - out->start + 1);
+    const char *text = check->draft->text;
+    out->text = arena_alloc(check->out->arena, out->end - out->start + 1);
     for (size_t i = out->start; i < out->end; i++) {
         size_t n = 0, j = i + 1;
         while (text[i] == '[' && j < out->end && text[j] >= '0' && text[j] <= '9' && j - i <= 3) {
@@ -174,7 +182,7 @@ static void read_markers(const struct sources *sources, const char *text, struct
             out->text[len++] = text[i];
             continue;
         }
-        int item = cited_item(sources, n);
+        int item = cited_item(check, n);
         out->bad_marker = out->bad_marker || item < 0;
         if (item >= 0 && out->item_count < MAX_MARKERS) {
             out->items[out->item_count++] = item;
@@ -210,16 +218,16 @@ static double overlap(const struct text_set *own, size_t own_count, const struct
 /* Whether the source's sentence that this one repeats says "not" where this one does not, or the other way
  * round. */
 static bool negation_differs(
-    struct sources *sources, const struct sentence *sentence, const struct text_word *words, size_t count)
+    const struct check *check, const struct sentence *sentence, const struct text_word *words, size_t count)
 {
-    struct text_set *own = text_set_new(sources->arena, count);
+    struct text_set *own = text_set_new(check->out->arena, count);
     for (size_t i = 0; i < count; i++) {
         text_set_add(own, words[i].stem);
     }
     const struct said *nearest = NULL;
     double best = 0.5;
     for (size_t s = 0; s < sentence->item_count; s++) {
-        const struct source *source = read_source(sources, (size_t)sentence->items[s]);
+        const struct source *source = read_source(check->sources, (size_t)sentence->items[s]);
         for (size_t i = 0; i < source->said_count; i++) {
             double shared = overlap(own, count, &source->said[i]);
             if (shared > best) {
@@ -231,10 +239,11 @@ static bool negation_differs(
     return nearest != NULL && nearest->negated != has_negation(words, count);
 }
 
-static void check_cited(struct sources *sources, const struct sentence *sentence, struct span_list *out)
+static void check_cited(const struct check *check, const struct sentence *sentence)
 {
     size_t count, content = 0, supported = 0;
-    struct text_word *words = text_words(sources->arena, sentence->text, MAX_WORDS, &count);
+    struct sources *sources = check->sources;
+    struct text_word *words = text_words(check->out->arena, sentence->text, MAX_WORDS, &count);
     for (size_t i = 0; i < count; i++) {
         bool number = has_digit(words[i].plain);
         if (words[i].stop && !number) {
@@ -243,26 +252,27 @@ static void check_cited(struct sources *sources, const struct sentence *sentence
         bool found =
             has_stem(sources, sentence, words[i].stem) || has_stem(sources, sentence, words[i].plain);
         if (number && !found && !text_set_has(sources->allowed, words[i].plain)) {
-            span_add(out, sentence->start, sentence->end, "grounded.number", WHY_NUMBER);
+            span_add(check->out, sentence->start, sentence->end, "grounded.number", WHY_NUMBER);
             return;
         }
         content++;
         supported += found || is_courtesy(sources, words[i].stem);
     }
     if (content >= MIN_WORDS && (double)supported < SUPPORT * (double)content) {
-        span_add(out, sentence->start, sentence->end, "grounded.words", WHY_WORDS);
-    } else if (negation_differs(sources, sentence, words, count)) {
-        span_add(out, sentence->start, sentence->end, "grounded.negation", WHY_NEGATION);
+        span_add(check->out, sentence->start, sentence->end, "grounded.words", WHY_WORDS);
+    } else if (negation_differs(check, sentence, words, count)) {
+        span_add(check->out, sentence->start, sentence->end, "grounded.negation", WHY_NEGATION);
     }
 }
 
-static void check_uncited(struct sources *sources, const struct sentence *sentence, struct span_list *out)
+static void check_uncited(const struct check *check, const struct sentence *sentence)
 {
     size_t count, content = 0, supported = 0;
-    struct text_word *words = text_words(sources->arena, sentence->text, MAX_WORDS, &count);
+    const struct sources *sources = check->sources;
+    struct text_word *words = text_words(check->out->arena, sentence->text, MAX_WORDS, &count);
     for (size_t i = 0; i < count; i++) {
         if (has_digit(words[i].plain) && !text_set_has(sources->allowed, words[i].plain)) {
-            span_add(out, sentence->start, sentence->end, "grounded.number", WHY_NUMBER);
+            span_add(check->out, sentence->start, sentence->end, "grounded.number", WHY_NUMBER);
             return;
         }
         if (!words[i].stop) {
@@ -271,47 +281,49 @@ static void check_uncited(struct sources *sources, const struct sentence *senten
         }
     }
     if (content >= MIN_WORDS && (double)supported < COURTESY_SUPPORT * (double)content) {
-        span_add(out, sentence->start, sentence->end, "grounded.uncited",
+        span_add(check->out, sentence->start, sentence->end, "grounded.uncited",
             "says something without naming a source");
     }
 }
 
-static void gather_sources(struct sources *sources, const struct msg_ticket *ticket)
+struct sources *sources_new(
+    struct arena *arena, const struct msg_ticket *ticket, const struct msg_context *context)
 {
-    const struct msg_customer_context *customer =
-        sources->context != NULL ? sources->context->customer : NULL;
+    struct sources *sources = ARENA_NEW(arena, struct sources);
+    const struct msg_customer_context *customer = context != NULL ? context->customer : NULL;
     size_t subject = strlen(ticket->subject), name = customer != NULL ? strlen(customer->name) : 0;
     pthread_once(&courtesy_once, make_courtesy);
+    sources->arena = arena;
+    sources->context = context;
     sources->courtesy = courtesy;
-    sources->own = text_set_new(sources->arena, subject + name + 2); /* a word has two forms and a blank */
-    sources->allowed = text_set_new(sources->arena, subject + strlen(ticket->description) + 2);
-    stems_of(sources->arena, ticket->subject, sources->own);
-    stems_of(sources->arena, ticket->subject, sources->allowed);
-    stems_of(sources->arena, ticket->description, sources->allowed);
+    sources->own = text_set_new(arena, subject + name + 2); /* a word has two forms and a blank */
+    sources->allowed = text_set_new(arena, subject + strlen(ticket->description) + 2);
+    stems_of(arena, ticket->subject, sources->own);
+    stems_of(arena, ticket->subject, sources->allowed);
+    stems_of(arena, ticket->description, sources->allowed);
     if (customer != NULL) {
-        stems_of(sources->arena, customer->name, sources->own);
+        stems_of(arena, customer->name, sources->own);
     }
-    if (sources->context != NULL) {
-        sources->items = arena_array(sources->arena, sources->context->items_count, sizeof *sources->items);
+    if (context != NULL) {
+        sources->items = arena_array(arena, context->items_count, sizeof *sources->items);
     }
+    return sources;
 }
 
-void grounded_check(struct span_list *out, const struct msg_ticket *ticket, const struct msg_context *context,
-    const struct msg_draft *draft)
+void grounded_check(struct span_list *out, struct sources *sources, const struct msg_draft *draft)
 {
-    struct sources sources = {.arena = out->arena, .context = context, .draft = draft};
-    gather_sources(&sources, ticket);
+    const struct check check = {.sources = sources, .draft = draft, .out = out};
     size_t count;
     struct text_sentence *sentences = text_sentences(out->arena, draft->text, MAX_SENTENCES, &count);
     for (size_t i = 0; i < count; i++) {
         struct sentence sentence = {.start = sentences[i].start, .end = sentences[i].end};
-        read_markers(&sources, draft->text, &sentence);
+        read_markers(&check, &sentence);
         if (sentence.bad_marker) {
             span_add(out, sentence.start, sentence.end, "grounded.marker", WHY_MARKER);
         } else if (sentence.item_count > 0) {
-            check_cited(&sources, &sentence, out);
+            check_cited(&check, &sentence);
         } else {
-            check_uncited(&sources, &sentence, out);
+            check_uncited(&check, &sentence);
         }
     }
 }

@@ -6,10 +6,14 @@
 #include "guard/span.h"
 #include "msg/codec.h"
 
+/* What drafts may say: the ticket and the items of `context` (may be NULL), both borrowed. Each item is read
+ * once, when a draft first cites it. In the arena. */
+struct sources;
+struct sources *sources_new(
+    struct arena *arena, const struct msg_ticket *ticket, const struct msg_context *context);
+
 /* Adds the sentences of `draft` that nothing supports. A marker [n] names the n-th of draft->citations, a
- * source_id of `context` (may be NULL). A sentence without a marker may be courtesy, or repeat what the
- * ticket says. */
-void grounded_check(struct span_list *out, const struct msg_ticket *ticket, const struct msg_context *context,
-    const struct msg_draft *draft);
+ * source_id of the context. A sentence without a marker may be courtesy, or repeat what the ticket says. */
+void grounded_check(struct span_list *out, struct sources *sources, const struct msg_draft *draft);
 
 #endif

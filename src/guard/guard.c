@@ -47,6 +47,23 @@ struct verdict {
     struct msg_draft *draft;
 };
 
+struct guard_case {
+    const struct guard *guard;
+    struct guard_input input;
+    struct arena *arena;     /* what stays in the drafts */
+    struct arena *scratch;   /* what all checks share, the case among it */
+    struct msg_draft ticket; /* only what was found in the ticket: it goes for every draft */
+    struct sources *sources;
+};
+
+static void clear_findings(struct arena *arena, struct msg_draft *draft)
+{
+    draft->safety_flags = arena_array(arena, MSG_FLAG_COUNT, sizeof *draft->safety_flags);
+    draft->safety_flags_count = 0;
+    draft->flag_details = arena_array(arena, MAX_DETAILS, sizeof *draft->flag_details);
+    draft->flag_details_count = 0;
+}
+
 static void raise_flag(struct verdict *verdict, enum msg_flag flag)
 {
     struct msg_draft *draft = verdict->draft;
@@ -55,7 +72,7 @@ static void raise_flag(struct verdict *verdict, enum msg_flag flag)
             return;
         }
     }
-    draft->safety_flags[draft->safety_flags_count++] = flag; /* room for every flag, see guard_check */
+    draft->safety_flags[draft->safety_flags_count++] = flag; /* room for every flag, see clear_findings */
 }
 
 static void add_detail(
@@ -115,6 +132,36 @@ static void check_ticket(const struct guard *guard, struct verdict *verdict, con
     }
 }
 
+struct guard_case *guard_case_new(
+    const struct guard *guard, struct arena *arena, const struct guard_input *input)
+{
+    struct arena *scratch = arena_new(SCRATCH_MAX);
+    struct guard_case *judged = ARENA_NEW(scratch, struct guard_case);
+    *judged = (struct guard_case){.guard = guard, .input = *input, .arena = arena, .scratch = scratch};
+    struct verdict verdict = {.arena = arena, .scratch = scratch, .draft = &judged->ticket};
+    clear_findings(scratch, &judged->ticket);
+    check_ticket(guard, &verdict, input->ticket);
+    judged->sources = sources_new(scratch, input->ticket, input->context);
+    return judged;
+}
+
+void guard_case_free(struct guard_case *judged)
+{
+    arena_free(judged->scratch);
+}
+
+static void add_ticket(struct verdict *verdict, const struct msg_draft *ticket)
+{
+    for (size_t i = 0; i < ticket->flag_details_count; i++) {
+        const struct msg_flag_detail *detail = &ticket->flag_details[i];
+        add_detail(
+            verdict, detail->flag, detail->rule, (size_t)detail->start, (size_t)detail->end, detail->why);
+    }
+    for (size_t i = 0; i < ticket->safety_flags_count; i++) {
+        raise_flag(verdict, ticket->safety_flags[i]); /* what is past the last detail has a flag, too */
+    }
+}
+
 /* ---- the draft ---- */
 
 /* What a page of the knowledge base says of itself, such as the support's own address, is no customer's data.
@@ -145,10 +192,11 @@ static void check_draft_pii(struct verdict *verdict, const struct msg_context *c
     }
 }
 
-static void check_draft(const struct guard *guard, struct verdict *verdict, const struct guard_input *input)
+static void check_draft(const struct guard_case *judged, struct verdict *verdict)
 {
+    const struct guard *guard = judged->guard;
     const struct reading reading = reading_of(verdict->scratch, verdict->draft->text);
-    check_draft_pii(verdict, input->context);
+    check_draft_pii(verdict, judged->input.context);
     struct span_list brand = {.arena = verdict->scratch}, unsafe = brand, promise = brand, injected = brand,
                      loose = brand;
     tone_find_off_brand(guard->tone, &reading, &brand);
@@ -159,13 +207,13 @@ static void check_draft(const struct guard *guard, struct verdict *verdict, cons
     add_spans(verdict, MSG_FLAG_OVERPROMISE, "", &promise);
     injection_find(guard->injection, &reading, &injected);
     add_spans(verdict, MSG_FLAG_PROMPT_INJECTION, "", &injected);
-    grounded_check(&loose, input->ticket, input->context, verdict->draft);
+    grounded_check(&loose, judged->sources, verdict->draft);
     add_spans(verdict, MSG_FLAG_UNGROUNDED, "", &loose);
 }
 
-bool guard_check(const struct guard *guard, struct arena *arena, const struct guard_input *input,
-    struct msg_draft *draft, struct error *err)
+bool guard_check(const struct guard_case *judged, struct msg_draft *draft, struct error *err)
 {
+    const struct msg_context *context = judged->input.context;
     size_t len = strlen(draft->text);
     if (len > GUARD_MAX_DRAFT) {
         return error_set(err, ERROR_REJECT, "draft_too_large",
@@ -174,14 +222,11 @@ bool guard_check(const struct guard *guard, struct arena *arena, const struct gu
     if (!utf8_valid(draft->text, len) || utf8_blank(draft->text)) {
         return error_set(err, ERROR_REJECT, "draft_unreadable", "the draft is blank or not valid UTF-8");
     }
-    struct verdict verdict = {.arena = arena, .scratch = arena_new(SCRATCH_MAX), .draft = draft};
-    draft->safety_flags = arena_array(arena, MSG_FLAG_COUNT, sizeof *draft->safety_flags);
-    draft->safety_flags_count = 0;
-    draft->flag_details = arena_array(arena, MAX_DETAILS, sizeof *draft->flag_details);
-    draft->flag_details_count = 0;
-    check_draft(guard, &verdict, input);
-    check_ticket(guard, &verdict, input->ticket);
-    if (input->context == NULL || input->context->aggregate_confidence < input->low_context) {
+    struct verdict verdict = {.arena = judged->arena, .scratch = arena_new(SCRATCH_MAX), .draft = draft};
+    clear_findings(judged->arena, draft);
+    check_draft(judged, &verdict);
+    add_ticket(&verdict, &judged->ticket);
+    if (context == NULL || context->aggregate_confidence < judged->input.low_context) {
         add_detail(&verdict, MSG_FLAG_LOW_CONTEXT_CONFIDENCE, "context.confidence", 0, 0,
             "what was found hardly answers the question");
     }

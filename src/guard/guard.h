@@ -22,10 +22,16 @@ struct guard_input {
     double low_context;                /* flags low_context_confidence below this aggregate confidence */
 };
 
-/* Sets safety_flags and flag_details of `draft` (in the arena). False: the draft could not be judged
+/* The drafts of one ticket: what is the same for all is looked at once. `guard`, `arena` and what `input`
+ * names are borrowed until the case is freed; one thread at a time. */
+struct guard_case;
+struct guard_case *guard_case_new(
+    const struct guard *guard, struct arena *arena, const struct guard_input *input);
+void guard_case_free(struct guard_case *judged);
+
+/* Sets safety_flags and flag_details of `draft` (in the case's arena). False: the draft could not be judged
  * (ERROR_REJECT "draft_unreadable" or "draft_too_large"), so it must not be used. */
-bool guard_check(const struct guard *guard, struct arena *arena, const struct guard_input *input,
-    struct msg_draft *draft, struct error *err);
+bool guard_check(const struct guard_case *judged, struct msg_draft *draft, struct error *err);
 
 /* Whether the guard found anything in the draft or a danger in the ticket: every flag but a low confidence,
  * and personal data that stands in the ticket only. */

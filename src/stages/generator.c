@@ -199,12 +199,10 @@ static void put_fallback(const struct asked *asked, const struct error *err)
     job->event->state = MSG_STATE_FALLBACK_GUARDRAIL_FAILURE;
 }
 
-static bool judge(const struct asked *asked, bool escalated, struct msg_draft *draft, struct error *err)
+static bool judge(const struct asked *asked, const struct guard_case *judged, bool escalated,
+    struct msg_draft *draft, struct error *err)
 {
-    const struct guard_input input = {.ticket = &asked->job->event->ticket,
-        .context = asked->quotable,
-        .low_context = asked->generator->policy.escalate_below};
-    if (!guard_check(asked->generator->guard, asked->job->arena, &input, draft, err)) {
+    if (!guard_check(judged, draft, err)) {
         return false;
     }
     draft_ready_judge(asked->job, escalated, asked->generator->policy.ready_confidence, draft);
@@ -218,19 +216,20 @@ static bool is_low(const struct asked *asked)
     return context == NULL || context->aggregate_confidence < asked->generator->policy.escalate_below;
 }
 
-static void put_generation(const struct asked *asked, const struct draft_result *result)
+static void put_judged(
+    const struct asked *asked, const struct guard_case *judged, const struct draft_result *result)
 {
     struct ticket_job *job = asked->job;
     struct msg_generation *generation = ARENA_NEW(job->arena, struct msg_generation);
     struct error err = {0};
     *generation = result->generation;
     bool low = is_low(asked);
-    if (!judge(asked, result->escalated, &generation->primary_draft, &err)) {
+    if (!judge(asked, judged, result->escalated, &generation->primary_draft, &err)) {
         put_fallback(asked, &err);
         return;
     }
     struct msg_draft *alternative = generation->alternative_draft;
-    if (alternative != NULL && !judge(asked, result->escalated || low, alternative, &err)) {
+    if (alternative != NULL && !judge(asked, judged, result->escalated || low, alternative, &err)) {
         generation->alternative_draft = NULL;
         ticket_job_degraded(job, "the alternative draft could not be judged and was left out");
     }
@@ -240,6 +239,16 @@ static void put_generation(const struct asked *asked, const struct draft_result 
     if (result->escalated || low) {
         job->event->state = MSG_STATE_ESCALATED_LOW_CONFIDENCE;
     }
+}
+
+static void put_generation(const struct asked *asked, const struct draft_result *result)
+{
+    const struct guard_input input = {.ticket = &asked->job->event->ticket,
+        .context = asked->quotable,
+        .low_context = asked->generator->policy.escalate_below};
+    struct guard_case *judged = guard_case_new(asked->generator->guard, asked->job->arena, &input);
+    put_judged(asked, judged, result);
+    guard_case_free(judged);
 }
 
 /* ---- the way of a job: guards read every word of ticket, sources and drafts, which is work for the pool

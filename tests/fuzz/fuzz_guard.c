@@ -54,7 +54,10 @@ static void check_draft(struct arena *arena, const struct guard *guard, const ch
     size_t injections;
     guard_quotable(guard, arena, &context, &injections);
     guard_question(guard, arena, &ticket);
-    if (!guard_check(guard, arena, &input, &draft, NULL)) {
+    struct guard_case *judged = guard_case_new(guard, arena, &input);
+    bool done = guard_check(judged, &draft, NULL);
+    guard_case_free(judged);
+    if (!done) {
         return;
     }
     for (size_t i = 0; i < draft.flag_details_count; i++) {
