@@ -306,16 +306,18 @@ static size_t skip_bullet(const char *text, size_t at, size_t end)
 
 struct text_sentence *text_sentences(struct arena *arena, const char *text, size_t max, size_t *count)
 {
+    static const char marks[] = ".!?\n\xE3"; /* each end has one of them; the last begins "\u3002" */
     size_t len = strlen(text);
-    size_t capacity = 0;
-    for (size_t i = 0; i < len; i++) {
-        capacity += ends_sentence(text, 0, i);
+    size_t capacity = 1;
+    for (const char *p = text; (p = strpbrk(p, marks)) != NULL; p++) {
+        capacity++;
     }
-    capacity = capacity + 1 < max ? capacity + 1 : max;
+    capacity = capacity < max ? capacity : max;
     struct text_sentence *out = arena_array(arena, capacity, sizeof *out);
     *count = 0;
     size_t start = 0;
     for (size_t i = 0; i <= len && *count < capacity; i++) {
+        i += strcspn(text + i, marks);
         if (i < len && !ends_sentence(text, start, i)) {
             continue;
         }
