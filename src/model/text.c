@@ -32,14 +32,11 @@ static const char *const stop_words[] = {"a", "aber", "about", "after", "again",
 static pthread_once_t stop_once = PTHREAD_ONCE_INIT;
 static uint64_t stop_slots[STOP_SLOTS]; /* open addressing; 0: free */
 
-/* All letters of a word as one number, 0 where there are too many. */
-static uint64_t packed(const char *word)
+/* All letters of a word as one number. */
+static uint64_t packed(const char *word, size_t len)
 {
     uint64_t letters = 0;
-    for (int i = 0; word[i] != 0; i++) {
-        if (i == STOP_WORD_MAX) {
-            return 0;
-        }
+    for (size_t i = 0; i < len; i++) {
         letters = letters << 8 | (unsigned char)word[i];
     }
     return letters;
@@ -57,15 +54,18 @@ static size_t stop_slot(uint64_t letters)
 static void fill_stop_slots(void)
 {
     for (size_t i = 0; i < sizeof stop_words / sizeof stop_words[0]; i++) {
-        uint64_t letters = packed(stop_words[i]);
+        uint64_t letters = packed(stop_words[i], strlen(stop_words[i]));
         stop_slots[stop_slot(letters)] = letters;
     }
 }
 
-bool text_is_stop_word(const char *plain)
+/* Once the slots are filled. */
+static bool is_stop_word(const char *plain, size_t len)
 {
-    uint64_t letters = packed(plain);
-    pthread_once(&stop_once, fill_stop_slots);
+    if (len > STOP_WORD_MAX) {
+        return false;
+    }
+    uint64_t letters = packed(plain, len);
     return letters != 0 && stop_slots[stop_slot(letters)] == letters;
 }
 
@@ -170,6 +170,7 @@ struct text_word *text_words(struct arena *arena, const char *text, size_t max, 
 {
     struct utf8_word *raw = utf8_words(arena, text, max, count);
     struct text_word *words = arena_array(arena, *count, sizeof *words);
+    pthread_once(&stop_once, fill_stop_slots);
     char *stems = arena_alloc(arena, *count > 0 ? raw[*count - 1].end + 1 : 0); /* each in its word's place */
     for (size_t i = 0; i < *count; i++) {
         const char *plain = is_ascii(raw[i].text) ? raw[i].text : text_plain(arena, raw[i].text);
@@ -177,7 +178,7 @@ struct text_word *text_words(struct arena *arena, const char *text, size_t max, 
         char *stem =
             len <= end - start ? memcpy(stems + start, plain, len) : arena_strndup(arena, plain, len);
         cut_endings(stem, len);
-        words[i] = (struct text_word){plain, stem, start, end, text_is_stop_word(plain)};
+        words[i] = (struct text_word){plain, stem, start, end, is_stop_word(plain, len)};
     }
     return words;
 }

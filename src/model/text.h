@@ -20,7 +20,6 @@ struct text_word *text_words(struct arena *arena, const char *text, size_t max, 
 /* `folded` without the accents of Latin letters ("a" for "ä"), and its stem. In the arena. */
 char *text_plain(struct arena *arena, const char *folded);
 const char *text_stem(struct arena *arena, const char *plain);
-bool text_is_stop_word(const char *plain);
 
 struct text_sentence {
     size_t start; /* bytes into the text, without white space around it and without a list's bullet */
