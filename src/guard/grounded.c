@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include "base/utf8.h"
 
@@ -52,6 +53,7 @@ struct source {
     struct text_set *stems; /* NULL until first needed */
     struct said *said;
     size_t said_count;
+    size_t negated_count; /* of what is said */
 };
 
 struct sources {
@@ -70,27 +72,26 @@ struct check {
     struct span_list *out;
 };
 
-static struct text_set *stems_of(struct arena *arena, const char *text, struct text_set *into)
+static void add_words(struct text_set *set, const struct text_word *words, size_t count)
 {
-    size_t count;
-    struct text_word *words = text_words(arena, text, MAX_WORDS, &count);
-    struct text_set *set = into != NULL ? into : text_set_new(arena, count * 2);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && i < MAX_WORDS; i++) {
         text_set_add(set, words[i].stem);
         text_set_add(set, words[i].plain);
     }
-    return set;
 }
 
 /* The same for all drafts: made once, for good. Nobody reads where it lies but who looks for leaks. */
 static pthread_once_t courtesy_once = PTHREAD_ONCE_INIT;
 static struct arena *courtesy_arena __attribute__((used));
-static const struct text_set *courtesy;
+static struct text_set *courtesy;
 
 static void make_courtesy(void)
 {
     courtesy_arena = arena_new(0);
-    courtesy = stems_of(courtesy_arena, courtesy_words, NULL);
+    size_t count;
+    struct text_word *words = text_words(courtesy_arena, courtesy_words, MAX_WORDS, &count);
+    courtesy = text_set_new(courtesy_arena, count * 2);
+    add_words(courtesy, words, count);
 }
 
 static bool is_courtesy(const struct sources *sources, const char *stem)
@@ -123,6 +124,29 @@ static bool has_negation(const struct text_word *words, size_t count)
     return false;
 }
 
+/* Reads the sentences of an item whose excerpt begins at `at` of the text that was cut into `words`. A
+ * sentence's words are some of these: none goes over its end. */
+static void read_said(struct arena *arena, const struct msg_context_item *item, size_t at,
+    const struct text_word *words, size_t count, struct source *source)
+{
+    struct text_sentence *list = text_sentences(arena, item->excerpt, MAX_SENTENCES, &source->said_count);
+    source->said = arena_array(arena, source->said_count, sizeof *source->said);
+    size_t first = 0, end;
+    for (size_t i = 0; i < source->said_count; i++, first = end) {
+        struct said *said = &source->said[i];
+        while (first < count && words[first].start < at + list[i].start) {
+            first++;
+        }
+        for (end = first; end < count && words[end].start < at + list[i].end;) {
+            end++;
+        }
+        said->words = words + first;
+        said->count = end - first < MAX_SENTENCE_WORDS ? end - first : MAX_SENTENCE_WORDS;
+        said->negated = has_negation(said->words, said->count);
+        source->negated_count += said->negated;
+    }
+}
+
 static const struct source *read_source(struct sources *sources, size_t index)
 {
     const struct msg_context_item *item = &sources->context->items[index];
@@ -131,15 +155,12 @@ static const struct source *read_source(struct sources *sources, size_t index)
     if (source->stems != NULL) {
         return source;
     }
-    source->stems = stems_of(arena, arena_printf(arena, "%s\n%s", item->title, item->excerpt), NULL);
-    struct text_sentence *list = text_sentences(arena, item->excerpt, MAX_SENTENCES, &source->said_count);
-    source->said = arena_array(arena, source->said_count, sizeof *source->said);
-    for (size_t i = 0; i < source->said_count; i++) {
-        struct said *said = &source->said[i];
-        const char *text = arena_strndup(arena, item->excerpt + list[i].start, list[i].end - list[i].start);
-        said->words = text_words(arena, text, MAX_SENTENCE_WORDS, &said->count);
-        said->negated = has_negation(said->words, said->count);
-    }
+    size_t count;
+    const char *text = arena_printf(arena, "%s\n%s", item->title, item->excerpt);
+    struct text_word *words = text_words(arena, text, SIZE_MAX, &count);
+    source->stems = text_set_new(arena, count * 2);
+    add_words(source->stems, words, count);
+    read_said(arena, item, strlen(item->title) + 1, words, count, source);
     return source;
 }
 
@@ -215,11 +236,26 @@ static double overlap(const struct text_set *own, size_t own_count, const struct
     return (double)shared / (double)(said->count + own_count - (shared < own_count ? shared : own_count) + 1);
 }
 
+/* Whether any source of the sentence says "not" where it does not, or the other way round. */
+static bool may_differ(const struct check *check, const struct sentence *sentence, bool negated)
+{
+    size_t differing = 0;
+    for (size_t i = 0; i < sentence->item_count; i++) {
+        const struct source *source = read_source(check->sources, (size_t)sentence->items[i]);
+        differing += negated ? source->said_count - source->negated_count : source->negated_count;
+    }
+    return differing > 0;
+}
+
 /* Whether the source's sentence that this one repeats says "not" where this one does not, or the other way
  * round. */
 static bool negation_differs(
     const struct check *check, const struct sentence *sentence, const struct text_word *words, size_t count)
 {
+    bool negated = has_negation(words, count);
+    if (!may_differ(check, sentence, negated)) {
+        return false;
+    }
     struct text_set *own = text_set_new(check->out->arena, count);
     for (size_t i = 0; i < count; i++) {
         text_set_add(own, words[i].stem);
@@ -236,7 +272,7 @@ static bool negation_differs(
             }
         }
     }
-    return nearest != NULL && nearest->negated != has_negation(words, count);
+    return nearest != NULL && nearest->negated != negated;
 }
 
 static void check_cited(const struct check *check, const struct sentence *sentence)
@@ -298,11 +334,15 @@ struct sources *sources_new(
     sources->courtesy = courtesy;
     sources->own = text_set_new(arena, subject + name + 2); /* a word has two forms and a blank */
     sources->allowed = text_set_new(arena, subject + strlen(ticket->description) + 2);
-    stems_of(arena, ticket->subject, sources->own);
-    stems_of(arena, ticket->subject, sources->allowed);
-    stems_of(arena, ticket->description, sources->allowed);
+    size_t count;
+    struct text_word *words = text_words(arena, ticket->subject, MAX_WORDS, &count);
+    add_words(sources->own, words, count);
+    add_words(sources->allowed, words, count);
+    words = text_words(arena, ticket->description, MAX_WORDS, &count);
+    add_words(sources->allowed, words, count);
     if (customer != NULL) {
-        stems_of(arena, customer->name, sources->own);
+        words = text_words(arena, customer->name, MAX_WORDS, &count);
+        add_words(sources->own, words, count);
     }
     if (context != NULL) {
         sources->items = arena_array(arena, context->items_count, sizeof *sources->items);
