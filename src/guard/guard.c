@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "guard/grounded.h"
 #include "guard/injection.h"
+#include "guard/passages.h"
 #include "guard/pii.h"
 #include "guard/promise.h"
 #include "guard/tone.h"
@@ -20,6 +21,7 @@ struct guard {
     struct phrase_table *injection;
     struct phrase_table *promise;
     struct tone *tone;
+    struct passages *passages;
 };
 
 struct guard *guard_new(const char *off_brand)
@@ -28,6 +30,7 @@ struct guard *guard_new(const char *off_brand)
     guard->injection = injection_rules_new();
     guard->promise = promise_rules_new();
     guard->tone = tone_new(off_brand);
+    guard->passages = passages_new();
     return guard;
 }
 
@@ -37,6 +40,7 @@ void guard_free(struct guard *guard)
         phrase_table_free(guard->injection);
         phrase_table_free(guard->promise);
         tone_free(guard->tone);
+        passages_free(guard->passages);
         free(guard);
     }
 }
@@ -329,6 +333,22 @@ static char *clean_text(
     return copy;
 }
 
+static char *quotable_text(
+    const struct guard *guard, struct arena *arena, const struct msg_context_item *item, size_t *injections)
+{
+    if (item->type != MSG_ITEM_TYPE_KB) {
+        return clean_text(guard, arena, item->excerpt, judge_quote, injections);
+    }
+    size_t found = 0;
+    char *text = passages_get(guard->passages, arena, item->excerpt, &found);
+    if (text == NULL) {
+        text = clean_text(guard, arena, item->excerpt, judge_quote, &found);
+        passages_put(guard->passages, item->excerpt, text, found);
+    }
+    *injections += found;
+    return text;
+}
+
 struct msg_context *guard_quotable(
     const struct guard *guard, struct arena *arena, const struct msg_context *context, size_t *injections)
 {
@@ -341,7 +361,7 @@ struct msg_context *guard_quotable(
     out->items = arena_array(arena, context->items_count, sizeof *out->items);
     for (size_t i = 0; i < context->items_count; i++) {
         out->items[i] = context->items[i];
-        out->items[i].excerpt = clean_text(guard, arena, context->items[i].excerpt, judge_quote, injections);
+        out->items[i].excerpt = quotable_text(guard, arena, &context->items[i], injections);
     }
     return out;
 }

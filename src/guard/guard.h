@@ -10,7 +10,7 @@
 #define GUARD_VERSION "guard/1"
 #define GUARD_MAX_DRAFT (64 * 1024)
 
-struct guard; /* read-only once made; any thread */
+struct guard; /* any thread */
 
 /* `off_brand`: words a draft must not use besides the built-in ones, separated by commas. */
 struct guard *guard_new(const char *off_brand);
