@@ -1,4 +1,4 @@
-/* Telling languages apart, and the words and sentences of texts. */
+/* Telling languages apart, and the words, phrases and sentences of texts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include "model/language.h"
+#include "model/phrase.h"
 #include "model/text.h"
 
 static void assert_language(const char *expected, const char *text)
@@ -110,6 +111,7 @@ static void test_sentences(void **state)
         (const char *const[]){"The money goes to the payment\nmethod you used."}, 1);
     assert_sentences("Das dauert z. B. am 3. Mai bis ca. 5 Tage.",
         (const char *const[]){"Das dauert z. B. am 3. Mai bis ca. 5 Tage."}, 1);
+    assert_sentences("これは文です。 次の文。", (const char *const[]){"これは文です。", "次の文。"}, 2);
     assert_sentences("  \n \n", NULL, 0);
 }
 
@@ -125,6 +127,15 @@ static void test_words(void **state)
     assert_true(words[2].stop);
     assert_false(words[1].stop);
     assert_string_equal(words[3].plain, "e");
+    /* Forms that are longer than the word was, next to one that is not. */
+    words = text_words(arena, "Refunds \u0149ext \uFB03x Wait", 10, &count);
+    static const char *const plain[] = {"refunds", "\u02BCnext", "ffix", "wait"};
+    static const char *const stems[] = {"refund", "\u02BCnext", "ffix", "wait"};
+    assert_int_equal(count, 4);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(words[i].plain, plain[i]);
+        assert_string_equal(words[i].stem, stems[i]);
+    }
     struct text_set *set = text_set_new(arena, 2);
     text_set_add(set, "a");
     text_set_add(set, "a");
@@ -132,6 +143,44 @@ static void test_words(void **state)
     assert_int_equal(text_set_count(set), 2);
     assert_true(text_set_has(set, "b"));
     assert_false(text_set_has(set, "c"));
+    arena_free(arena);
+}
+
+static void test_phrases_found(void **state)
+{
+    static const struct phrase_rule rules[] = {
+        {"prefix", "r*|re*|refund ~1 now", 1}, /* a word may open it in three ways: found once */
+        {"short", "i|it am", 1},
+        {"optional", "turn it? off", 1},
+    };
+    static const struct {
+        const char *text, *names[3];
+        size_t first, last;
+    } cases[] = {
+        {"Please refund it now, refund now", {"prefix", "prefix"}, 1, 3},
+        {"It am I am", {"short", "short"}, 0, 1},
+        {"turn it off turn off turning off", {"optional", "optional"}, 0, 2},
+        {"ref refunded and then now", {NULL}, 0, 0},
+        {"i", {NULL}, 0, 0},
+    };
+    (void)state;
+    struct arena *arena = arena_new(0);
+    struct phrase_table *table = phrase_table_new(rules, sizeof rules / sizeof rules[0]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t words, found, expected = 0;
+        struct text_word *list = text_words(arena, cases[i].text, 20, &words);
+        struct phrase_hit *hits = phrase_find(table, arena, list, words, 20, &found);
+        for (; cases[i].names[expected] != NULL; expected++) {
+            assert_true(expected < found);
+            assert_string_equal(hits[expected].rule->name, cases[i].names[expected]);
+        }
+        assert_int_equal(found, expected);
+        if (found > 0) {
+            assert_int_equal(hits[0].first, cases[i].first);
+            assert_int_equal(hits[0].last, cases[i].last);
+        }
+    }
+    phrase_table_free(table);
     arena_free(arena);
 }
 
@@ -145,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_stems),
         cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_phrases_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

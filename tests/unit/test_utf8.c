@@ -83,6 +83,13 @@ static void words(void **state)
     found = utf8_words(arena, text, 2, &count);
     assert_int_equal(count, 2);
     assert_string_equal(found[1].text, "w\xC3\xB6rld");
+    /* A mark behind a letter, and what stands next to letters and digits in ASCII. */
+    found = utf8_words(arena, "Cafe\u0301s2 A\u00DFb@[`{/:~Z", 10, &count);
+    static const char *const mixed[] = {"caf\u00E9s2", "assb", "z"};
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(found[i].text, mixed[i]);
+    }
     utf8_words(arena, " .,- ", 10, &count);
     assert_int_equal(count, 0);
     utf8_words(arena, "", 10, &count);
