@@ -3,13 +3,15 @@
 Parts: bulk (10,000 Markdown documents: the first synchronisation, and one that finds nothing to do), change (put an object, ask by HTTP
 until it is cited; delete it until it is not; found by the scan), told (the same, told by the S3 server through Apache Kafka; nobody scans),
 flood (1,000 notifications a second on Apache Kafka, a third of them duplicates or late, while objects change), memory (of kb-sync and the
-processes that parse for it: many objects, and one of 1 GB).
+processes that parse for it: many objects, and one of 1 GB), search (a retrieval from 10,000 documents whose words are in memory, against
+one from the database).
 """
 
 import json
 import os
 import pathlib
 import random
+import statistics
 import tempfile
 import threading
 import time
@@ -22,6 +24,7 @@ DOCUMENTS, COLD_S, UNCHANGED_S = 10000, 60, 2
 CHANGES, CHANGE_P99_S = 200, 2
 MEMORY_MIB, MEMORY_DOCUMENTS = 128, (1000, 10000)
 HUGE_BYTES = 1 << 30
+ASKED, NO_ROOM = 30, "1MiB"  # tickets; too little for the words of so many documents
 SCAN, NEVER = "200ms", "1d"
 WORDS = ("account address answer balance battery button cable camera change charge contact contract cover customer date delivery device display "
          "door email error exchange filter fuse guide heating hub install invoice key lamp light line lock menu message meter mode motor network "
@@ -31,7 +34,7 @@ WORDS = ("account address answer balance battery button cable camera change char
 
 
 def add_options(parser):
-    parser.add_argument("parts", nargs="*", metavar="bulk|change|told|flood|memory", help="all without any")
+    parser.add_argument("parts", nargs="*", metavar="bulk|change|told|flood|memory|search", help="all without any")
 
 
 def document(number):
@@ -232,9 +235,36 @@ class Servers:
             self.started_kafka.stop()
 
 
+def retrievals(stack, where):
+    """Milliseconds of one ticket at a time, once the words are looked for there."""
+    times, counted = [], 0
+    while len(times) < ASKED:
+        answer = stack.ask({"subject": "The red light", "description": f"What does the light {len(times)} mean?", "customer_external_id": "C-1001"})
+        before, counted = counted, stack.metric("retriever-1", f'helpdesk_word_searches_total{{in="{where}"}}')
+        if counted > before:
+            times.append(answer["trace"]["retrieval_latency_ms"])
+    return times
+
+
+def search(made):
+    bucket = made.s3.bucket("bench-search")
+    fill(made.s3, bucket, range(DOCUMENTS))
+    stack = stack_on(made, bucket, "search")
+    stack.start()
+    wait_count(stack, DOCUMENTS)
+    in_memory = retrievals(stack, "memory")
+    say(f"the words of {DOCUMENTS} documents take {stack.metric('retriever-1', 'helpdesk_word_bytes') / 2**20:.1f} MiB")
+    stack.stop()
+    stack.env["HELPDESK_RETRIEVER_WORD_BYTES"] = NO_ROOM
+    stack.start()
+    in_database = retrievals(stack, "database")
+    stack.stop()
+    row("sync", f"{DOCUMENTS} documents, a retrieval, median (ms)", statistics.median(in_memory), statistics.median(in_database))
+
+
 def run(options):
     bash("s3_install")
-    parts = {"bulk": bulk, "change": change, "told": told, "flood": flooded, "memory": memory}
+    parts = {"bulk": bulk, "change": change, "told": told, "flood": flooded, "memory": memory, "search": search}
     with tempfile.TemporaryDirectory(prefix="helpdesk-bench.") as folder:
         made = Servers(folder)
         try:
