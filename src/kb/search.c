@@ -375,6 +375,7 @@ static void on_fetched(void *arg, const struct db_result *result, const struct e
     }
     bool changed = now != search->named_at && there < search->named_count;
     if ((older || changed) && ++search->tries < TRIES_MAX) {
+        search->result.revision = now; /* of what is found next, if it is nothing */
         ask_memory(search, now);
     }
     end_find(search);
@@ -401,27 +402,26 @@ static void fetch(struct search *search)
     db_query(search->db, &query, on_fetched, search);
 }
 
-static void on_words(void *arg, struct word_index *index, int64_t revision, const struct error *err)
+static void on_words(void *arg, struct word_index *index, int64_t revision)
 {
     struct search *search = arg;
-    if (err) {
-        take_error(search, err);
-    } else if (index) {
-        const struct word_query query = {.groups = search->groups,
-            .group_count = search->group_count,
-            .corpus = corpus_names[KB_CORPUS_KB],
-            .locale = search->query->locale,
-            .now_ms = clock_wall_ms(),
-            .near = search->query->near};
-        search->named_count =
-            word_index_find(index, search->arena, &query, most_of(search, RANK_KB), &search->named);
-        search->named_at = search->result.revision = revision;
-        if (search->named_count > 0) {
-            fetch(search);
-        }
-    } else {
-        search->rank.found[RANK_KB].count = search->rank.found[RANK_NEAR].count = 0;
+    search->rank.found[RANK_KB].count = search->rank.found[RANK_NEAR].count = 0; /* of the try before */
+    if (!index) {
         start_base(search);
+        end_find(search);
+        return;
+    }
+    const struct word_query query = {.groups = search->groups,
+        .group_count = search->group_count,
+        .corpus = corpus_names[KB_CORPUS_KB],
+        .locale = search->query->locale,
+        .now_ms = clock_wall_ms(),
+        .near = search->query->near};
+    search->named_count =
+        word_index_find(index, search->arena, &query, most_of(search, RANK_KB), &search->named);
+    search->named_at = search->result.revision = revision;
+    if (search->named_count > 0) {
+        fetch(search);
     }
     end_find(search);
 }

@@ -53,7 +53,7 @@ static void look_up(struct finding *finding, const struct kb_terms *terms, int n
     }
 }
 
-/* Returns how many passages may be touched. */
+/* Returns how many passages may have a sought term. */
 static size_t look_up_all(struct finding *finding)
 {
     size_t most = 0;
@@ -69,7 +69,7 @@ static size_t look_up_all(struct finding *finding)
             most += word && terms->items[i].sought ? word->count : 0;
         }
     }
-    return most;
+    return most < finding->index->count ? most : finding->index->count;
 }
 
 /* What term `i` counts for in a passage that has it. */

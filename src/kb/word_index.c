@@ -10,6 +10,7 @@
 #include "kb/tsvector.h"
 
 #define SPARE_REMOVED 1024 /* passages that may always be */
+#define ALLOCATED 16       /* bytes that an allocation takes beyond its own */
 #define FIRST_POSTINGS 2
 #define FIRST_PASSAGES 64
 
@@ -22,12 +23,12 @@ struct word_index *word_index_new(void)
 
 static size_t word_bytes(const struct word *word)
 {
-    return sizeof(*word) + word->key_len + word->capacity * sizeof(*word->postings);
+    return sizeof(*word) + word->key_len + word->capacity * sizeof(*word->postings) + 2 * ALLOCATED;
 }
 
 static size_t document_bytes(const struct document *document)
 {
-    return sizeof(*document) + document->key_len + strlen(document->locale) + 1;
+    return sizeof(*document) + document->key_len + strlen(document->locale) + 1 + 2 * ALLOCATED;
 }
 
 static void word_free(struct word_index *index, struct word *word)
@@ -75,9 +76,16 @@ size_t word_index_passages(const struct word_index *index)
     return index->count - index->removed;
 }
 
+static size_t table_bytes(const UT_hash_table *table)
+{
+    return table->num_buckets * sizeof(UT_hash_bucket);
+}
+
 size_t word_index_bytes(const struct word_index *index)
 {
-    return index->bytes + index->capacity * (sizeof(*index->passages) + sizeof(*index->gathered));
+    size_t tables = (index->words ? table_bytes(index->words->hh.tbl) : 0) +
+                    (index->documents ? table_bytes(index->documents->hh.tbl) : 0);
+    return index->bytes + tables + index->capacity * (sizeof(*index->passages) + sizeof(*index->gathered));
 }
 
 /* ---- what is removed ---- */
@@ -286,7 +294,7 @@ bool word_index_add(struct word_index *index, const struct word_passage *added)
     struct document *document = index->last;
     int config = config_of(index, added->config);
     struct passage passage = {.document = document, .ordinal = added->ordinal, .config = (uint8_t)config};
-    if (!document || config < 0 || !is_whole(added->tsvector, &passage.words) ||
+    if (!document || config < 0 || !added->text_hash || !is_whole(added->tsvector, &passage.words) ||
         !hex_bytes(added->text_hash, passage.hash, sizeof(passage.hash))) {
         return false;
     }

@@ -1,4 +1,5 @@
-/* Reading words of tenants by pages of documents: all of them at first, then those that have changed. */
+/* Reading words of tenants by pages of documents: all of them at first, by their keys, then what has changed
+ * since, by revision. */
 #include "kb/word_memory.h"
 
 #include <inttypes.h>
@@ -9,7 +10,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
-#define PAGE_DOCUMENTS 50
+#define PAGE_DOCUMENTS 10 /* few: one may have thousands of passages */
 #define QUOTED(number) #number
 #define AS_TEXT(number) QUOTED(number)
 #define TENANTS_MAX 1000
@@ -28,14 +29,13 @@ struct tenant {
     struct word_memory *memory;
     char *name;
     struct word_index *index; /* NULL: nothing is read yet */
-    bool whole;               /* it has the base as it was at `revision` */
     bool reading;             /* a statement is under way */
-    bool all;                 /* it reads all documents, else those that changed after `revision` */
+    bool walking;             /* not all documents have been read yet */
+    bool whole;               /* it has the base as it was at `revision`: it can be searched */
     bool given_up;            /* for ever: said so in the log */
-    int64_t revision;
-    int64_t target;    /* which it has when the last page is read; -1: the first page tells */
-    char *from_source; /* where the next page begins: after this document */
-    char *from_key;
+    int64_t revision;         /* changes up to this one have been read */
+    char *last_source;        /* the document that was read last */
+    char *last_key;
     struct waiters waiters;
 };
 
@@ -70,8 +70,8 @@ static void memory_free(struct word_memory *memory)
     while ((tenant = LIST_FIRST(&memory->tenants))) {
         LIST_REMOVE(tenant, link);
         word_index_free(tenant->index);
-        free(tenant->from_source);
-        free(tenant->from_key);
+        free(tenant->last_source);
+        free(tenant->last_key);
         free(tenant->name);
         free(tenant);
     }
@@ -89,7 +89,8 @@ void word_memory_close(struct word_memory *memory)
     }
 }
 
-static void show(struct word_memory *memory)
+/* Of all tenants; shows it. */
+static size_t bytes_of(struct word_memory *memory)
 {
     const struct tenant *tenant;
     size_t bytes = 0;
@@ -98,15 +99,17 @@ static void show(struct word_memory *memory)
         bytes += tenant->index ? word_index_bytes(tenant->index) : 0;
     }
     metric_set(memory->bytes, (double)bytes);
+    return bytes;
 }
 
+/* Who asks next has it read from the start. */
 static void forget(struct tenant *tenant)
 {
     word_index_free(tenant->index);
     tenant->index = NULL;
     tenant->whole = false;
     tenant->revision = 0;
-    show(tenant->memory);
+    (void)bytes_of(tenant->memory);
 }
 
 static void give_up(struct tenant *tenant, const char *why)
@@ -119,143 +122,180 @@ static void give_up(struct tenant *tenant, const char *why)
 
 /* ---- those who wait ---- */
 
-static void tell(struct tenant *tenant, const struct waiter *waiter, const struct error *err)
+static void tell(struct tenant *tenant, const struct waiter *waiter)
 {
     bool there = tenant->whole && tenant->revision >= waiter->least;
     metric_add(tenant->memory->searches[there], 1);
-    waiter->done(waiter->arg, there ? tenant->index : NULL, tenant->revision, there ? NULL : err);
+    waiter->done(waiter->arg, there ? tenant->index : NULL, tenant->revision);
 }
 
 /* Whoever asks again inside waits for another statement. */
-static void tell_all(struct tenant *tenant, const struct error *err)
+static void tell_all(struct tenant *tenant)
 {
     struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
     STAILQ_CONCAT(&waiters, &tenant->waiters);
     struct waiter *waiter;
     while ((waiter = STAILQ_FIRST(&waiters))) {
         STAILQ_REMOVE_HEAD(&waiters, link);
-        tell(tenant, waiter, err);
+        tell(tenant, waiter);
         free(waiter);
     }
 }
 
 /* ---- a page ---- */
 
-/* A row is a passage of a document, or a document without one: it has none, or is no more. */
+/* A row is a passage of a document, or a document without one: it has none, or is no more. Which documents is
+ * asked by itself, so that no more of the index of its order is read than a page. */
 #define PAGE(documents)                                                                                      \
-    "SELECT coalesce(r.revision, 0), coalesce(r.history_from, 0), c.source, c.object_key, "                  \
-    "coalesce(d.locale, ''), coalesce((extract(epoch FROM d.expires_at) * 1000)::bigint, 0), p.ordinal, "    \
-    "p.config::text, p.tsv::text, encode(p.text_hash, 'hex'), d.source IS NULL "                             \
-    "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 "                                         \
-    "LEFT JOIN (" documents " ORDER BY source, object_key LIMIT " AS_TEXT(                                   \
-        PAGE_DOCUMENTS) ") c ON true "                                                                       \
-                        "LEFT JOIN kb_documents d ON (d.tenant, d.source, d.object_key) = ($1, c.source, "   \
-                        "c.object_key) "                                                                     \
-                        "LEFT JOIN kb_passages p ON (p.tenant, p.source, p.object_key) = ($1, d.source, "    \
-                        "d.object_key) "                                                                     \
-                        "ORDER BY c.source, c.object_key, p.ordinal"
+    "WITH page AS MATERIALIZED (" documents " FETCH FIRST " AS_TEXT(                                         \
+        PAGE_DOCUMENTS) " ROWS WITH TIES) "                                                                  \
+                        "SELECT coalesce(r.revision, 0), coalesce(r.history_from, 0), "                      \
+                        "(SELECT count(*) FROM page), (SELECT max(revision) FROM page), c.source, "          \
+                        "c.object_key, d.source IS NULL, coalesce(d.locale, ''), "                           \
+                        "coalesce((extract(epoch FROM d.expires_at) * 1000)::bigint, 0), p.ordinal, "        \
+                        "p.config::text, p.tsv::text, encode(p.text_hash, 'hex') "                           \
+                        "FROM (SELECT 1) one LEFT JOIN kb_revisions r ON r.tenant = $1 "                     \
+                        "LEFT JOIN (SELECT DISTINCT source, object_key FROM page) c ON true "                \
+                        "LEFT JOIN kb_documents d ON (d.tenant, d.source, d.object_key) "                    \
+                        "= ($1, c.source, c.object_key) "                                                    \
+                        "LEFT JOIN kb_passages p ON (p.tenant, p.source, p.object_key) "                     \
+                        "= ($1, d.source, d.object_key) ORDER BY c.source, c.object_key, p.ordinal"
 
-static const char all_sql[] = PAGE("SELECT source, object_key FROM kb_documents WHERE tenant = $1 "
-                                   "AND (source, object_key) > ($2, $3)");
-static const char changed_sql[] = PAGE("SELECT DISTINCT source, object_key FROM kb_history WHERE tenant = $1 "
-                                       "AND (source, object_key) > ($2, $3) AND revision > $4::bigint");
+enum column {
+    REVISION,
+    HISTORY_FROM,
+    IN_PAGE,
+    NEWEST_IN_PAGE,
+    SOURCE,
+    OBJECT_KEY,
+    IS_GONE,
+    LOCALE,
+    EXPIRES_MS,
+    ORDINAL,
+    CONFIG,
+    TSVECTOR,
+    TEXT_HASH
+};
+
+static const char all_sql[] = PAGE("SELECT source, object_key, revision FROM kb_documents WHERE tenant = $1 "
+                                   "AND (source, object_key) > ($2, $3) ORDER BY source, object_key");
+static const char changed_sql[] =
+    PAGE("SELECT source, object_key, revision FROM kb_history WHERE tenant = $1 "
+         "AND revision > $2::bigint ORDER BY revision");
 
 static void on_page(void *arg, const struct db_result *result, const struct error *err);
 
 static void read_page(struct tenant *tenant)
 {
     struct arena *arena = arena_new(0);
-    const struct db_query query = {.sql = tenant->all ? all_sql : changed_sql,
-        .param_count = tenant->all ? 3 : 4,
-        .params = {tenant->name, tenant->from_source, tenant->from_key,
-            arena_printf(arena, "%" PRId64, tenant->revision)}};
+    const char *revision = arena_printf(arena, "%" PRId64, tenant->revision);
+    const struct db_query all = {.sql = all_sql,
+                              .param_count = 3,
+                              .params = {tenant->name, tenant->last_source, tenant->last_key}},
+                          changed = {
+                              .sql = changed_sql, .param_count = 2, .params = {tenant->name, revision}};
     tenant->reading = true;
     tenant->memory->under_way++;
-    db_query(tenant->memory->db, &query, on_page, tenant);
+    db_query(tenant->memory->db, tenant->walking ? &all : &changed, on_page, tenant);
     arena_free(arena);
+}
+
+static void set_last(struct tenant *tenant, const char *source, const char *key)
+{
+    free(tenant->last_source);
+    free(tenant->last_key);
+    tenant->last_source = xstrdup(source);
+    tenant->last_key = xstrdup(key);
 }
 
 static void begin(struct tenant *tenant)
 {
-    tenant->all = !tenant->whole;
-    tenant->target = -1;
-    free(tenant->from_source);
-    free(tenant->from_key);
-    tenant->from_source = xstrdup("");
-    tenant->from_key = xstrdup("");
+    tenant->walking = !tenant->index;
+    set_last(tenant, "", "");
     read_page(tenant);
 }
 
-/* The document of this row, if it is another than that of the row before. */
-static bool next_document(struct tenant *tenant, const struct db_result *result, int row)
+/* The document of a row is another than that of the row before. */
+static void next_document(struct tenant *tenant, const struct db_result *result, int row)
 {
-    const char *source = db_value(result, row, 2), *key = db_value(result, row, 3);
-    if (!strcmp(source, tenant->from_source) && !strcmp(key, tenant->from_key)) {
-        return false;
-    }
-    free(tenant->from_source);
-    free(tenant->from_key);
-    tenant->from_source = xstrdup(source);
-    tenant->from_key = xstrdup(key);
-    if (db_bool(result, row, 10)) {
-        word_index_remove(tenant->index, source, key);
+    const struct word_document document = {.source = db_value(result, row, SOURCE),
+        .key = db_value(result, row, OBJECT_KEY),
+        .locale = db_value(result, row, LOCALE),
+        .expires_ms = db_int(result, row, EXPIRES_MS)};
+    set_last(tenant, document.source, document.key);
+    if (db_bool(result, row, IS_GONE)) {
+        word_index_remove(tenant->index, document.source, document.key);
     } else {
-        const struct word_document document = {.source = source,
-            .key = key,
-            .locale = db_value(result, row, 4),
-            .expires_ms = db_int(result, row, 5)};
         word_index_put(tenant->index, &document);
     }
-    return true;
 }
 
-/* Returns how many documents there were; -1: not what PostgreSQL writes. */
-static int take_rows(struct tenant *tenant, const struct db_result *result)
+static bool is_next(const struct tenant *tenant, const struct db_result *result, int row)
 {
-    int documents = 0;
-    for (int row = 0; row < db_rows(result); row++) {
-        if (!db_value(result, row, 2)) {
-            break; /* nothing but the revision */
+    return strcmp(db_value(result, row, SOURCE), tenant->last_source) != 0 ||
+           strcmp(db_value(result, row, OBJECT_KEY), tenant->last_key) != 0;
+}
+
+/* NULL, or why they cannot be kept. */
+static const char *take_rows(struct tenant *tenant, const struct db_result *result)
+{
+    set_last(tenant, "", "");
+    for (int row = 0; row < db_rows(result) && db_value(result, row, SOURCE); row++) {
+        if (is_next(tenant, result, row)) {
+            next_document(tenant, result, row);
         }
-        documents += next_document(tenant, result, row);
-        const struct word_passage passage = {.ordinal = (uint32_t)db_int(result, row, 6),
-            .config = db_value(result, row, 7),
-            .tsvector = db_value(result, row, 8),
-            .text_hash = db_value(result, row, 9)};
+        const struct word_passage passage = {.ordinal = (uint32_t)db_int(result, row, ORDINAL),
+            .config = db_value(result, row, CONFIG),
+            .tsvector = db_value(result, row, TSVECTOR),
+            .text_hash = db_value(result, row, TEXT_HASH)};
         if (passage.config && !word_index_add(tenant->index, &passage)) {
-            return -1;
+            return "a passage's words cannot be read";
+        }
+        if (word_index_bytes(tenant->index) > tenant->memory->max_bytes) {
+            break;
         }
     }
-    return documents;
+    return bytes_of(tenant->memory) > tenant->memory->max_bytes ? "they do not fit into retriever.word-bytes"
+                                                                : NULL;
 }
 
-/* What is there is of an older history than the one that is kept: it is read anew. */
+/* The history that is kept begins later than what is there, or the database is an older one. */
 static bool is_outdated(const struct tenant *tenant, const struct db_result *result)
 {
-    return db_int(result, 0, 0) < tenant->revision || db_int(result, 0, 1) > tenant->revision;
+    return db_int(result, 0, REVISION) < tenant->revision ||
+           db_int(result, 0, HISTORY_FROM) > tenant->revision;
+}
+
+/* After the last page of documents come the changes since the first one; after the last page of changes it is
+ * whole. */
+static void go_on(struct tenant *tenant, const struct db_result *result)
+{
+    bool full = db_int(result, 0, IN_PAGE) >= PAGE_DOCUMENTS;
+    if (!tenant->walking) {
+        tenant->whole = !full;
+        tenant->revision = db_int(result, 0, full ? NEWEST_IN_PAGE : REVISION);
+    }
+    tenant->walking = tenant->walking && full;
+    if (!tenant->whole) {
+        read_page(tenant);
+    }
 }
 
 static void take_page(struct tenant *tenant, const struct db_result *result)
 {
-    struct word_memory *memory = tenant->memory;
-    if (!tenant->all && is_outdated(tenant, result)) {
+    if (!tenant->walking && is_outdated(tenant, result)) {
         forget(tenant);
         return;
     }
-    tenant->index = tenant->index ? tenant->index : word_index_new();
-    tenant->target = tenant->target < 0 ? db_int(result, 0, 0) : tenant->target;
-    int documents = take_rows(tenant, result);
-    show(memory);
-    if (documents < 0) {
-        give_up(tenant, "a passage's words cannot be read");
-    } else if (metric_value(memory->bytes) > (double)memory->max_bytes) {
-        give_up(tenant, "they do not fit into retriever.word-bytes");
-    } else if (documents == PAGE_DOCUMENTS) {
-        tenant->whole = false;
-        read_page(tenant);
+    if (!tenant->index) {
+        tenant->index = word_index_new();
+        tenant->revision = db_int(result, 0, REVISION);
+    }
+    const char *why = take_rows(tenant, result);
+    if (why) {
+        give_up(tenant, why);
     } else {
-        tenant->whole = true;
-        tenant->revision = tenant->target;
+        go_on(tenant, result);
     }
 }
 
@@ -273,10 +313,14 @@ static void on_page(void *arg, const struct db_result *result, const struct erro
     }
     if (result) {
         take_page(tenant, result);
-    } else if (!tenant->whole) {
-        forget(tenant); /* who asks next begins again */
+    } else {
+        log_warn("the words of a tenant's knowledge base cannot be read", LOG_STR("tenant", tenant->name),
+            LOG_STR("error", err->text));
+        if (!tenant->whole) {
+            forget(tenant);
+        }
     }
-    tell_all(tenant, err);
+    tell_all(tenant);
 }
 
 /* ---- asking ---- */
@@ -314,7 +358,7 @@ void word_memory_reach(
     struct tenant *tenant = tenant_of(memory, tenant_name);
     if (!tenant || tenant->given_up) {
         metric_add(memory->searches[0], 1);
-        done(arg, NULL, 0, NULL);
+        done(arg, NULL, 0);
         return;
     }
     struct waiter waiter = {.least = least, .done = done, .arg = arg};
@@ -323,7 +367,7 @@ void word_memory_reach(
         begin(tenant);
     }
     if (there || !tenant->whole) {
-        tell(tenant, &waiter, NULL);
+        tell(tenant, &waiter);
         return;
     }
     struct waiter *waits = xmalloc(sizeof(*waits));

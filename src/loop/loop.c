@@ -41,21 +41,6 @@ struct loop_timer {
     void *arg;
 };
 
-/* What is dropped uncalled keeps what it holds until the process ends, and who looks for leaks finds it from
- * here. */
-static struct loop_call *dropped __attribute__((used));
-static pthread_mutex_t dropped_lock = PTHREAD_MUTEX_INITIALIZER;
-
-void loop_drop(void *arg)
-{
-    struct loop_call *call = xcalloc(1, sizeof(*call));
-    call->arg = arg;
-    pthread_mutex_lock(&dropped_lock);
-    call->next = dropped;
-    dropped = call;
-    pthread_mutex_unlock(&dropped_lock);
-}
-
 /* What cannot fail but for want of memory or file descriptors at the start. */
 static void *need(void *made, const char *what)
 {

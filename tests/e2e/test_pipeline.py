@@ -30,6 +30,19 @@ def test_clean_ticket_gets_a_cited_ready_draft(stack):
         assert answer["trace"][f"{step}_latency_ms"] > 0
 
 
+def test_the_base_is_searched_in_memory_once_it_is_read(stack):
+    in_memory = 'helpdesk_word_searches_total{in="memory"}'
+    before = stack.metric("retriever-1", in_memory)
+    found = [stack.ask(fresh("01-clean.json"))["context"]["context_package"]]
+
+    def searched():
+        found.append(stack.ask(fresh("01-clean.json"))["context"]["context_package"])
+        return stack.metric("retriever-1", in_memory) > before
+
+    wait_until("a search in memory", 30, searched)
+    assert found[-1] == found[0] and any(item["type"] == "kb" for item in found[0])
+
+
 def test_angry_enterprise_customer_gets_the_order_and_expedite(stack):
     answer = stack.ask(fresh("02-angry-enterprise.json"))
     assert answer["classification"]["sentiment"] == "negative"
