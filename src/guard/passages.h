@@ -1,5 +1,5 @@
-/* What may be quoted of passages of the knowledge base, kept in memory by what they say: the same few are
- * found for most tickets. Bounded; what was not used for longest goes. */
+/* What may be quoted of passages of the knowledge base, kept in memory by what they say. Bounded; what was
+ * not used for longest goes. */
 #ifndef HELPDESK_GUARD_PASSAGES_H
 #define HELPDESK_GUARD_PASSAGES_H
 

@@ -4,7 +4,6 @@
 
 #include <string.h>
 #include <strings.h>
-#include "kb/vector_memory.h"
 
 #define NO_PASSAGE UINT32_MAX
 #define LOOK_STEPS 16 /* postings that are gone through in the time that one is looked for */
@@ -48,7 +47,7 @@ static void look_up(struct finding *finding, const struct kb_terms *terms, int n
     sought->of = arena_array(finding->arena, terms->count, sizeof(struct word *));
     for (size_t i = 0; i < terms->count; i++) {
         if (terms->items[i].texts > 0) {
-            sought->of[i] = word_find(finding->index, number, terms->items[i].lexeme);
+            sought->of[i] = word_look_up(finding->index, number, terms->items[i].lexeme);
         }
     }
 }

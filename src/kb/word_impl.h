@@ -66,6 +66,6 @@ struct word_index {
 };
 
 int word_config(const struct word_index *index, const char *name); /* its number, or -1 */
-struct word *word_find(const struct word_index *index, int config, const char *lexeme); /* or NULL */
+struct word *word_look_up(const struct word_index *index, int config, const char *lexeme); /* or NULL */
 
 #endif

@@ -231,7 +231,7 @@ static size_t word_key(char *key, int config, const char *lexeme, size_t len)
     return len + 1;
 }
 
-struct word *word_find(const struct word_index *index, int config, const char *lexeme)
+struct word *word_look_up(const struct word_index *index, int config, const char *lexeme)
 {
     char key[1 + TSVECTOR_LEXEME_SIZE];
     size_t len = strlen(lexeme);
@@ -245,7 +245,7 @@ struct word *word_find(const struct word_index *index, int config, const char *l
 
 static struct word *word_of(struct word_index *index, int config, const struct tsvector_lexeme *lexeme)
 {
-    struct word *word = word_find(index, config, lexeme->text);
+    struct word *word = word_look_up(index, config, lexeme->text);
     if (!word) {
         word = xcalloc(1, sizeof(*word) + 1 + lexeme->len);
         word->key_len = word_key(word->key, config, lexeme->text, lexeme->len);
