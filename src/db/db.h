@@ -33,6 +33,10 @@ void db_set_url(struct db *db, const char *url);
 /* Exactly one of `result` and `err` is not NULL. Loop thread. */
 typedef void db_done(void *arg, const struct db_result *result, const struct error *err);
 
+/* A constant within the literal of a statement. */
+#define DB_NUMBER(constant) DB_NUMBER_TEXT(constant)
+#define DB_NUMBER_TEXT(number) #number
+
 #define DB_MAX_PARAMS 24
 struct db_query {
     const char *sql; /* one statement with $1...; a string literal: it is prepared once a connection */

@@ -8,11 +8,9 @@
 #include "kb/rank.h"
 #include "kb/word_memory.h"
 
-#define GROUPS_MAX 12 /* corpora times text search configurations */
-#define QUOTED(number) #number
-#define AS_TEXT(number) QUOTED(number)
+#define GROUPS_MAX 12   /* corpora times text search configurations */
 #define CANDIDATES "60" /* with the most weight of sought terms: all are too dear for the database */
-#define OTHER_LANGUAGE AS_TEXT(WORD_OTHER_LANGUAGE)
+#define OTHER_LANGUAGE DB_NUMBER(WORD_OTHER_LANGUAGE)
 #define UNITED VECTOR_NEAR_MAX /* texts of words and of vectors that are compared */
 #define TRIES_MAX 3            /* of passages that memory names, while the base changes */
 

@@ -12,8 +12,6 @@
 
 #define LOOK_MS 1000
 #define PAGE_ROWS 1000
-#define QUOTED(number) #number
-#define AS_TEXT(number) QUOTED(number)
 #define TENANTS_MAX 1000
 #define MODEL_SIZE 256
 #define ARENA_MAX ((size_t)256 << 20) /* a page of vectors of 4096 numbers, as text and as bytes */
@@ -279,7 +277,7 @@ static void read_page(struct tenant *tenant)
                "WHERE tenant = $1 AND model = $2 AND version <= $3::bigint "
                "AND (version, text_hash) > ($4::bigint, decode($5, 'hex')) "
                "AND ($6::boolean OR (unneeded_since IS NULL AND vector IS NOT NULL)) "
-               "ORDER BY version, text_hash LIMIT " AS_TEXT(PAGE_ROWS),
+               "ORDER BY version, text_hash LIMIT " DB_NUMBER(PAGE_ROWS),
         .param_count = 6,
         .params = {tenant->name, into->model, arena_printf(reading->arena, "%" PRId64, tenant->target),
             arena_printf(reading->arena, "%" PRId64, tenant->from_version), tenant->from,

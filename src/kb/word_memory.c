@@ -11,8 +11,6 @@
 #include "base/metrics.h"
 
 #define PAGE_DOCUMENTS 10 /* few: one may have thousands of passages */
-#define QUOTED(number) #number
-#define AS_TEXT(number) QUOTED(number)
 #define TENANTS_MAX 1000
 
 struct waiter {
@@ -147,7 +145,7 @@ static void tell_all(struct tenant *tenant)
 /* A row is a passage of a document, or a document without one: it has none, or is no more. Which documents is
  * asked by itself, so that no more of the index of its order is read than a page. */
 #define PAGE(documents)                                                                                      \
-    "WITH page AS MATERIALIZED (" documents " FETCH FIRST " AS_TEXT(                                         \
+    "WITH page AS MATERIALIZED (" documents " FETCH FIRST " DB_NUMBER(                                       \
         PAGE_DOCUMENTS) " ROWS WITH TIES) "                                                                  \
                         "SELECT coalesce(r.revision, 0), coalesce(r.history_from, 0), "                      \
                         "(SELECT count(*) FROM page), (SELECT max(revision) FROM page), c.source, "          \
