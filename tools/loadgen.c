@@ -16,6 +16,7 @@
 #define MAX_TICKETS 10000000
 #define MAX_PENDING 1000 /* not acknowledged yet; more would only wait in a queue */
 #define SETTLE_SECONDS 60
+#define PASSED_SECONDS 0.5 /* for so long no answer of another run */
 
 struct load {
     struct helpdesk_client *client;
@@ -26,6 +27,7 @@ struct load {
     double *sent_at; /* by number of the ticket; 0: not yet sent */
     double *latency; /* in milliseconds; 0: not yet answered */
     long sent, acknowledged, sent_again, answered, failed, repeated;
+    long others; /* answers of other runs */
 };
 
 struct ticket_text {
@@ -114,6 +116,7 @@ static enum helpdesk_disposition answered(void *arg, const struct helpdesk_answe
     long number = number_of(load, answer->ticket_id);
 
     if (number < 0 || load->sent_at[number] == 0) {
+        load->others++;
         return HELPDESK_OK;
     }
     if (load->latency[number] > 0) {
@@ -163,18 +166,24 @@ static bool poll_client(struct load *load, double seconds)
     return false;
 }
 
-/* Waits until this member of its group gets answers. */
+/* Waits until this member of its group gets answers, and has passed those of earlier runs: ours would stand
+ * behind them. */
 static bool settle(struct load *load)
 {
-    double until = now() + SETTLE_SECONDS;
+    double start = now(), passed_at = start;
+    long others = 0;
 
-    while (helpdesk_client_partitions(load->client) == 0) {
-        if (now() > until) {
-            fprintf(stderr, "loadgen: no partition of answers within %d seconds\n", SETTLE_SECONDS);
+    while (helpdesk_client_partitions(load->client) == 0 || now() < passed_at + PASSED_SECONDS) {
+        if (now() > start + SETTLE_SECONDS) {
+            fprintf(stderr, "loadgen: answers do not settle within %d seconds\n", SETTLE_SECONDS);
             return false;
         }
         if (!poll_client(load, 0.1)) {
             return false;
+        }
+        if (helpdesk_client_partitions(load->client) == 0 || load->others > others) {
+            others = load->others;
+            passed_at = now();
         }
     }
     return true;

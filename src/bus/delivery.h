@@ -24,6 +24,7 @@ struct delivery {
     struct transaction transaction; /* exactly once */
     bool initialised;               /* the same: earlier transactions of our name are over */
     int renewals;                   /* the same: of the producer, since the last commit */
+    int64_t ended_ms;               /* the same: when the last transaction did */
 };
 
 struct delivery_mode {

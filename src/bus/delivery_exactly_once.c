@@ -4,12 +4,14 @@
  * which the partitions were its own (KIP-447), and its transactions the epoch of its transactional.id. */
 #include <stdio.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "bus/delivery.h"
 
 #define CLOSE_ABORT_MS 1000
 #define RENEWALS_MAX 5 /* in a row */
+#define SETTLING_MS 20 /* for so long the markers of a transaction may be on their way after its end */
 
 static bool open_producer(struct delivery *delivery, struct error *err)
 {
@@ -134,6 +136,7 @@ static bool renew(struct delivery *delivery, const char *what, struct commit_res
 static bool undo(struct delivery *delivery, struct commit_result *result)
 {
     enum transaction_end end = transaction_abort(&delivery->transaction);
+    delivery->ended_ms = clock_mono_ms();
     sender_settle(&delivery->sender);
     const struct commit_result found = *result;
     if (end != TRANSACTION_FATAL) {
@@ -165,14 +168,25 @@ static enum transaction_end send_offsets(struct delivery *delivery, struct bus_b
     return end;
 }
 
-/* Puts the batch into the open transaction. False: it cannot be committed; `stands` as in attempt. */
+static void send_outputs(struct delivery *delivery, struct bus_batch *batch)
+{
+    sender_send(&delivery->sender, batch);
+    crash_point("commit.outputs_sent");
+}
+
+/* Puts the batch into the open transaction. False: it cannot be committed; `stands` as in attempt.
+ *
+ * Outputs and offsets travel side by side, but while the last transaction settles the coordinator takes
+ * neither, and librdkafka asks again after 20 ms for outputs, after retry.backoff.ms for offsets: then the
+ * offsets go first. */
 static bool fill(
     struct delivery *delivery, struct bus_batch *batch, struct commit_result *result, bool *stands)
 {
     bool all_owned;
-    sender_send(&delivery->sender, batch);
-    crash_point("commit.outputs_sent");
-    /* While the outputs are on their way. */
+    bool settling = clock_mono_ms() < delivery->ended_ms + SETTLING_MS;
+    if (!settling) {
+        send_outputs(delivery, batch);
+    }
     enum transaction_end end = send_offsets(delivery, batch, &all_owned);
     if (!all_owned) {
         result->end = BUS_ABORTED;
@@ -185,6 +199,9 @@ static bool fill(
         return false;
     }
     crash_point("commit.offsets_sent");
+    if (settling) {
+        send_outputs(delivery, batch);
+    }
     sender_await(&delivery->sender, batch);
     return delivery_outputs_acked(batch, result, stands);
 }
@@ -224,6 +241,7 @@ static bool once_attempt(struct delivery *delivery, struct bus_batch *batch, str
     crash_point("commit.begun");
     if (fill(delivery, batch, result, &stands)) {
         end = transaction_commit(&delivery->transaction);
+        delivery->ended_ms = clock_mono_ms();
         switch (end) {
         case TRANSACTION_OK:
             crash_point("commit.committed");

@@ -1,8 +1,8 @@
 """All stages on Apache Kafka with the offline model and PostgreSQL, in each delivery mode.
 
 Parts: latency (auto-orchestrate unloaded against a bare chain of the same mode), throughput (tickets through all stages against a
-bare copy of as large records through as many topics, per second of processor time, and where it goes), memory (of every role at
-half load; --minutes 60 for the hour), models (auto-orchestrate unloaded with models that answer in 300 ms, one that classifies and one
+bare copy of as large records through as many topics, per second of processor time, and where it goes), loaded (time to an answer
+while tickets come at a rate, against few of them), memory (of every role at half load; --minutes 60 for the hour), models (auto-orchestrate unloaded with models that answer in 300 ms, one that classifies and one
 that drafts: what is added to the time they take; on the embedded broker, too).
 """
 
@@ -17,6 +17,7 @@ from . import hop
 from .common import (BUILD, FakeModel, Stack, bare_environment, chain, children, cpu_seconds, deliveries, delivery_settings, kafka_pid,
                      percentile, resident_mib, row, sample_ticket, say, servers, words)
 
+PARTS = ["latency", "throughput", "loaded", "memory", "models"]
 TOPICS = ["tickets.submitted", "tickets.classified", "tickets.enriched", "tickets.answered"]
 ROLES = ["gateway", "classifier", "retriever", "generator", "kb-sync", "logger"]
 LOOK_SECONDS = 0.5  # looking whether all is logged costs the database
@@ -24,6 +25,8 @@ COPY_FACTOR = 10  # a copy is over too soon to measure it on as few records
 THROUGHPUT_TARGET = 0.1
 SAMPLE_SECONDS = 2
 FLAT_TARGET = 1.05  # memory at the end over that after the first quarter
+LOADED_WARM_RATE, LOADED_WARM_SECONDS = 100, 40  # Kafka compiles itself for so long
+LOADED_RATES, LOADED_SECONDS = (10, 25, 50, 100, 150, 300), 15
 MODEL_MS = 300
 MODELS_TARGET_MS = 15
 MODELS_WARMUP = 5
@@ -152,6 +155,31 @@ def throughput(stack, made, delivery, options):
     return count / logged
 
 
+# ---- at a rate ----
+
+
+def start_load(stack, rate, seconds):
+    """The load generator; its JSON object comes on standard output."""
+    embedded = ["--embedded"] if stack.kafka is None else []
+    return subprocess.Popen([str(BUILD / "loadgen"), "--brokers", stack.brokers, "--prefix", stack.prefix, "--tickets",
+                             str(int(rate * seconds)), "--rate", str(int(rate)), "--wait", "120", *embedded],
+                            stdout=subprocess.PIPE, text=True, env=bare_environment())
+
+
+def loaded(stack, delivery):
+    """Rows of the median time from a published ticket to its answer, at each rate over that at the first one."""
+    start_load(stack, LOADED_WARM_RATE, LOADED_WARM_SECONDS).communicate()
+    few = None
+    for rate in LOADED_RATES:
+        load = start_load(stack, rate, LOADED_SECONDS)
+        found = json.loads(load.communicate()[0])
+        assert load.returncode == 0, f"not every ticket was answered: {found}"
+        few = few or found["median_ms"]
+        case = f"{rate} tickets a second, {words(delivery)}"
+        row("pipeline", f"median ms to an answer, {case}", found["median_ms"], few)
+        say(f"{case}: {found}")
+
+
 # ---- memory ----
 
 
@@ -165,12 +193,8 @@ def slope_mib_per_hour(samples):
 
 def memory(stack, delivery, minutes, rate):
     """Resident memory of every role while tickets come at `rate` a second."""
-    samples = {role: [] for role in ROLES}
-    tickets, start = int(rate * minutes * 60), time.monotonic()
-    embedded = ["--embedded"] if stack.kafka is None else []
-    load = subprocess.Popen([str(BUILD / "loadgen"), "--brokers", stack.brokers, "--prefix", stack.prefix, "--tickets", str(tickets),
-                             "--rate", str(int(rate)), "--wait", "120", *embedded],
-                            stdout=subprocess.PIPE, text=True, env=bare_environment())
+    samples, start = {role: [] for role in ROLES}, time.monotonic()
+    load = start_load(stack, rate, minutes * 60)
     while load.poll() is None:
         time.sleep(SAMPLE_SECONDS)
         for role, of_role in samples.items():
@@ -240,8 +264,7 @@ def models(made, broker, delivery, kafka, count):
 
 
 def add_options(parser):
-    parser.add_argument("part", nargs="*", choices=[[], "latency", "throughput", "memory", "models"],
-                        help="latency, throughput, memory, models (all)")
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)} (all)")
     parser.add_argument("--delivery", choices=hop.TARGETS, help="only this mode")
     parser.add_argument("--count", type=int, default=400, metavar="N", help="requests that measure the latency (400)")
     parser.add_argument("--tickets", type=int, default=5000, metavar="N", help="tickets that measure the throughput (5000)")
@@ -252,9 +275,11 @@ def add_options(parser):
 
 def one_worker(stack, made, delivery, options):
     """All parts; the median latency, if it was asked for."""
-    parts = options.part or ["latency", "throughput", "memory"]
+    parts = options.part or PARTS
     median = hop.latency("pipeline", stack, "Apache Kafka", delivery, options.count) if "latency" in parts else None
     rate = throughput(stack, made, delivery, options) if "throughput" in parts or "memory" in parts and not options.rate else 0
+    if "loaded" in parts:
+        loaded(stack, delivery)
     if "memory" in parts:
         memory(stack, delivery, options.minutes, options.rate or rate / 2)
     return median
