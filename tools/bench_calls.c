@@ -1,10 +1,13 @@
-/* The baseline of `tools/bench engine`: a bare libcurl loop, one thread, curl_multi_socket_action on epoll,
- * handles and connections used again, that makes the same calls and does nothing else.
+/* The baselines of `tools/bench engine`: a bare libcurl loop, one thread, curl_multi_socket_action on epoll,
+ * handles and connections used again, that makes the same calls and does nothing else; and the same loop
+ * whose calls are records that bare librdkafka reads from one topic and writes to another, in no order and
+ * with nothing kept for a crash.
  *
- *   bench_calls URL COUNT IN_FLIGHT BODY_BYTES
+ *   bench_calls URL COUNT IN_FLIGHT BODY_BYTES [BROKERS FROM TO]
  *
  * Prints one JSON object: {"calls","seconds","per_second"}. */
 #include <curl/curl.h>
+#include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +18,22 @@
 
 #define CALLS_BUFFER 1024L /* the least that libcurl takes */
 #define CALLS_EVENTS 256
+#define CALLS_RECORDS 1000 /* taken from the queue at once */
+#define CALLS_FLUSH_MS 60000
+
+/* Where records come from and go to; nothing without brokers. */
+struct relay {
+    rd_kafka_t *consumer, *producer;
+    rd_kafka_queue_t *queue;
+    const char *to;
+    rd_kafka_message_t *records[CALLS_RECORDS];
+    long taken, used;
+};
 
 struct calls {
+    struct relay relay;
+    CURL **idle;
+    long idle_count;
     CURLM *multi;
     int epoll;
     const char *url;
@@ -71,11 +88,130 @@ static size_t take_body(const char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-static void start(struct calls *calls, CURL *easy)
+/* ---- records ---- */
+
+static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
-    calls->started++;
-    if (curl_multi_add_handle(calls->multi, easy) != CURLM_OK) {
-        die("curl_multi_add_handle", "refused");
+    char error[256];
+    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK) {
+        die(name, error);
+    }
+}
+
+static rd_kafka_t *new_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *brokers)
+{
+    char error[256];
+    set(conf, "bootstrap.servers", brokers);
+    rd_kafka_t *made = rd_kafka_new(type, conf, error, sizeof error);
+    if (made == NULL) {
+        die("rd_kafka_new", error);
+    }
+    return made;
+}
+
+static void assign_all(rd_kafka_t *consumer, const char *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(consumer, topic, NULL);
+    if (rd_kafka_metadata(consumer, 0, handle, &metadata, CALLS_FLUSH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        die(topic, "no metadata");
+    }
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(1);
+    for (int i = 0; i < metadata->topics[0].partition_cnt; i++) {
+        rd_kafka_topic_partition_list_add(all, topic, i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    }
+    if (rd_kafka_assign(consumer, all) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        die(topic, "not assigned");
+    }
+    rd_kafka_topic_partition_list_destroy(all);
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+}
+
+static void delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *arg)
+{
+    (void)producer;
+    (void)arg;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        die("produce", rd_kafka_err2str(message->err));
+    }
+}
+
+static void open_relay(struct relay *relay, const char *brokers, const char *from, const char *to)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", "bench_calls");
+    set(conf, "enable.auto.commit", "false");
+    relay->consumer = new_client(RD_KAFKA_CONSUMER, conf, brokers);
+    rd_kafka_poll_set_consumer(relay->consumer);
+    assign_all(relay->consumer, from);
+    relay->queue = rd_kafka_queue_get_consumer(relay->consumer);
+    conf = rd_kafka_conf_new();
+    set(conf, "enable.idempotence", "true");
+    set(conf, "queue.buffering.max.messages", "1000000");
+    rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+    relay->producer = new_client(RD_KAFKA_PRODUCER, conf, brokers);
+    relay->to = to;
+}
+
+static void close_relay(struct relay *relay)
+{
+    rd_kafka_queue_destroy(relay->queue);
+    rd_kafka_consumer_close(relay->consumer);
+    rd_kafka_destroy(relay->consumer);
+    rd_kafka_destroy(relay->producer);
+}
+
+/* The next record; NULL: none is there yet. */
+static rd_kafka_message_t *next_record(struct relay *relay)
+{
+    if (relay->used == relay->taken) {
+        relay->used = 0;
+        relay->taken = (long)rd_kafka_consume_batch_queue(relay->queue, 0, relay->records, CALLS_RECORDS);
+        relay->taken = relay->taken < 0 ? 0 : relay->taken;
+    }
+    if (relay->used == relay->taken) {
+        return NULL;
+    }
+    rd_kafka_message_t *record = relay->records[relay->used++];
+    if (record->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        die("consume", rd_kafka_message_errstr(record));
+    }
+    return record;
+}
+
+static void send_on(struct relay *relay, rd_kafka_message_t *record)
+{
+    rd_kafka_resp_err_t error = rd_kafka_producev(relay->producer, RD_KAFKA_V_TOPIC(relay->to),
+        RD_KAFKA_V_KEY(record->key, record->key_len), RD_KAFKA_V_VALUE(record->payload, record->len),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        die("produce", rd_kafka_err2str(error));
+    }
+    rd_kafka_message_destroy(record);
+}
+
+/* ---- calls ---- */
+
+/* Starts as many calls as may be under way. */
+static void start(struct calls *calls)
+{
+    while (calls->idle_count > 0 && calls->started < calls->count) {
+        CURL *easy = calls->idle[calls->idle_count - 1];
+        if (calls->relay.consumer != NULL) {
+            rd_kafka_message_t *record = next_record(&calls->relay);
+            if (record == NULL) {
+                return;
+            }
+            curl_easy_setopt(easy, CURLOPT_PRIVATE, record);
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, record->payload);
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)record->len);
+        }
+        calls->idle_count--;
+        calls->started++;
+        if (curl_multi_add_handle(calls->multi, easy) != CURLM_OK) {
+            die("curl_multi_add_handle", "refused");
+        }
     }
 }
 
@@ -109,12 +245,17 @@ static void reap(struct calls *calls)
         }
         curl_multi_remove_handle(calls->multi, easy);
         calls->finished++;
-        if (calls->started < calls->count) {
-            start(calls, easy);
-        } else {
-            curl_easy_cleanup(easy);
+        calls->idle[calls->idle_count++] = easy;
+        rd_kafka_message_t *record = NULL;
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &record);
+        if (record != NULL) {
+            send_on(&calls->relay, record);
         }
     }
+    if (calls->relay.producer != NULL) {
+        rd_kafka_poll(calls->relay.producer, 0);
+    }
+    start(calls);
 }
 
 static void turn(struct calls *calls)
@@ -122,6 +263,9 @@ static void turn(struct calls *calls)
     struct epoll_event events[CALLS_EVENTS];
     int running;
     double wait = calls->due < 0 ? 1 : calls->due - now();
+    if (calls->relay.consumer != NULL && calls->idle_count > 0 && calls->started < calls->count) {
+        wait = 0.001; /* for records */
+    }
     int ready = epoll_wait(calls->epoll, events, CALLS_EVENTS, wait > 0 ? (int)(wait * 1e3) + 1 : 0);
     for (int i = 0; i < ready; i++) {
         int what = ((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
@@ -136,10 +280,65 @@ static void turn(struct calls *calls)
     reap(calls);
 }
 
+/* Handles for as many calls as may be under way; what they send as headers. */
+static struct curl_slist *open_calls(struct calls *calls, long in_flight)
+{
+    curl_global_init(CURL_GLOBAL_ALL);
+    calls->body = malloc((size_t)calls->body_len);
+    calls->epoll = epoll_create1(EPOLL_CLOEXEC);
+    calls->multi = curl_multi_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    headers = curl_slist_append(headers, "Expect:");
+    calls->idle = malloc((size_t)in_flight * sizeof(CURL *));
+    if (calls->body == NULL || calls->idle == NULL || calls->epoll < 0 || calls->multi == NULL ||
+        headers == NULL) {
+        die("start", "out of memory or descriptors");
+    }
+    memset(calls->body, 'x', (size_t)calls->body_len);
+    curl_multi_setopt(calls->multi, CURLMOPT_SOCKETFUNCTION, watch);
+    curl_multi_setopt(calls->multi, CURLMOPT_SOCKETDATA, calls);
+    curl_multi_setopt(calls->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(calls->multi, CURLMOPT_TIMERDATA, calls);
+    curl_multi_setopt(calls->multi, CURLMOPT_MAXCONNECTS, in_flight);
+    for (long i = 0; i < in_flight; i++) {
+        calls->idle[calls->idle_count++] = new_call(calls, headers);
+    }
+    return headers;
+}
+
+/* All of them; the seconds from the first call. */
+static double make_calls(struct calls *calls)
+{
+    double begin = 0;
+    while (calls->finished < calls->count) {
+        start(calls);
+        begin = begin > 0 || calls->started == 0 ? begin : now(); /* without the wait for a broker */
+        turn(calls);
+    }
+    if (calls->relay.producer != NULL && rd_kafka_flush(calls->relay.producer, CALLS_FLUSH_MS) != 0) {
+        die("flush", "not all was written");
+    }
+    return now() - begin;
+}
+
+static void close_calls(struct calls *calls, struct curl_slist *headers)
+{
+    while (calls->idle_count > 0) {
+        curl_easy_cleanup(calls->idle[--calls->idle_count]);
+    }
+    curl_multi_cleanup(calls->multi);
+    curl_slist_free_all(headers);
+    if (calls->relay.consumer != NULL) {
+        close_relay(&calls->relay);
+    }
+    free(calls->idle);
+    free(calls->body);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        die("usage", "bench_calls URL COUNT IN_FLIGHT BODY_BYTES");
+    if (argc != 5 && argc != 8) {
+        die("usage", "bench_calls URL COUNT IN_FLIGHT BODY_BYTES [BROKERS FROM TO]");
     }
     struct calls calls = {.url = argv[1], .count = strtol(argv[2], NULL, 10), .due = -1};
     long in_flight = strtol(argv[3], NULL, 10);
@@ -152,35 +351,15 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    curl_global_init(CURL_GLOBAL_ALL);
-    calls.body = malloc((size_t)calls.body_len);
-    calls.epoll = epoll_create1(EPOLL_CLOEXEC);
-    calls.multi = curl_multi_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    headers = curl_slist_append(headers, "Expect:");
-    if (calls.body == NULL || calls.epoll < 0 || calls.multi == NULL || headers == NULL) {
-        die("start", "out of memory or descriptors");
+    struct curl_slist *headers = open_calls(&calls, in_flight);
+    if (argc == 8) {
+        open_relay(&calls.relay, argv[5], argv[6], argv[7]);
     }
-    memset(calls.body, 'x', (size_t)calls.body_len);
-    curl_multi_setopt(calls.multi, CURLMOPT_SOCKETFUNCTION, watch);
-    curl_multi_setopt(calls.multi, CURLMOPT_SOCKETDATA, &calls);
-    curl_multi_setopt(calls.multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(calls.multi, CURLMOPT_TIMERDATA, &calls);
-    curl_multi_setopt(calls.multi, CURLMOPT_MAXCONNECTS, in_flight);
-    double begin = now();
-    for (long i = 0; i < in_flight; i++) {
-        start(&calls, new_call(&calls, headers));
-    }
-    while (calls.finished < calls.count) {
-        turn(&calls);
-    }
-    double seconds = now() - begin;
+    double seconds = make_calls(&calls);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"calls\":%ld,\"seconds\":%.3f,\"per_second\":%.1f,\"peak_mib\":%.1f}\n", calls.finished,
         seconds, (double)calls.finished / seconds, (double)usage.ru_maxrss / 1024);
-    curl_multi_cleanup(calls.multi);
-    curl_slist_free_all(headers);
-    free(calls.body);
+    close_calls(&calls, headers);
     return 0;
 }

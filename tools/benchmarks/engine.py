@@ -1,7 +1,8 @@
 """The engine by itself on Apache Kafka: HTTP calls against the ideal rate and a bare libcurl loop, and order by key.
 
-Parts: rates (calls of a given time, achieved over ideal, with memory), peak (calls without delay against bare libcurl), keys (10,000
-records of 0-5 ms with 1 to 10,000 keys, the table that Confluent's Parallel Consumer publishes).
+Parts: rates (calls of a given time, achieved over ideal, with memory), peak (calls without delay against bare libcurl, and against
+bare libcurl whose calls bare librdkafka reads and writes), keys (10,000 records of 0-5 ms with 1 to 10,000 keys, the table that
+Confluent's Parallel Consumer publishes).
 """
 
 import contextlib
@@ -70,16 +71,21 @@ def rates(made, delivery, server):
 
 
 def peak(made, delivery, server):
-    def bare():
-        return run_tool("bench_calls", f"{server}0", PEAK_CALLS, PEAK_IN_FLIGHT, BODY_BYTES)
+    def bare(*relay):
+        return run_tool("bench_calls", f"{server}0", PEAK_CALLS, PEAK_IN_FLIGHT, BODY_BYTES, *relay)
 
     env = prepare(made, delivery, PEAK_IN_FLIGHT, 8, call_records(PEAK_CALLS))
+    prefix = env["HELPDESK_KAFKA_PREFIX"]
     before = bare()
+    relayed = bare(made.kafka.address, f"{prefix}tickets.submitted", f"{prefix}tickets.enriched")
     ours = run_tool("bench_engine", f"{server}0", PEAK_CALLS, env=env)
     after = bare()
     row("engine", f"peak calls a second, {PEAK_IN_FLIGHT} in flight, {words(delivery)}", PEAK_CALLS / ours["seconds"],
         (before["per_second"] + after["per_second"]) / 2, least=PEAK_TARGET)
-    say(f"peak, {words(delivery)}: bare libcurl {before['per_second']} and {after['per_second']} calls/s; ours {ours}")
+    row("engine", f"peak calls a second, {PEAK_IN_FLIGHT} in flight, {words(delivery)}, against bare libcurl between bare librdkafka",
+        PEAK_CALLS / ours["seconds"], relayed["per_second"])
+    say(f"peak, {words(delivery)}: bare libcurl {before['per_second']} and {after['per_second']} calls/s, between bare librdkafka "
+        f"{relayed['per_second']}; ours {ours}")
 
 
 def keys(made, delivery, _server):
