@@ -104,8 +104,11 @@ static void consumer_serve(void *arg)
     if (consumer->stopped) {
         return;
     }
+    /* Each time another one first: what is read may close the intake for all that come after. */
+    consumer->first++;
     for (size_t i = 0; i < consumer->partition_count; i++) {
-        more |= read_partition(consumer, consumer->partitions[i]);
+        size_t turn = (consumer->first + i) % consumer->partition_count;
+        more |= read_partition(consumer, consumer->partitions[turn]);
     }
     if (more) { /* the descriptor fires again only when a queue was empty */
         wake_signal(&consumer->client.wake);

@@ -38,6 +38,7 @@ struct bus_consumer {
     size_t partition_count;
     unsigned last_ownership;
 
+    size_t first; /* counts who is read first */
     struct positions *positions; /* the lookup of committed offsets that is under way */
     struct loop_timer *revoke_timer;
     int64_t revoke_limit_ms;

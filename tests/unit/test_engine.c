@@ -39,6 +39,26 @@ static void test_order_per_key(void **state)
     free_collected(&out);
 }
 
+/* Partitions that are all full are read by turns, although the few records that may wait fit into one. */
+static void test_partitions_take_turns(void **state)
+{
+    (void)state;
+    set_conf(conf, "engine.in-flight", "1");
+    publish(TOPIC_SUBMITTED, TOTAL, make_plain, NULL);
+    struct toy *toy = toy_new("a", 2);
+    toy_run(toy, TOTAL / 5);
+    toy_close(toy);
+    struct collected out = read_topic(TOPIC_CLASSIFIED, TOTAL / 5, 200);
+    bool seen[KEYS] = {false};
+    size_t keys = 0;
+    for (size_t i = 0; i < out.count; i++) {
+        keys += seen[key_of(out.records[i])] ? 0 : 1;
+        seen[key_of(out.records[i])] = true;
+    }
+    assert_int_equal(keys, KEYS); /* of all partitions */
+    free_collected(&out);
+}
+
 static const char *often_retry(size_t index)
 {
     return index % 7 == 0 ? "retry" : "ok";
@@ -378,6 +398,7 @@ int main(int argc, char **argv)
     log_setup("test", getenv("TEST_VERBOSE") ? LOG_DEBUG : LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order_per_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_partitions_take_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retries_keep_their_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retries_end_in_a_dead_letter, setup, teardown),
