@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "bus/kafka.h"
 
-#define GATHER_BYTES 65536 /* so much is not kept waiting for more */
+#define GATHER_BYTES 65536                     /* so much is not kept waiting for more */
+#define QUEUES_BYTES ((size_t)8 * 1024 * 1024) /* fetched and not yet taken, over all partitions */
+#define QUEUE_MIN_BYTES ((size_t)128 * 1024)
 
 /* librdkafka reports each attempt at a connection; that a broker is away is said once, by the health part. */
 static void log_line(const rd_kafka_t *kafka, int level, const char *facility, const char *text)
@@ -77,6 +79,12 @@ void kafka_conf_producer(rd_kafka_conf_t *kconf)
     kafka_conf_set(kconf, "batch.size", "131072");
 }
 
+size_t kafka_queue_bytes(size_t partitions)
+{
+    size_t bytes = QUEUES_BYTES / (partitions > 0 ? partitions : 1);
+    return bytes < QUEUE_MIN_BYTES ? QUEUE_MIN_BYTES : bytes;
+}
+
 void kafka_conf_consumer(
     rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions, int64_t gather_ms)
 {
@@ -94,10 +102,8 @@ void kafka_conf_consumer(
     kafka_conf_set_int(kconf, "fetch.min.bytes", gather_ms > 0 ? GATHER_BYTES : 1);
     kafka_conf_set_int(kconf, "session.timeout.ms", embedded ? 4000 : session);
     kafka_conf_set_int(kconf, "heartbeat.interval.ms", embedded ? 500 : session / 3);
-    /* 8 MiB waiting to be taken, over all partitions: each has a queue of its own. A full one is looked at
-     * again after the back-off, 500 ms unless told otherwise. */
-    int64_t kbytes = 8192 / (int64_t)(partitions > 0 ? partitions : 1);
-    kafka_conf_set_int(kconf, "queued.max.messages.kbytes", kbytes < 128 ? 128 : kbytes);
+    kafka_conf_set_int(kconf, "queued.max.messages.kbytes", (int64_t)kafka_queue_bytes(partitions) / 1024);
+    /* A full queue is looked at again after the back-off; see refill.h, too. */
     kafka_conf_set(kconf, "fetch.error.backoff.ms", "20");
     kafka_conf_set_if_known(kconf, "fetch.queue.backoff.ms", "20");
     kafka_conf_set(kconf, "fetch.message.max.bytes", "1048576");

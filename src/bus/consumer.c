@@ -69,6 +69,8 @@ static bool read_partition(struct bus_consumer *consumer, struct consumer_partit
             }
             owned->next = message->offset + 1;
             metric_add(owned->topic->consumed, 1);
+            refill_note(&consumer->refill, owned->topic->name, owned->id, message->key_len + message->len,
+                &owned->taken);
             struct bus_record *record = record_from_message(message, owned->topic->logical);
             consumer->events.record(consumer->arg, record, record);
         }
@@ -195,6 +197,7 @@ struct bus_consumer *bus_consumer_new(struct loop *loop, const struct conf *conf
         free_consumer(consumer);
         return NULL;
     }
+    refill_init(&consumer->refill, &consumer->client, kafka_queue_bytes(partitions));
     assignment_init(consumer, loop, conf);
     health_set("broker", false, "no broker has answered yet");
     kafka_client_probe(&consumer->client);

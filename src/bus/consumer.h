@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include "base/metrics.h"
 #include "bus/kafka.h"
+#include "bus/refill.h"
 
 struct consumer_topic {
     char *logical;
@@ -22,6 +23,7 @@ struct consumer_partition {
     bool paused;
     bool leaving; /* revoked, not yet released: not read any more */
     int64_t next; /* the offset after the last record that was taken */
+    size_t taken; /* bytes, see refill.h */
     struct metric *lag;
 };
 
@@ -39,6 +41,7 @@ struct bus_consumer {
     unsigned last_ownership;
 
     size_t first; /* counts who is read first */
+    struct refill refill;
     struct positions *positions; /* the lookup of committed offsets that is under way */
     struct loop_timer *revoke_timer;
     int64_t revoke_limit_ms;

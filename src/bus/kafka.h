@@ -27,6 +27,8 @@ void kafka_conf_set_int(rd_kafka_conf_t *kconf, const char *name, int64_t value)
 /* Sets a property that newer versions of librdkafka know and older ones do not. */
 void kafka_conf_set_if_known(rd_kafka_conf_t *kconf, const char *name, const char *value);
 void kafka_conf_producer(rd_kafka_conf_t *kconf);
+/* How much of each of `partitions` may be fetched and not yet taken. */
+size_t kafka_queue_bytes(size_t partitions);
 /* Fetching `partitions` of them. `gather_ms`: as of bus_consumer_new. */
 void kafka_conf_consumer(
     rd_kafka_conf_t *kconf, const struct conf *conf, size_t partitions, int64_t gather_ms);
