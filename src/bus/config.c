@@ -103,7 +103,7 @@ void kafka_conf_consumer(
     kafka_conf_set_int(kconf, "session.timeout.ms", embedded ? 4000 : session);
     kafka_conf_set_int(kconf, "heartbeat.interval.ms", embedded ? 500 : session / 3);
     kafka_conf_set_int(kconf, "queued.max.messages.kbytes", (int64_t)kafka_queue_bytes(partitions) / 1024);
-    /* A full queue is looked at again after the back-off; see refill.h, too. */
+    /* From librdkafka 2.2 on a full queue is looked at again after the back-off; before, see refill.h. */
     kafka_conf_set(kconf, "fetch.error.backoff.ms", "20");
     kafka_conf_set_if_known(kconf, "fetch.queue.backoff.ms", "20");
     kafka_conf_set(kconf, "fetch.message.max.bytes", "1048576");

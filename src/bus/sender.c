@@ -222,5 +222,6 @@ void sender_forget(struct bus_batch *batch)
 {
     for (size_t i = 0; i < batch->output_count; i++) {
         batch->outputs[i].acked = false;
+        batch->outputs[i].code = RD_KAFKA_RESP_ERR_NO_ERROR;
     }
 }
