@@ -263,8 +263,8 @@ static void turn(struct calls *calls)
     struct epoll_event events[CALLS_EVENTS];
     int running;
     double wait = calls->due < 0 ? 1 : calls->due - now();
-    if (calls->relay.consumer != NULL && calls->idle_count > 0 && calls->started < calls->count) {
-        wait = 0.001; /* for records */
+    if (calls->relay.consumer != NULL && calls->idle_count > 0 && calls->started < calls->count && wait > 0) {
+        wait = 0.0001; /* for records */
     }
     int ready = epoll_wait(calls->epoll, events, CALLS_EVENTS, wait > 0 ? (int)(wait * 1e3) + 1 : 0);
     for (int i = 0; i < ready; i++) {

@@ -168,12 +168,13 @@ def start_load(stack, rate, seconds):
 
 def loaded(stack, delivery):
     """Rows of the median time from a published ticket to its answer, at each rate over that at the first one."""
-    start_load(stack, LOADED_WARM_RATE, LOADED_WARM_SECONDS).communicate()
     few = None
-    for rate in LOADED_RATES:
-        load = start_load(stack, rate, LOADED_SECONDS)
+    for rate, seconds in ((LOADED_WARM_RATE, LOADED_WARM_SECONDS), *((rate, LOADED_SECONDS) for rate in LOADED_RATES)):
+        load = start_load(stack, rate, seconds)
         found = json.loads(load.communicate()[0])
         assert load.returncode == 0, f"not every ticket was answered: {found}"
+        if seconds == LOADED_WARM_SECONDS:
+            continue
         few = few or found["median_ms"]
         case = f"{rate} tickets a second, {words(delivery)}"
         row("pipeline", f"median ms to an answer, {case}", found["median_ms"], few)
