@@ -29,7 +29,7 @@ void sender_await(struct sender *sender, struct bus_batch *batch);
 /* After an aborted transaction: waits until every output has its report; nothing of a batch is borrowed any
  * more. */
 void sender_settle(struct sender *sender);
-/* What was acknowledged in an aborted transaction counts as not sent. */
+/* What was acknowledged or refused in an aborted transaction counts as not sent. */
 void sender_forget(struct bus_batch *batch);
 /* An idempotent producer that lost its sequence is beyond use: opens a new one. False when that fails. */
 bool sender_renew_if_fatal(struct sender *sender, struct error *err);
