@@ -1,3 +1,4 @@
+/* Wakes librdkafka with a request whenever half a queue was taken. */
 #include "bus/refill.h"
 
 #include <stdint.h>

@@ -20,9 +20,8 @@ void transaction_configure(rd_kafka_conf_t *kconf, const char *id)
     kafka_conf_set(kconf, "transactional.id", id);
     /* What a killed process left open holds up its readers for this long, and up to 10 s more. */
     kafka_conf_set(kconf, "transaction.timeout.ms", "10000");
-    /* The coordinator refuses the next transaction until the last one's markers are written, a few
-     * milliseconds under load; librdkafka's own 100 ms would be a stage's time to an answer. What a broker
-     * without enough replicas refuses is sent again as often. */
+    /* The coordinator refuses the next transaction until the last one's markers are written, some
+     * milliseconds; librdkafka would ask again after 100. It holds for its other requests, too. */
     kafka_conf_set(kconf, "retry.backoff.ms", "5");
 }
 
