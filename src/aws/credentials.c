@@ -77,6 +77,7 @@ static void count(const char *source, enum aws_outcome outcome)
 {
     static const char *const names[] = {[AWS_OK] = "ok",
         [AWS_UNAVAILABLE] = "unavailable",
+        [AWS_LATE] = "late",
         [AWS_MISSING] = "missing",
         [AWS_REFUSED] = "refused"};
     char labels[96];

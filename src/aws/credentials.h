@@ -14,6 +14,7 @@ struct aws_credentials_wait;
 
 /* `err` NULL: `credentials` are good for this call; borrowed until this returns. Else NULL and
  *   ERROR_RETRY  "aws_credentials_unavailable": a server that gives them is away, or answers nonsense
+ *   ERROR_RETRY  "aws_credentials_late": a server that gives them does not answer in time
  *   ERROR_FATAL  "aws_credentials_missing": no place has any, or one that is named cannot be read
  *   ERROR_FATAL  "aws_credentials_refused": a server that gives them says no
  * The text names the place and no secret. After an error the next get tries again, whatever it was. May get

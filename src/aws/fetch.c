@@ -52,10 +52,12 @@ void aws_fetch_found(struct aws_fetch *fetch, const struct aws_found *found)
 void aws_fetch_fail(struct aws_fetch *fetch, enum aws_outcome outcome, const char *text)
 {
     static const char *const codes[] = {[AWS_UNAVAILABLE] = "aws_credentials_unavailable",
+        [AWS_LATE] = "aws_credentials_late",
         [AWS_MISSING] = "aws_credentials_missing",
         [AWS_REFUSED] = "aws_credentials_refused"};
     struct error err;
-    error_set(&err, outcome == AWS_UNAVAILABLE ? ERROR_RETRY : ERROR_FATAL, codes[outcome], "%s%s%s",
+    bool passes = outcome == AWS_UNAVAILABLE || outcome == AWS_LATE;
+    error_set(&err, passes ? ERROR_RETRY : ERROR_FATAL, codes[outcome], "%s%s%s",
         fetch->source->server ? fetch->source->server : "", fetch->source->server ? ": " : "", text);
     fetch->ended(fetch->arg, outcome, NULL, &err);
 }
@@ -69,12 +71,20 @@ void aws_fetch_refused(struct aws_fetch *fetch, int status, const char *code)
 
 /* ---- what sources need ---- */
 
+static enum aws_outcome outcome_of(const struct error *err)
+{
+    if (strcmp(err->code, "timeout") == 0) {
+        return AWS_LATE;
+    }
+    return strcmp(err->code, "bad_url") == 0 ? AWS_MISSING : AWS_UNAVAILABLE;
+}
+
 static void on_call_done(void *arg, const struct http_call_result *result, const struct error *err)
 {
     struct aws_fetch *fetch = arg;
     fetch->call = NULL;
     if (err) {
-        aws_fetch_fail(fetch, strcmp(err->code, "bad_url") == 0 ? AWS_MISSING : AWS_UNAVAILABLE, err->text);
+        aws_fetch_fail(fetch, outcome_of(err), err->text);
         return;
     }
     fetch->answered(fetch, result->status, buf_text(&result->body), result->body.len);

@@ -9,7 +9,7 @@
 #include "http/call.h"
 
 /* How a fetch ends: label of the metric, and code and disposition of the error. */
-enum aws_outcome { AWS_OK, AWS_UNAVAILABLE, AWS_MISSING, AWS_REFUSED };
+enum aws_outcome { AWS_OK, AWS_UNAVAILABLE, AWS_LATE, AWS_MISSING, AWS_REFUSED };
 
 struct aws_fetch;
 

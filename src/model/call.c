@@ -12,6 +12,7 @@
 #include "model/chat_reply.h"
 
 #define OUTAGE_RUN 20 /* failed calls in a row after which it is the server that fails, not the calls */
+#define NOT_IN_TIME "the credentials for the model did not come in time"
 
 LIST_HEAD(model_calls, model_call);
 
@@ -281,9 +282,11 @@ static void call_unprepared(void *arg)
         call->wait = NULL;
     }
     if (late) {
-        error_set(err, ERROR_RETRY, "model_timeout", "the credentials for the model did not come in time");
+        error_set(err, ERROR_RETRY, "model_timeout", NOT_IN_TIME);
     } else if (call->unprepared->disposition == ERROR_RETRY) {
-        error_set(err, ERROR_RETRY, "model_unavailable", "the credentials for the model cannot be fetched");
+        bool not_in_time = strcmp(call->unprepared->code, "aws_credentials_late") == 0;
+        error_set(err, ERROR_RETRY, "model_unavailable", "%s",
+            not_in_time ? NOT_IN_TIME : "the credentials for the model cannot be fetched");
         err->retry_after_ms = call->unprepared->retry_after_ms;
     } else {
         error_set(err, ERROR_FATAL, "model_config", "there are no credentials for the model");

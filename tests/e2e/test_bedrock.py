@@ -224,6 +224,7 @@ def test_credentials_that_expired_are_got_again(calm):
 
 @pytest.mark.parametrize("container, env, says", [
     ("hangs", {"HELPDESK_MODEL_TIMEOUT": "1s"}, "the credentials for the model did not come in time"),
+    ("hangs", {"HELPDESK_MODEL_TIMEOUT": "60s"}, "the credentials for the model did not come in time"),
     ("refuses", {}, "there are no credentials for the model"),
     ("gives", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/credentials"}, "the credentials for the model cannot be fetched")])
 def test_credentials_that_do_not_come_hold_up_nothing(calm, container, env, says):

@@ -322,6 +322,18 @@ static void bad_answers_are_told_apart(void **state)
     assert_int_equal(f->asked, sizeof(cases) / sizeof(cases[0]) + 1);
 }
 
+static void who_never_answers_is_late(void **state)
+{
+    struct fixture *f = *state;
+    double before = fetches("container", "late");
+    f->status = 0;
+    struct outcome o = ask(f);
+    assert_string_equal(o.err.code, "aws_credentials_late");
+    assert_int_equal(o.err.disposition, ERROR_RETRY);
+    assert_true(fetches("container", "late") == before + 1);
+    assert_false(health_ok("credentials"));
+}
+
 static void one_who_left_is_not_told_and_a_fetch_can_be_dropped(void **state)
 {
     struct fixture *f = *state;
@@ -444,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             the_old_ones_are_used_to_their_last_second_and_no_longer, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_answers_are_told_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_never_answers_is_late, setup, teardown),
         cmocka_unit_test_setup_teardown(one_who_left_is_not_told_and_a_fetch_can_be_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(the_instance_is_asked_in_a_session, setup, teardown),
         cmocka_unit_test_setup_teardown(the_container_is_told_the_token, setup, teardown),
