@@ -164,15 +164,25 @@ static bool read_count(struct dead *dead, struct error *err)
                                   "there is no topic %s: `helpdesk topics apply` makes it", dead->topic);
 }
 
+static rd_kafka_resp_err_t ask_bounds(struct dead *dead, int32_t i)
+{
+    struct dead_partition *partition = &dead->partitions[i];
+    rd_kafka_resp_err_t code = kafka_offset(
+        dead->consumer, dead->topic, i, RD_KAFKA_OFFSET_BEGINNING, REQUEST_TIMEOUT_MS, &partition->low);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = kafka_offset(
+            dead->consumer, dead->topic, i, RD_KAFKA_OFFSET_END, REQUEST_TIMEOUT_MS, &partition->end);
+    }
+    return code;
+}
+
 static bool read_bounds(struct dead *dead, struct error *err)
 {
     dead->partitions = xcalloc((size_t)dead->count, sizeof(*dead->partitions));
     for (int32_t i = 0; i < dead->count; i++) {
-        struct dead_partition *partition = &dead->partitions[i];
         rd_kafka_resp_err_t code;
-        do { /* at this isolation level the end is that of the last transaction that is over */
-            code = rd_kafka_query_watermark_offsets(
-                dead->consumer, dead->topic, i, &partition->low, &partition->end, REQUEST_TIMEOUT_MS);
+        do {
+            code = ask_bounds(dead, i);
         } while (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED &&
                  pause_before_retry(dead));
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -80,6 +80,15 @@ bool kafka_client_error(struct kafka_client *client, rd_kafka_event_t *event, st
 void kafka_client_stop(struct kafka_client *client);
 void kafka_client_fini(struct kafka_client *client);
 
+/* ---- offset.c ---- */
+
+/* Asks the partition's leader for `place`, RD_KAFKA_OFFSET_BEGINNING or _END (read_committed: of the last
+ * transaction that is over). Blocks, but no longer than it is told: rd_kafka_query_watermark_offsets, made
+ * for this, waits for a leader that hangs for as long as its socket does (librdkafka 2.0.2). `offset` is set
+ * only without an error. Any thread. */
+rd_kafka_resp_err_t kafka_offset(rd_kafka_t *kafka, const char *topic_name, int32_t partition, int64_t place,
+    int timeout_ms, int64_t *offset);
+
 /* ---- consumer.c, for the committer ---- */
 
 rd_kafka_t *consumer_kafka(const struct bus_consumer *consumer);

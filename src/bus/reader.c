@@ -71,9 +71,8 @@ static void resolve_work(struct background_call *call)
 {
     struct resolve *resolve = (struct resolve *)call;
     struct bus_reader *reader = resolve->reader;
-    int64_t low = 0;
-    resolve->code = rd_kafka_query_watermark_offsets(
-        reader->client.kafka, reader->name, reader->partition, &low, &resolve->end, RESOLVE_TIMEOUT_MS);
+    resolve->code = kafka_offset(reader->client.kafka, reader->name, reader->partition, RD_KAFKA_OFFSET_END,
+        RESOLVE_TIMEOUT_MS, &resolve->end);
     if (resolve->code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         background_sleep(call->background, RESOLVE_PAUSE_MS);
     }

@@ -7,15 +7,12 @@
 #define OBEYS_BACKOFF 0x020200ff /* the first version that knows fetch.queue.backoff.ms */
 #define ASK_TIMEOUT_MS 500
 
-/* Of librdkafka's calls that ask a partition's broker, the one that keeps its time-out in these versions. */
 static void ask(struct background_call *call)
 {
     struct refill *refill = (struct refill *)call;
-    rd_kafka_topic_partition_list_t *end = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(end, refill->topic, refill->partition)->offset = RD_KAFKA_OFFSET_END;
+    int64_t end;
     /* The answer is of no interest, and an error only means that there is nothing to fetch from. */
-    rd_kafka_offsets_for_times(refill->kafka, end, ASK_TIMEOUT_MS);
-    rd_kafka_topic_partition_list_destroy(end);
+    kafka_offset(refill->kafka, refill->topic, refill->partition, RD_KAFKA_OFFSET_END, ASK_TIMEOUT_MS, &end);
 }
 
 static void asked(struct background_call *call)
