@@ -156,11 +156,13 @@ static const struct source *read_source(struct sources *sources, size_t index)
         return source;
     }
     size_t count;
-    const char *text = arena_printf(arena, "%s\n%s", item->title, item->excerpt);
+    /* The title of a past ticket is what a customer wrote: nobody answers for it. */
+    const char *title = item->type == MSG_ITEM_TYPE_TICKET ? "" : item->title;
+    const char *text = arena_printf(arena, "%s\n%s", title, item->excerpt);
     struct text_word *words = text_words(arena, text, SIZE_MAX, &count);
     source->stems = text_set_new(arena, count * 2);
     add_words(source->stems, words, count);
-    read_said(arena, item, strlen(item->title) + 1, words, count, source);
+    read_said(arena, item, strlen(title) + 1, words, count, source);
     return source;
 }
 

@@ -262,37 +262,42 @@ bool guard_triggered(const struct msg_draft *draft)
 
 /* ---- what may be used ---- */
 
-enum finding { FINDING_NONE, FINDING_INJECTION, FINDING_OTHER };
+/* What does not pass: orders to the model, and what else must not be said. */
+struct findings {
+    struct span_list orders, others;
+};
 
-typedef enum finding judge_text(
-    const struct guard *guard, struct arena *arena, const struct reading *reading);
+typedef void find_text(const struct guard *guard, const struct reading *reading, struct findings *found);
 
-static enum finding judge_order(const struct guard *guard, struct arena *arena, const struct reading *reading)
+static void find_orders(const struct guard *guard, const struct reading *reading, struct findings *found)
 {
-    struct span_list found = {.arena = arena};
-    injection_find(guard->injection, reading, &found);
-    return found.count > 0 ? FINDING_INJECTION : FINDING_NONE;
+    injection_find(guard->injection, reading, &found->orders);
 }
 
-static enum finding judge_quote(const struct guard *guard, struct arena *arena, const struct reading *reading)
+static void find_unquotable(const struct guard *guard, const struct reading *reading, struct findings *found)
 {
-    struct span_list found = {.arena = arena};
-    if (judge_order(guard, arena, reading) != FINDING_NONE) {
-        return FINDING_INJECTION;
+    find_orders(guard, reading, found);
+    promise_find(guard->promise, reading, &found->others);
+    tone_find_unsafe(guard->tone, reading, &found->others);
+}
+
+static struct findings findings_of(
+    const struct guard *guard, struct arena *arena, find_text *find, const char *text, size_t len)
+{
+    struct findings found = {.orders.arena = arena, .others.arena = arena};
+    const struct reading reading = reading_of(arena, arena_strndup(arena, text, len));
+    find(guard, &reading, &found);
+    return found;
+}
+
+static bool touches(const struct span_list *list, size_t start, size_t end)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->spans[i].start < end && list->spans[i].end > start) {
+            return true;
+        }
     }
-    promise_find(guard->promise, reading, &found);
-    tone_find_unsafe(guard->tone, reading, &found);
-    return found.count > 0 ? FINDING_OTHER : FINDING_NONE;
-}
-
-static enum finding judge_in_scratch(
-    const struct guard *guard, judge_text *judge, const char *text, size_t len)
-{
-    struct arena *scratch = arena_new(SCRATCH_MAX);
-    const struct reading reading = reading_of(scratch, arena_strndup(scratch, text, len));
-    enum finding finding = judge(guard, scratch, &reading);
-    arena_free(scratch);
-    return finding;
+    return false;
 }
 
 bool guard_name_fits(const struct guard *guard, const char *name)
@@ -311,25 +316,40 @@ bool guard_name_fits(const struct guard *guard, const char *name)
     return fits;
 }
 
+/* Whether a sentence passes: by what the whole text has there, as an order may begin in one sentence and end
+ * in the next, and by itself, as what is found in a whole has bounds. */
+static bool sentence_passes(const struct guard *guard, find_text *find, const struct findings *whole,
+    const char *text, const struct text_sentence *sentence, size_t *injections)
+{
+    size_t start = sentence->start, end = sentence->end;
+    struct arena *scratch = arena_new(SCRATCH_MAX);
+    const struct findings own = findings_of(guard, scratch, find, text + start, end - start);
+    bool order = own.orders.count > 0 || touches(&whole->orders, start, end);
+    bool passes = !order && own.others.count == 0 && !touches(&whole->others, start, end);
+    *injections += order;
+    arena_free(scratch);
+    return passes;
+}
+
 /* The text with only the sentences that pass, its lines kept. Counts the injections. Where nothing is found
  * in the whole, as in most, nothing is in its sentences. */
 static char *clean_text(
-    const struct guard *guard, struct arena *arena, const char *text, judge_text *judge, size_t *injections)
+    const struct guard *guard, struct arena *arena, const char *text, find_text *find, size_t *injections)
 {
     size_t count, out = 0, from = 0, len = strlen(text);
     struct text_sentence *sentences = text_sentences(arena, text, len + 1, &count);
     char *copy = arena_alloc(arena, len + 1);
-    bool passes = len <= READING_MAX_WORDS && judge_in_scratch(guard, judge, text, len) == FINDING_NONE;
+    struct arena *scratch = arena_new(SCRATCH_MAX);
+    const struct findings whole = findings_of(guard, scratch, find, text, len);
+    bool passes = len <= READING_MAX_WORDS && whole.orders.count + whole.others.count == 0;
     for (size_t i = 0; i < count; i++) {
-        size_t start = sentences[i].start, end = sentences[i].end;
-        enum finding finding =
-            passes ? FINDING_NONE : judge_in_scratch(guard, judge, text + start, end - start);
-        size_t keep_to = finding == FINDING_NONE ? end : start;
-        *injections += finding == FINDING_INJECTION;
+        bool keeps = passes || sentence_passes(guard, find, &whole, text, &sentences[i], injections);
+        size_t keep_to = keeps ? sentences[i].end : sentences[i].start;
         memcpy(copy + out, text + from, keep_to - from);
         out += keep_to - from;
-        from = end;
+        from = sentences[i].end;
     }
+    arena_free(scratch);
     return copy;
 }
 
@@ -337,12 +357,12 @@ static char *quotable_text(
     const struct guard *guard, struct arena *arena, const struct msg_context_item *item, size_t *injections)
 {
     if (item->type != MSG_ITEM_TYPE_KB) {
-        return clean_text(guard, arena, item->excerpt, judge_quote, injections);
+        return clean_text(guard, arena, item->excerpt, find_unquotable, injections);
     }
     size_t found = 0;
     char *text = passages_get(guard->passages, arena, item->excerpt, &found);
     if (text == NULL) {
-        text = clean_text(guard, arena, item->excerpt, judge_quote, &found);
+        text = clean_text(guard, arena, item->excerpt, find_unquotable, &found);
         passages_put(guard->passages, item->excerpt, text, found);
     }
     *injections += found;
@@ -362,6 +382,10 @@ struct msg_context *guard_quotable(
     for (size_t i = 0; i < context->items_count; i++) {
         out->items[i] = context->items[i];
         out->items[i].excerpt = quotable_text(guard, arena, &context->items[i], injections);
+        if (context->items[i].title != NULL) {
+            out->items[i].title =
+                clean_text(guard, arena, context->items[i].title, find_unquotable, injections);
+        }
     }
     return out;
 }
@@ -372,12 +396,12 @@ struct msg_ticket *guard_question(
     struct msg_ticket *out = ARENA_NEW(arena, struct msg_ticket);
     size_t injections = 0;
     *out = *ticket;
-    out->subject = clean_text(guard, arena, ticket->subject, judge_order, &injections);
-    out->description = clean_text(guard, arena, ticket->description, judge_order, &injections);
+    out->subject = clean_text(guard, arena, ticket->subject, find_orders, &injections);
+    out->description = clean_text(guard, arena, ticket->description, find_orders, &injections);
     out->messages = arena_array(arena, ticket->messages_count, sizeof *out->messages);
     for (size_t i = 0; i < ticket->messages_count; i++) {
         out->messages[i] = ticket->messages[i];
-        out->messages[i].text = clean_text(guard, arena, ticket->messages[i].text, judge_order, &injections);
+        out->messages[i].text = clean_text(guard, arena, ticket->messages[i].text, find_orders, &injections);
     }
     return injections > 0 ? out : memcpy(out, ticket, sizeof *out);
 }

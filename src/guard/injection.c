@@ -220,14 +220,17 @@ struct phrase_table *injection_rules_new(void)
     return phrase_table_new(rules, sizeof rules / sizeof rules[0]);
 }
 
-/* Bytes of a character at `p` that is not seen: the soft hyphen, zero-width ones, the byte order mark, tags.
- */
+/* Bytes of a character at `p` that is not seen: Unicode's Default_Ignorable_Code_Point, and what directs the
+ * writing. https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point */
 static size_t invisible(const char *p)
 {
     static const struct {
         const char *first, *last; /* in UTF-8, whose order is the code's */
-    } ranges[] = {{"\u00AD", "\u00AD"}, {"\u200B", "\u200F"}, {"\u2060", "\u2064"}, {"\uFEFF", "\uFEFF"},
-        {"\U000E0000", "\U000E0FFF"}};
+    } ranges[] = {{"\u00AD", "\u00AD"}, {"\u034F", "\u034F"}, {"\u061C", "\u061C"}, {"\u115F", "\u1160"},
+        {"\u17B4", "\u17B5"}, {"\u180B", "\u180F"}, {"\u200B", "\u200F"}, {"\u202A", "\u202E"},
+        {"\u2060", "\u206F"}, {"\u3164", "\u3164"}, {"\uFE00", "\uFE0F"}, {"\uFEFF", "\uFEFF"},
+        {"\uFFA0", "\uFFA0"}, {"\uFFF0", "\uFFF8"}, {"\U0001BCA0", "\U0001BCA3"},
+        {"\U0001D173", "\U0001D17A"}, {"\U000E0000", "\U000E0FFF"}};
     if ((unsigned char)*p < 0xC2) {
         return 0;
     }
