@@ -101,6 +101,12 @@ char *utf8_repair(struct arena *arena, const char *text, size_t len)
     return copy;
 }
 
+bool utf8_starts_small(const char *text)
+{
+    int32_t code = 0;
+    return utf8_char(text, strlen(text), &code) > 0 && utf8proc_category(code) == UTF8PROC_CATEGORY_LL;
+}
+
 char *utf8_trim(struct arena *arena, const char *text)
 {
     size_t len = strlen(text);

@@ -13,6 +13,7 @@ size_t utf8_char(const char *text, size_t len, int32_t *code);
 
 bool utf8_valid(const char *text, size_t len);          /* well-formed (RFC 3629), no NUL */
 bool utf8_blank(const char *text);                      /* nothing but white space and control characters */
+bool utf8_starts_small(const char *text);               /* with a small letter */
 char *utf8_trim(struct arena *arena, const char *text); /* white space of any script removed at both ends */
 size_t utf8_clip(const char *text, size_t max); /* the most bytes <= max that end at a character boundary */
 /* A copy as valid text: each malformed byte and each NUL becomes U+FFFD. */

@@ -51,16 +51,22 @@ static void tell_bad(struct import *import, size_t line, const char *why)
 
 /* ---- storing ---- */
 
-/* Whoever loses against others that write the same tables (a deadlock) tries again. */
-static bool run(struct import *import, const struct db_query *query, struct error *err)
+/* Whoever loses against others that write the same tables (a deadlock) tries again. NULL: `err`. */
+static struct db_result *ask(struct import *import, const struct db_query *query, struct error *err)
 {
     struct db_result *result = NULL;
     for (int attempt = 0; attempt < MAX_CONFLICTS && result == NULL; attempt++) {
         result = db_session_query(import->session, query, err);
         if (result == NULL && strcmp(err->code, "db_conflict") != 0) {
-            return false;
+            break;
         }
     }
+    return result;
+}
+
+static bool run(struct import *import, const struct db_query *query, struct error *err)
+{
+    struct db_result *result = ask(import, query, err);
     db_result_free(result);
     return result != NULL;
 }
@@ -80,8 +86,8 @@ static void table_query(
     memcpy(query->params + 1, columns.params, import->columns * sizeof(const char *));
 }
 
-static bool make_resolution(
-    const struct import *import, struct arena *arena, const struct row *row, struct resolution *resolution)
+static bool make_resolution(const struct import *import, struct arena *arena, const struct row *row,
+    const char *customer, struct resolution *resolution)
 {
     const struct import_kind *kind = import->kind;
     *resolution = (struct resolution){.tenant = import->tenant,
@@ -90,9 +96,30 @@ static bool make_resolution(
         .problem = import_kind_cell(kind, row->cells, "description"),
         .answer = import_kind_cell(kind, row->cells, "answer"),
         .category = import_kind_cell(kind, row->cells, "category"),
-        .locale = import_kind_cell(kind, row->cells, "locale")};
+        .locale = import_kind_cell(kind, row->cells, "locale"),
+        .customer = customer};
     (void)clock_parse(import_kind_cell(kind, row->cells, "accepted_at"), &resolution->accepted_at);
     return resolution_clean(arena, import->voices, resolution);
+}
+
+/* The names of who asked, one for each of the rows: NULL for who is not known. */
+static struct db_result *ask_names(
+    struct import *import, struct arena *arena, size_t first, size_t count, struct error *err)
+{
+    struct db_table table;
+    db_table_init(&table, arena, 1);
+    for (size_t i = 0; i < count; i++) {
+        db_table_row(&table)[0] =
+            import_kind_cell(import->kind, import->rows[first + i].cells, "customer_external_id");
+    }
+    struct db_query customers = {0};
+    db_table_params(&table, &customers);
+    const struct db_query query = {
+        .sql = "SELECT c.name FROM unnest($2::text[]) WITH ORDINALITY AS x(external_id, n) "
+               "LEFT JOIN customers c ON c.tenant = $1 AND c.external_id = x.external_id ORDER BY x.n",
+        .param_count = 2,
+        .params = {import->tenant, customers.params[0]}};
+    return ask(import, &query, err);
 }
 
 static bool store_resolutions(
@@ -100,13 +127,18 @@ static bool store_resolutions(
 {
     struct resolution *resolutions = arena_array(arena, count, sizeof(*resolutions));
     size_t made = 0;
-    for (size_t i = 0; import->kind->solved && i < count; i++) {
-        if (import_kind_cell(import->kind, import->rows[first + i].cells, "answer") != NULL) {
-            made += make_resolution(import, arena, &import->rows[first + i], &resolutions[made]);
+    struct db_result *names = ask_names(import, arena, first, count, err);
+    for (size_t i = 0; names != NULL && i < count; i++) {
+        const struct row *row = &import->rows[first + i];
+        if (import_kind_cell(import->kind, row->cells, "answer") != NULL) {
+            const char *name = arena_strdup(arena, db_value(names, (int)i, 0));
+            made += make_resolution(import, arena, row, name, &resolutions[made]);
         }
     }
+    bool ok = names != NULL;
+    db_result_free(names);
     if (made == 0) {
-        return true;
+        return ok;
     }
     struct db_query query;
     resolution_store(arena, resolutions, made, &query);
@@ -118,7 +150,8 @@ static bool store_rows(struct import *import, size_t first, size_t count, struct
     struct arena *arena = arena_new(BATCH_ARENA);
     struct db_query query;
     table_query(import, arena, first, count, &query);
-    bool ok = run(import, &query, err) && store_resolutions(import, arena, first, count, err);
+    bool ok = run(import, &query, err) &&
+              (!import->kind->solved || store_resolutions(import, arena, first, count, err));
     arena_free(arena);
     return ok;
 }

@@ -52,12 +52,12 @@ static bool is_word_byte(char c)
            (unsigned char)c >= 0xC3 || c == '_';
 }
 
-/* Whether the number at `at` is the rest of some other one: behind a letter's hyphen, a '#', a decimal point.
+/* Whether what begins at `at` is the rest of something else: behind one of `marks`, but not in "//10.0.0.1".
  */
-static bool is_rest(const char *text, size_t at)
+static bool is_rest(const char *text, size_t at, const char *marks)
 {
     bool url = at > 1 && text[at - 1] == '/' && text[at - 2] == '/';
-    return at > 0 && strchr("-#./+", text[at - 1]) != NULL && !url;
+    return at > 0 && strchr(marks, text[at - 1]) != NULL && !url;
 }
 
 static bool follows_number(const char *text, size_t at)
@@ -65,16 +65,16 @@ static bool follows_number(const char *text, size_t at)
     return at > 1 && text[at - 1] == ' ' && text[at - 2] >= '0' && text[at - 2] <= '9';
 }
 
-/* What begins at `at` with a digit, '+' or '('. */
+/* What begins at `at` with a digit, '+' or '('. A letter's hyphen, a '#' or a decimal point makes a number
+ * the rest of another one; a card's check digit and the groups of an SSN say more than a '#' before them. */
 static bool scan_number(const char *text, size_t len, size_t at, size_t *end, enum pii_kind *kind)
 {
-    if (is_rest(text, at)) {
-        return false;
-    }
     if (pii_scan_card(text, len, at, end)) {
         *kind = PII_CARD;
-    } else if (pii_scan_ssn(text, len, at, end)) {
+    } else if (!is_rest(text, at, "-.+") && pii_scan_ssn(text, len, at, end)) {
         *kind = PII_SSN;
+    } else if (is_rest(text, at, text[at] == '+' ? "-#+" : "-#./+")) { /* "Tel./+49 30 901820" */
+        return false;
     } else if (pii_scan_ipv4(text, len, at, end) && !names_version(text, at)) {
         *kind = PII_IP;
     } else if ((text[at] == '+' || !follows_number(text, at)) && pii_scan_phone(text, len, at, end)) {

@@ -7,4 +7,9 @@
 /* `text` with what guard/pii.h finds replaced by "[email]", "[card]"...; in the arena. */
 char *redact_text(struct arena *arena, const char *text);
 
+/* `text` with a person's `name`, and each part of it that may stand alone ("Dear Ms Gonzalez", not the "von"
+ * of "von der Leyen"), replaced by "[name]"; in the arena. NULL or "": nothing is known, `text` is returned.
+ */
+const char *redact_name(struct arena *arena, const char *text, const char *name);
+
 #endif

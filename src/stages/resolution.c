@@ -12,19 +12,20 @@
 #define ANSWER_MAX 8000
 #define LETTER_MAX 32000 /* of an answer with its greeting and signature */
 
-static const char *redact(struct arena *arena, const char *text, size_t max)
+/* Before the cut: half a number would not be found. */
+static const char *redact(struct arena *arena, const char *text, const char *name, size_t max)
 {
-    const char *redacted = redact_text(arena, text); /* before the cut: half a number would not be found */
+    const char *redacted = redact_name(arena, redact_text(arena, text), name);
     return arena_strndup(arena, redacted, utf8_clip(redacted, max));
 }
 
 bool resolution_clean(struct arena *arena, const struct voices *voices, struct resolution *resolution)
 {
-    resolution->subject = redact(arena, resolution->subject, SUBJECT_MAX);
-    resolution->problem = redact(arena, resolution->problem, PROBLEM_MAX);
+    resolution->subject = redact(arena, resolution->subject, resolution->customer, SUBJECT_MAX);
+    resolution->problem = redact(arena, resolution->problem, resolution->customer, PROBLEM_MAX);
     const char *bare = voices_unframe(arena, voices, resolution->tenant, resolution->answer);
-    const char *body = phrases_body(arena, redact(arena, bare, LETTER_MAX));
-    resolution->answer = arena_strndup(arena, body, utf8_clip(body, ANSWER_MAX));
+    const char *body = phrases_body(arena, redact(arena, bare, NULL, LETTER_MAX));
+    resolution->answer = redact(arena, body, resolution->customer, ANSWER_MAX);
     return !utf8_blank(resolution->answer);
 }
 

@@ -17,12 +17,13 @@ struct resolution {
     const char *answer;
     const char *category; /* NULL: unknown */
     const char *locale;   /* NULL: unknown */
+    const char *customer; /* the name of who asked; NULL: unknown */
     int64_t accepted_at;
 };
 
-/* Removes personal data from subject, problem and answer, leaves of the answer what it says of the matter
- * (voices_unframe, phrases_body), and cuts them to a length that is worth showing. False: such an answer says
- * nothing, it must not be stored. */
+/* Removes personal data and the customer's name from subject, problem and answer, leaves of the answer what
+ * it says of the matter (voices_unframe, phrases_body), and cuts them to a length that is worth showing.
+ * False: such an answer says nothing, it must not be stored. */
 bool resolution_clean(struct arena *arena, const struct voices *voices, struct resolution *resolution);
 
 /* The statement that stores redacted resolutions; of a ticket, the one accepted last stays. */

@@ -212,10 +212,12 @@ static void test_tickets(void **state)
     pg_testdb_script(&testdb,
         "INSERT INTO tickets (tenant, ticket_id, customer_external_id, subject, description, channel, "
         "created_at, received_at, "
-        "correlation_id) VALUES ('default', 'T-live', 'C-1', 'live', 'd', 'email', now(), now(), 'run')");
+        "correlation_id) VALUES ('default', 'T-live', 'C-1', 'live', 'd', 'email', now(), now(), 'run'); "
+        "INSERT INTO customers (tenant, external_id, customer_id, name, email) "
+        "VALUES ('default', 'C-joe', 'C-joe', 'Joe Bloggs', 'joe@example.com')");
     const char *text = "ticket_id,customer_external_id,subject,description,locale,created_at,answer\n"
-                       "T-1,C-1,Login,\"I am joe@example.com, help\",de,2026-01-01T00:00:00Z,Dear "
-                       "joe@example.com press reset.\n"
+                       "T-1,C-joe,Login,\"I am joe@example.com, help\",de,2026-01-01T00:00:00Z,Dear "
+                       "joe@example.com press reset. Done Joe Bloggs?\n"
                        "T-2,C-1,Other,No answer yet,en,2026-01-01T00:00:00Z,\n"
                        "T-live,C-1,Over,written,en,2026-01-01T00:00:00Z,\n";
     for (int round = 0; round < 2; round++) {
@@ -224,6 +226,7 @@ static void test_tickets(void **state)
             "T-1closedcompleted T-2closedcompleted T-liveopenaccepted");
         check_value("SELECT string_agg(ticket_id || config, ' ') FROM resolutions", "T-1german");
         check_value("SELECT count(*) FROM resolutions WHERE problem || answer LIKE '%joe@%'", "0");
+        check_value("SELECT answer LIKE '%Done [name]?' FROM resolutions", "t");
     }
 }
 
