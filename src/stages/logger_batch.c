@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "stages/logger_batch.h"
 #include "stages/logger_write.h"
@@ -29,12 +30,11 @@ struct logger_batch {
     struct logger_set *sets;           /* halves of a refused set, to be written first */
     struct logger_set *current;        /* being written, or waiting for the database */
     struct arena *arena;               /* of `current` */
-    struct db_query lookup;
-    int outstanding;    /* queries under way */
-    struct error worst; /* of them */
+    int outstanding;                   /* queries under way */
+    struct error worst;                /* of them */
     int64_t backoff_ms;
     bool closed;
-    struct metric *batches, *rows, *splits;
+    struct metric *batches, *rows, *splits, *alone;
 };
 
 static void run_set(struct logger_batch *batch);
@@ -219,6 +219,17 @@ static void turn_away(struct logger_item *item)
     item->finished(item, &err);
 }
 
+/* Patience is over: the feedback is kept, but changes no ticket. */
+static void tell_alone(
+    struct logger_batch *batch, const struct logger_item *item, const struct logger_known *known)
+{
+    if (!known->ticket) {
+        metric_add(batch->alone, 1);
+        log_warn("feedback to a ticket that the log does not know: it is stored and changes nothing",
+            LOG_STR("feedback_id", item->row.feedback->feedback_id));
+    }
+}
+
 /* Takes out of the set what must wait, and makes the resolutions of the rest. */
 static size_t apply_known(
     struct logger_batch *batch, const struct logger_known *known, struct resolution *resolutions)
@@ -233,6 +244,7 @@ static size_t apply_known(
                 turn_away(item);
                 continue;
             }
+            tell_alone(batch, item, ticket);
             made += logger_feedback_resolution(
                 batch->arena, batch->voices, item->row.feedback, ticket, &resolutions[made]);
         }
@@ -301,6 +313,8 @@ struct logger_batch *logger_batch_new(struct loop *loop, struct db *db, const st
     batch->rows = metrics_counter("helpdesk_logger_rows_total", "Records written", NULL);
     batch->splits = metrics_counter(
         "helpdesk_logger_splits_total", "Batches cut in two for a row that was refused", NULL);
+    batch->alone = metrics_counter("helpdesk_logger_feedback_alone_total",
+        "Feedback stored without effect, as the log did not know its ticket in time", NULL);
     return batch;
 }
 

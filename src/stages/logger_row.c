@@ -117,9 +117,12 @@ static bool make_event_row(struct arena *arena, const struct bus_record *record,
     }
     ticket_event_drop_bad_ids(event); /* as in the failed answer to it */
     ticket_event_identify(arena, event, record);
+    /* A dead letter that is replayed is answered once more: after the failure, which stays in the log. */
+    bool answered = strcmp(kind->name, "answered") == 0;
+    bool failed = answered && event->state == MSG_STATE_FAILED;
     cJSON *json = msg_to_json(&msg_ticket_event, event);
     *row = (struct logger_row){.tenant = event->tenant,
-        .event_id = child_id(arena, event->event_id, kind->name),
+        .event_id = child_id(arena, event->event_id, failed ? "answered.failed" : kind->name),
         .correlation_id = event->correlation_id,
         .ticket_id = event->ticket.ticket_id,
         .kind = kind->name,
@@ -128,7 +131,7 @@ static bool make_event_row(struct arena *arena, const struct bus_record *record,
         .at = event_time(event),
         .payload = step_payload(arena, json, kind),
         .event = event};
-    if (strcmp(kind->name, "answered") == 0) {
+    if (answered) {
         row->result = take_text(arena, cJSON_PrintUnformatted(json));
     }
     cJSON_Delete(json);

@@ -13,6 +13,11 @@ static const char interactions_sql[] = "INSERT INTO interactions (tenant, event_
                                        "$4::text[], $5::text[], $6::text[], $7::text[], "
                                        "$8::timestamptz[], $9::jsonb[]) ON CONFLICT DO NOTHING";
 
+/* What an agent has corrected stands, and within a run what was known before. */
+#define CLASSIFIED(column)                                                                                   \
+    "CASE WHEN t.correlation_id = excluded.correlation_id AND (excluded." column " IS NULL OR '" column      \
+    "' = ANY(t.corrected)) THEN t." column " ELSE excluded." column " END"
+
 /* Of the newest run only; within a run only forward. A new run of a ticket opens it again. */
 static const char tickets_sql[] =
     "INSERT INTO tickets AS t (tenant, ticket_id, external_ticket_id, customer_external_id, subject, "
@@ -36,19 +41,19 @@ static const char tickets_sql[] =
     "description = excluded.description, channel = excluded.channel, locale = excluded.locale, "
     "metadata = excluded.metadata, state = excluded.state, "
     "status = CASE WHEN t.correlation_id = excluded.correlation_id THEN t.status ELSE 'open' END, "
-    "category = coalesce(excluded.category, CASE WHEN t.correlation_id = excluded.correlation_id THEN "
-    "t.category END), "
-    "priority = coalesce(excluded.priority, CASE WHEN t.correlation_id = excluded.correlation_id THEN "
-    "t.priority END), "
-    "department = coalesce(excluded.department, CASE WHEN t.correlation_id = excluded.correlation_id THEN "
-    "t.department END), "
-    "sentiment = coalesce(excluded.sentiment, CASE WHEN t.correlation_id = excluded.correlation_id THEN "
-    "t.sentiment END), "
-    "correlation_id = excluded.correlation_id, created_at = excluded.created_at, received_at = "
-    "excluded.received_at, "
-    "updated_at = now() "
-    "WHERE CASE WHEN t.correlation_id = excluded.correlation_id "
-    "THEN state_rank(excluded.state) > state_rank(t.state) ELSE excluded.received_at >= t.received_at END";
+    "category = " CLASSIFIED("category") ", priority = " CLASSIFIED(
+        "priority") ", "
+                    "department = " CLASSIFIED("department") ", sentiment = " CLASSIFIED(
+                        "sentiment") ", "
+                                     "corrected = CASE WHEN t.correlation_id = excluded.correlation_id THEN "
+                                     "t.corrected ELSE '{}' END, "
+                                     "correlation_id = excluded.correlation_id, created_at = "
+                                     "excluded.created_at, received_at = "
+                                     "excluded.received_at, "
+                                     "updated_at = now() "
+                                     "WHERE CASE WHEN t.correlation_id = excluded.correlation_id "
+                                     "THEN state_rank(excluded.state) > state_rank(t.state) ELSE "
+                                     "excluded.received_at >= t.received_at END";
 
 /* A run belongs to the ticket that it was first seen with: nobody takes it over by its id. */
 static const char runs_sql[] =
@@ -105,7 +110,11 @@ static const char feedback_sql[] =
     "UPDATE tickets t SET status = coalesce(last.status, t.status), category = coalesce(last.category, "
     "t.category), "
     "priority = coalesce(last.priority, t.priority), department = coalesce(last.department, t.department), "
-    "sentiment = coalesce(last.sentiment, t.sentiment), updated_at = now() "
+    "sentiment = coalesce(last.sentiment, t.sentiment), "
+    "corrected = ARRAY(SELECT unnest(t.corrected) UNION SELECT name FROM (VALUES ('category', "
+    "last.category), "
+    "('priority', last.priority), ('department', last.department), ('sentiment', last.sentiment)) "
+    "AS f(name, value) WHERE value IS NOT NULL), updated_at = now() "
     "FROM last WHERE t.tenant = last.tenant AND t.ticket_id = last.ticket_id "
     "AND coalesce(last.status, last.category, last.priority, last.department, last.sentiment) IS NOT NULL";
 
@@ -118,10 +127,11 @@ static const char withdrawn_sql[] =
 static const char known_sql[] =
     "SELECT x.place, t.subject, t.description, t.category, t.locale, r.result IS NOT NULL, "
     "r.result #>> '{generation,primary_draft,text}', r.result #>> '{generation,alternative_draft,text}', "
-    "r.correlation_id IS NOT NULL AND r.result IS NULL "
+    "c.name "
     "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS x(tenant, ticket_id, place) "
     "JOIN tickets t ON t.tenant = x.tenant AND t.ticket_id = x.ticket_id "
-    "LEFT JOIN runs r ON r.tenant = t.tenant AND r.correlation_id = t.correlation_id";
+    "LEFT JOIN runs r ON r.tenant = t.tenant AND r.correlation_id = t.correlation_id "
+    "LEFT JOIN customers c ON c.tenant = t.tenant AND c.external_id = t.customer_external_id";
 
 static bool is_ticket(const struct logger_row *row)
 {
@@ -305,11 +315,11 @@ void logger_known_read(
         if (place < count) {
             known[place] = (struct logger_known){.ticket = true,
                 .answered = db_bool(result, row, 5),
-                .awaited = db_bool(result, row, 8),
                 .subject = arena_strdup(arena, db_value(result, row, 1)),
                 .problem = arena_strdup(arena, db_value(result, row, 2)),
                 .category = arena_strdup(arena, db_value(result, row, 3)),
                 .locale = arena_strdup(arena, db_value(result, row, 4)),
+                .customer = arena_strdup(arena, db_value(result, row, 8)),
                 .drafts = {arena_strdup(arena, db_value(result, row, 6)),
                     arena_strdup(arena, db_value(result, row, 7))}};
         }
@@ -334,8 +344,7 @@ bool logger_feedback_must_wait(const struct msg_feedback *feedback, const struct
     if (!known->ticket) {
         return feedback->has_ticket_status || corrects || is_accepted(feedback);
     }
-    return (known->awaited && corrects) ||
-           (!known->answered && is_accepted(feedback) && !has_final_text(feedback));
+    return !known->answered && is_accepted(feedback) && !has_final_text(feedback);
 }
 
 bool logger_feedback_resolution(struct arena *arena, const struct voices *voices,
@@ -361,6 +370,7 @@ bool logger_feedback_resolution(struct arena *arena, const struct voices *voices
         .answer = answer,
         .category = feedback->corrected_category != NULL ? feedback->corrected_category : known->category,
         .locale = known->locale,
+        .customer = known->customer,
         .accepted_at = feedback->received_at};
     return resolution_clean(arena, voices, resolution);
 }

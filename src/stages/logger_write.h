@@ -19,11 +19,11 @@ size_t logger_write_queries(struct arena *arena, const struct logger_row *const 
 struct logger_known {
     bool ticket;   /* the ticket is in the log */
     bool answered; /* and so is the answer of its newest run */
-    bool awaited;  /* its newest run is there, and has no answer yet */
     const char *subject;
     const char *problem;
     const char *category; /* NULL: none yet */
     const char *locale;
+    const char *customer;  /* their name; NULL: unknown */
     const char *drafts[2]; /* by enum msg_draft_choice; NULL: none */
 };
 
@@ -34,7 +34,7 @@ void logger_known_read(
     struct arena *arena, const struct db_result *result, struct logger_known *known, size_t count);
 
 /* Feedback that changes a ticket or makes a resolution must wait until the log knows the ticket; and its
- * answer, if that is the resolution, or would take a correction back. */
+ * answer, if that is the resolution. */
 bool logger_feedback_must_wait(const struct msg_feedback *feedback, const struct logger_known *known);
 /* The redacted resolution that feedback makes; false: none. */
 bool logger_feedback_resolution(struct arena *arena, const struct voices *voices,

@@ -156,6 +156,10 @@ static void test_runs_of_a_ticket(void **state)
     add_answer(second, "two"); /* its dead letter was replayed */
     write_row(event_row(TOPIC_ANSWERED, second));
     check_value(TICKET_STATE, "completed account negative open run-2");
+    check_value(
+        "SELECT string_agg(state, ' ' ORDER BY state DESC) FROM interactions WHERE kind = 'answered' AND "
+        "correlation_id = '" RUN_ID("000000000002") "'",
+        "failed completed");
     second->state = MSG_STATE_FAILED;
     write_row(event_row(TOPIC_ANSWERED, second));
     check_value(TICKET_STATE, "completed account negative open run-2");
@@ -327,6 +331,13 @@ static void test_resolutions_are_bare_answers(void **state)
     feedback->received_at += 5;
     write_row(feedback_row(feedback, 2));
     check_value("SELECT answer FROM resolutions", "hold the buttons.");
+    pg_testdb_script(&testdb, "INSERT INTO customers (tenant, external_id, customer_id, name, email) VALUES "
+                              "('default', 'C-1', 'C-1', 'Maria Jensen', 'm@example.com')");
+    feedback->final_text = "Thank you for your patience, Maria Jensen. Hold the button, Ms Jensen.";
+    feedback->received_at += 5;
+    write_row(feedback_row(feedback, 2));
+    check_value(
+        "SELECT answer FROM resolutions", "Thank you for your patience, [name]. Hold the button, Ms [name].");
     pg_testdb_script(&testdb, "TRUNCATE resolutions");
     feedback = new_feedback("f3", now_ms + 30);
     feedback->has_outcome = true;
@@ -351,12 +362,13 @@ static void test_feedback_before_its_ticket(void **state)
     assert_string_equal(waiter->err.code, "ticket_unknown");
     assert_int_equal(beside->err.disposition, ERROR_NONE);
     check_value("SELECT count(*) FROM feedback", "0");
+    double alone = metric_value(metrics_counter("helpdesk_logger_feedback_alone_total", "", NULL));
     write_row(row); /* patience is over: it is stored, without a resolution */
+    assert_true(metric_value(metrics_counter("helpdesk_logger_feedback_alone_total", "", NULL)) == alone + 1);
     check_value("SELECT count(*) FROM feedback", "1");
     check_value("SELECT count(*) FROM resolutions", "0");
 }
 
-/* An answer that the log has still to see would take the correction back. */
 static void test_correction_before_its_answer(void **state)
 {
     (void)state;
@@ -364,18 +376,27 @@ static void test_correction_before_its_answer(void **state)
     write_row(event_row(TOPIC_SUBMITTED, event));
     struct msg_feedback *feedback = new_feedback("f1", now_ms);
     feedback->corrected_category = "billing";
-    struct logger_row row = feedback_row(feedback, 1);
-    struct waiter *waiter = add(row);
-    waiter->item.patient = true;
-    finish();
-    assert_string_equal(waiter->err.code, "ticket_unknown");
-    add_answer(event, "Press reset.");
-    write_row(event_row(TOPIC_ANSWERED, event));
-    waiter = add(row);
+    struct waiter *waiter = add(feedback_row(feedback, 1));
     waiter->item.patient = true;
     finish();
     assert_int_equal(waiter->err.disposition, ERROR_NONE);
+    check_value(TICKET_STATE, "accepted billing - open run-1");
+    add_answer(event, "Press reset.");
+    write_row(event_row(TOPIC_ANSWERED, event));
     check_value(TICKET_STATE, "completed billing negative open run-1");
+    feedback = new_feedback("f2", now_ms + 1);
+    feedback->corrected_category = "shipping";
+    feedback->corrected_sentiment = "positive";
+    write_row(feedback_row(feedback, 2));
+    check_value(TICKET_STATE, "completed shipping positive open run-1");
+    check_value("SELECT array_to_string(ARRAY(SELECT unnest(corrected) ORDER BY 1), ' ') FROM tickets",
+        "category sentiment");
+    struct msg_ticket_event *second = new_event("T-1", 2); /* another question: nothing of it is corrected */
+    second->received_at = now_ms + 5;
+    add_answer(second, "Press it again.");
+    write_row(event_row(TOPIC_ANSWERED, second));
+    check_value(TICKET_STATE, "completed account negative open run-2");
+    check_value("SELECT cardinality(corrected) FROM tickets", "0");
 }
 
 static void test_many_batches(void **state)
