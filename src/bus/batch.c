@@ -40,6 +40,11 @@ bool bus_batch_away(const struct bus_batch *batch, int output)
     return batch->outputs[output].away;
 }
 
+bool bus_batch_acked(const struct bus_batch *batch, int output)
+{
+    return batch->outputs[output].acked;
+}
+
 void bus_batch_remove(struct bus_batch *batch, int output)
 {
     if (batch->outputs[output].removed) {

@@ -77,6 +77,8 @@ void bus_batch_free(struct bus_batch *batch); /* for a batch that was never subm
 int bus_batch_output(struct bus_batch *batch, const struct bus_record *out, bool lone);
 /* In a batch that was given back: this lone output's topic is away, too. */
 bool bus_batch_away(const struct bus_batch *batch, int output);
+/* In a batch that was given back: this output is delivered, and will not be sent again. */
+bool bus_batch_acked(const struct bus_batch *batch, int output);
 /* Leaves out an output of a batch that was given back. */
 void bus_batch_remove(struct bus_batch *batch, int output);
 /* Commit `offset` as the next to read of the partition, with `metadata` (copied). The last call for a

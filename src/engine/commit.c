@@ -49,6 +49,18 @@ static void add_outputs(struct bus_batch *batch, struct engine_job *job)
     }
 }
 
+/* What a batch that was given back has delivered beside a letter is not sent again with it. */
+static void drop_delivered(struct bus_batch *batch, struct engine_job *job)
+{
+    int index = job->first_output;
+    for (struct engine_output *output = job->outputs, *next; output; output = next, index++) {
+        next = output->next;
+        if (!output->lone && bus_batch_acked(batch, index)) {
+            job_drop_output(job, output);
+        }
+    }
+}
+
 static void remove_outputs(struct bus_batch *batch, struct engine_job *job)
 {
     for (int i = 0; i < job->output_count; i++) {
@@ -82,6 +94,7 @@ static void hold_over(void *arg)
 static void hold(struct engine *engine, struct bus_batch *batch, struct engine_job *job)
 {
     struct engine_partition *partition = job->partition;
+    drop_delivered(batch, job);
     remove_outputs(batch, job);
     window_set_done(&job->node, false);
     TAILQ_REMOVE(&engine->sealed, job, link);

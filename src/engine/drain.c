@@ -132,8 +132,12 @@ void drain_revoke_overdue(void *arg)
     engine_kick(engine);
 }
 
+/* Not while a batch is under way: it may hold the partition's offset, and would be refused as a whole. */
 static void release_finished(struct engine *engine)
 {
+    if (bus_committer_busy(engine->committer)) {
+        return;
+    }
     struct engine_partition *partition = LIST_FIRST(&engine->partitions);
     while (partition) {
         struct engine_partition *next = LIST_NEXT(partition, link);

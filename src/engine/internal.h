@@ -173,6 +173,7 @@ void job_drop(struct engine_job *job);
 void job_cancel(struct engine_job *job); /* the same for one that runs */
 void job_free(struct engine_job *job);   /* out of its partition and its window too */
 void job_dead_letter(struct engine_job *job, const struct error *err);
+void job_drop_output(struct engine_job *job, struct engine_output *output); /* one of its own */
 void job_back_to_finished(struct engine_job *job);
 bool job_unstarted(const struct engine_job *job); /* drop, rather than wait for it */
 

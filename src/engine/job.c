@@ -82,19 +82,37 @@ static void leave_turn(struct engine_job *job)
     }
 }
 
+static void free_output(struct engine_job *job, struct engine_output *output)
+{
+    size_t bytes = bus_record_bytes(output->record);
+    job->bytes -= bytes;
+    job->engine->bytes -= bytes;
+    free(output->record);
+    free(output);
+}
+
 static void drop_outputs(struct engine_job *job)
 {
     while (job->outputs) {
         struct engine_output *output = job->outputs;
         job->outputs = output->next;
-        size_t bytes = bus_record_bytes(output->record);
-        job->bytes -= bytes;
-        job->engine->bytes -= bytes;
-        free(output->record);
-        free(output);
+        free_output(job, output);
     }
     job->outputs_end = &job->outputs;
     job->emit_error = (struct error){0};
+}
+
+void job_drop_output(struct engine_job *job, struct engine_output *output)
+{
+    struct engine_output **link = &job->outputs;
+    while (*link != output) {
+        link = &(*link)->next;
+    }
+    *link = output->next;
+    if (job->outputs_end == &output->next) {
+        job->outputs_end = link;
+    }
+    free_output(job, output);
 }
 
 static void free_arena(struct engine_job *job)
