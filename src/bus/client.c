@@ -122,13 +122,13 @@ bool kafka_client_error(struct kafka_client *client, rd_kafka_event_t *event, st
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
-    switch (code) {
-    case RD_KAFKA_RESP_ERR__FATAL: {
+    if (rd_kafka_event_error_is_fatal(event)) { /* its code is what was fatal, not RD_KAFKA_RESP_ERR__FATAL */
         char why[300];
         rd_kafka_fatal_error(client->kafka, why, sizeof(why));
         error_set(err, ERROR_FATAL, "kafka_fatal", "The Kafka client gave up: %s", why);
         return true;
     }
+    switch (code) {
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
         health_set("broker", false, "no broker answers");
         kafka_client_probe(client);

@@ -16,11 +16,13 @@
 #define CLOSE_LIMIT_MS 5000
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LAST_MS 2000
+#define TELL_AFTER_MS 5000
 
 struct bus_committer {
     struct wake wake;
     struct delivery delivery; /* the thread's, after the start */
     bool unwell;              /* said so in the health part; the thread's */
+    int64_t tell_due_ms;      /* of an attempt that waits; the thread's */
 
     pthread_t thread;
     pthread_mutex_t lock; /* guards all below */
@@ -39,18 +41,32 @@ struct bus_committer {
     struct metric *batches, *outputs, *seconds, *retries;
 };
 
-static bool given_up(void *arg)
+static bool is_over(struct bus_committer *committer)
 {
-    struct bus_committer *committer = arg;
     pthread_mutex_lock(&committer->lock);
     bool up = committer->closing && clock_mono_ms() >= committer->close_due_ms;
     pthread_mutex_unlock(&committer->lock);
     return up;
 }
 
+static void report_unwell(struct bus_committer *committer, const struct error *err);
+
+/* Asked for as long as an attempt waits for a broker, so it is here that long waiting is told. */
+static bool given_up(void *arg)
+{
+    struct bus_committer *committer = arg;
+    if (!committer->unwell && clock_mono_ms() >= committer->tell_due_ms) {
+        struct error err;
+        error_set(
+            &err, ERROR_RETRY, "broker_unavailable", "No answer to a commit for %d s", TELL_AFTER_MS / 1000);
+        report_unwell(committer, &err);
+    }
+    return is_over(committer);
+}
+
 static void pause_for(struct bus_committer *committer, int64_t ms)
 {
-    for (int64_t until = clock_mono_ms() + ms; clock_mono_ms() < until && !given_up(committer);) {
+    for (int64_t until = clock_mono_ms() + ms; clock_mono_ms() < until && !is_over(committer);) {
         const struct timespec step = {.tv_nsec = 10 * 1000000};
         nanosleep(&step, NULL);
     }
@@ -58,9 +74,8 @@ static void pause_for(struct bus_committer *committer, int64_t ms)
 
 static void report_unwell(struct bus_committer *committer, const struct error *err)
 {
-    metric_add(committer->retries, 1);
     if (!committer->unwell) {
-        log_warn("a commit is tried again", LOG_STR("code", err->code), LOG_STR("text", err->text));
+        log_warn("a commit has to wait", LOG_STR("code", err->code), LOG_STR("text", err->text));
     }
     committer->unwell = true;
     health_set("broker", false, err->code);
@@ -79,7 +94,13 @@ static void report_well(struct bus_committer *committer)
 static bool attempt(struct bus_committer *committer, struct bus_batch *batch, struct commit_result *result)
 {
     *result = (struct commit_result){.output = -1};
+    committer->tell_due_ms = clock_mono_ms() + TELL_AFTER_MS;
     return committer->delivery.mode->attempt(&committer->delivery, batch, result);
+}
+
+static bool brokers_answered(const struct commit_result *result)
+{
+    return result->end != BUS_COMMIT_FATAL && strcmp(result->err.code, "partition_lost") != 0;
 }
 
 static void commit_batch(
@@ -88,15 +109,18 @@ static void commit_batch(
     int64_t start = clock_mono_us();
     int64_t backoff = BACKOFF_FIRST_MS;
     while (!attempt(committer, batch, result)) {
-        if (given_up(committer)) {
+        if (is_over(committer)) {
             return;
         }
+        metric_add(committer->retries, 1);
         report_unwell(committer, &result->err);
         pause_for(committer, backoff);
         backoff = backoff * 2 < BACKOFF_LAST_MS ? backoff * 2 : BACKOFF_LAST_MS;
     }
-    if (result->end == BUS_COMMITTED) {
+    if (brokers_answered(result)) {
         report_well(committer);
+    }
+    if (result->end == BUS_COMMITTED) {
         metric_add(committer->batches, 1);
         metric_add(committer->outputs, (double)batch->output_count);
         metric_observe(committer->seconds, (double)(clock_mono_us() - start) / 1e6);
@@ -187,6 +211,7 @@ struct bus_committer *bus_committer_new(struct loop *loop, const struct conf *co
     struct bus_consumer *consumer, enum bus_delivery delivery, struct error *err)
 {
     struct bus_committer *committer = xcalloc(1, sizeof(*committer));
+    committer->tell_due_ms = INT64_MAX;
     committer->delivery = (struct delivery){
         .mode = delivery == BUS_EXACTLY_ONCE ? &delivery_exactly_once : &delivery_at_least_once,
         .consumer = consumer,

@@ -14,6 +14,7 @@
 #define CLOSE_LIMIT_MS 5000 /* the group notices by itself when the broker does not answer */
 #define CLOSE_TICK_MS 10
 #define LAG_EVERY_MS 1000
+#define TELL_AGAIN_MS 10000 /* what keeps a partition from being read */
 
 int64_t bus_revoke_bound_ms(const struct conf *conf)
 {
@@ -49,6 +50,22 @@ static void handle_event(struct bus_consumer *consumer, rd_kafka_event_t *event)
     rd_kafka_event_destroy(event);
 }
 
+/* What keeps the partition from being fetched, and is not librdkafka's to mend. It says so each time it has
+ * tried: told once, and again when it is something else or still lasts after a while. */
+static void fetch_failed(struct consumer_partition *owned, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    metric_add(owned->topic->fetch_errors, 1);
+    if (code == owned->failed && clock_mono_ms() < owned->tell_due_ms) {
+        return;
+    }
+    owned->failed = code;
+    owned->tell_due_ms = clock_mono_ms() + TELL_AGAIN_MS;
+    log_warn("a partition cannot be read", LOG_STR("topic", owned->topic->logical),
+        LOG_INT("partition", owned->id), LOG_STR("error", rd_kafka_err2name(code)),
+        LOG_STR("text", rd_kafka_event_error_string(event)));
+}
+
 /* Messages of the partition up to the turn's share. True when there may be more. */
 static bool read_partition(struct bus_consumer *consumer, struct consumer_partition *owned)
 {
@@ -60,13 +77,11 @@ static bool read_partition(struct bus_consumer *consumer, struct consumer_partit
         if (!event) {
             return false;
         }
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
+            fetch_failed(owned, event);
+        }
         const rd_kafka_message_t *message;
         while ((message = rd_kafka_event_message_next(event)) != NULL) {
-            if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-                log_warn("partition", LOG_STR("topic", owned->topic->logical),
-                    LOG_INT("partition", owned->id), LOG_STR("error", rd_kafka_err2name(message->err)));
-                continue;
-            }
             owned->next = message->offset + 1;
             metric_add(owned->topic->consumed, 1);
             refill_note(&consumer->refill, owned->topic->name, owned->id, message->key_len + message->len,
@@ -155,6 +170,8 @@ static void name_topics(
         consumer->topics[i].name = xstrdup(name);
         consumer->topics[i].consumed =
             metrics_counter("helpdesk_bus_consumed_total", "Records taken from a topic", labels);
+        consumer->topics[i].fetch_errors =
+            metrics_counter("helpdesk_bus_fetch_errors_total", "Fetches of a partition that failed", labels);
     }
 }
 

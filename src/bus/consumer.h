@@ -10,7 +10,7 @@
 struct consumer_topic {
     char *logical;
     char *name;
-    struct metric *consumed;
+    struct metric *consumed, *fetch_errors;
 };
 
 /* A partition that is ours. It has a queue of its own in librdkafka: a paused one is simply not read, and
@@ -21,9 +21,11 @@ struct consumer_partition {
     unsigned ownership; /* see consumer_ownership */
     rd_kafka_queue_t *queue;
     bool paused;
-    bool leaving; /* revoked, not yet released: not read any more */
-    int64_t next; /* the offset after the last record that was taken */
-    size_t taken; /* bytes, see refill.h */
+    bool leaving;               /* revoked, not yet released: not read any more */
+    int64_t next;               /* the offset after the last record that was taken */
+    size_t taken;               /* bytes, see refill.h */
+    rd_kafka_resp_err_t failed; /* what kept it from being fetched last */
+    int64_t tell_due_ms;        /* then that is told again */
     struct metric *lag;
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 rd_kafka_topic_partition_list_t *delivery_owned_offsets(
     const struct delivery *delivery, const struct bus_batch *batch, bool *all)
@@ -27,13 +28,28 @@ rd_kafka_topic_partition_list_t *delivery_owned_offsets(
     return list;
 }
 
+/* A reply to a partition that there is not cannot be delivered, ever: nobody waits there. */
+static bool leads_nowhere(struct batch_output *output)
+{
+    const struct bus_record *record = output->record;
+    if (record->partition < 0 || output->code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+        return false;
+    }
+    log_warn("a reply is left out: its topic has no such partition", LOG_STR("topic", record->topic),
+        LOG_INT("partition", record->partition));
+    metric_add(metrics_counter("helpdesk_bus_replies_left_out_total",
+                   "Replies whose topic does not have the partition they were for", NULL),
+        1);
+    return output->removed = true;
+}
+
 bool delivery_outputs_acked(struct bus_batch *batch, struct commit_result *result, bool *stands)
 {
     *stands = false;
     for (size_t i = 0; i < batch->output_count && !(*stands && result->err.disposition == ERROR_REJECT);
          i++) {
         struct batch_output *output = &batch->outputs[i];
-        if (output->acked || output->removed) {
+        if (output->acked || output->removed || leads_nowhere(output)) {
             continue;
         }
         struct error err = {0};

@@ -154,6 +154,10 @@ static enum transaction_end send_offsets(struct delivery *delivery, struct bus_b
 {
     rd_kafka_consumer_group_metadata_t *group =
         rd_kafka_consumer_group_metadata(consumer_kafka(delivery->consumer));
+    if (!group) { /* the consumer is closed: nothing is ours any more */
+        *all_owned = false;
+        return TRANSACTION_OK;
+    }
     rd_kafka_topic_partition_list_t *list = delivery_owned_offsets(delivery, batch, all_owned);
     enum transaction_end end = TRANSACTION_OK;
     if (*all_owned && list->cnt > 0) {

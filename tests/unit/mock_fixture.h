@@ -9,7 +9,10 @@
 
 /* Kafka's numbers of requests. */
 #define PRODUCE 0
+#define FETCH 1
 #define OFFSET_COMMIT 8
+#define HEARTBEAT 12
+#define INIT_PRODUCER_ID 22
 #define ADD_PARTITIONS_TO_TXN 24
 #define END_TXN 26
 #define TXN_OFFSET_COMMIT 28
@@ -53,6 +56,26 @@ static inline void set_topic_error(const char *topic, rd_kafka_resp_err_t code)
 static inline const char *few_rejects(size_t index)
 {
     return index % 100 == 42 ? "reject" : "ok";
+}
+
+static inline const char *few_astray(size_t index)
+{
+    return index % 100 == 42 ? "astray" : "ok";
+}
+
+/* Replies that nobody can get hold up nothing. */
+static inline void run_astray(void)
+{
+    double before = metric_value(metrics_counter("helpdesk_bus_replies_left_out_total", "", NULL));
+    publish(TOPIC_SUBMITTED, TOTAL, make_plain, (void *)(uintptr_t)few_astray);
+    struct toy *toy = toy_new("a", 2);
+    toy_run(toy, TOTAL);
+    toy_close(toy);
+    struct collected out = read_topic(TOPIC_CLASSIFIED, TOTAL, 200);
+    check_order(&out, PER_KEY);
+    free_collected(&out);
+    double left_out = metric_value(metrics_counter("helpdesk_bus_replies_left_out_total", "", NULL)) - before;
+    assert_true(left_out >= TOTAL / 100);
 }
 
 static inline bool letters_held(void *arg)

@@ -47,6 +47,9 @@ static void test_dead_letter_topic_away(void **state)
     assert_false(letters_held(NULL));
     toy_close(toy);
     check_complete(TOTAL / 100);
+    struct collected told = read_topic(TOPIC_ANSWERED, TOTAL / 100, 200);
+    assert_int_equal(told.count, TOTAL / 100); /* not again with each try at the letter */
+    free_collected(&told);
 }
 
 /* What was held when the worker stopped is a dead letter of the next one. */
@@ -123,6 +126,46 @@ static void test_produce_meets_weather(void **state)
     free_collected(&out);
 }
 
+/* Its queue goes nowhere from then on: another producer sends the batch. */
+static void test_the_producer_is_lost(void **state)
+{
+    (void)state;
+    publish(TOPIC_SUBMITTED, TOTAL, make_plain, NULL);
+    rd_kafka_mock_broker_push_request_error_rtts(
+        mock, 1, INIT_PRODUCER_ID, 1, RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, 6000);
+    struct toy *toy = toy_new("a", 2);
+    toy_run(toy, TOTAL);
+    toy_close(toy);
+    struct collected out = read_topic(TOPIC_CLASSIFIED, TOTAL, 200);
+    check_order(&out, PER_KEY);
+    free_collected(&out);
+}
+
+static void test_replies_that_lead_nowhere(void **state)
+{
+    (void)state;
+    run_astray();
+}
+
+static bool fetch_failed(void *arg)
+{
+    return metric_value(arg) > 0;
+}
+
+static void test_a_partition_that_cannot_be_read_is_told(void **state)
+{
+    (void)state;
+    publish(TOPIC_SUBMITTED, TOTAL, make_plain, NULL);
+    rd_kafka_mock_push_request_errors(mock, FETCH, 2, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    struct toy *toy = toy_new("a", 2);
+    struct metric *failed =
+        metrics_counter("helpdesk_bus_fetch_errors_total", "", "topic=\"tickets.submitted\"");
+    assert_true(run_until(toy->loop, fetch_failed, failed));
+    toy_run(toy, TOTAL);
+    toy_close(toy);
+}
+
 /* Longer than a request, shorter than the session. */
 static void test_broker_away_and_back(void **state)
 {
@@ -177,6 +220,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_broker_refuses_an_output, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_meets_weather, setup, teardown),
         cmocka_unit_test_setup_teardown(test_produce_meets_weather, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_producer_is_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replies_that_lead_nowhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_partition_that_cannot_be_read_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broker_away_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drain_without_a_broker, setup, teardown),
     };

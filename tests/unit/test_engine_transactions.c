@@ -1,6 +1,7 @@
 /* The engine's transactions when the broker misbehaves. The mock shows aborted records too; what a reader of
  * committed ones sees is tested on Apache Kafka. */
 #include "mock_fixture.h"
+#include "base/health.h"
 
 /* librdkafka forgets a request of the producer that it gave up; its callers cannot free that. */
 const char *__lsan_default_suppressions(void);
@@ -91,6 +92,26 @@ static void test_fenced(void **state)
     toy_close(toy);
 }
 
+/* The same, seen by the group first: nothing would come any more. */
+static void test_fenced_in_the_group(void **state)
+{
+    (void)state;
+    publish(TOPIC_SUBMITTED, 1, make_plain, NULL);
+    rd_kafka_mock_push_request_errors(mock, HEARTBEAT, 1, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    struct toy *toy = toy_new("a", 0);
+    health_set("engine", true, "");
+    toy->wanted = SIZE_MAX;
+    assert_false(run_until(toy->loop, toy_finished, toy));
+    assert_false(health_ok("engine")); /* it was stopped, and patience was not over */
+    toy_close(toy);
+}
+
+static void test_replies_that_lead_nowhere(void **state)
+{
+    (void)state;
+    run_astray();
+}
+
 static void test_broker_refuses_an_output(void **state)
 {
     (void)state;
@@ -155,6 +176,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_coordinator_weather, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_produce_aborts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fenced, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fenced_in_the_group, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replies_that_lead_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broker_refuses_an_output, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_letter_topic_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_transactions_need, setup, teardown),

@@ -12,7 +12,8 @@
 /* ---- a stage that does what its records say ---- */
 
 /* A record's value is "<sequence>:<what>": ok, retry (fails twice first), outage
- * (the same, for what is away), reject, stall (never ends), big. */
+ * (the same, for what is away), reject, stall (never ends), big, astray (a reply to a partition that is not).
+ */
 struct toy {
     struct loop *loop;
     struct engine *engine;
@@ -52,7 +53,8 @@ static inline bool is(const struct engine_job *job, const char *what)
     return len == strlen(what) && memcmp(at, what, len) == 0;
 }
 
-static inline void emit_copy(struct engine_job *job, const char *topic, size_t len, const char *tag)
+static inline void emit_to(
+    struct engine_job *job, const char *topic, int32_t partition, size_t len, const char *tag)
 {
     const struct bus_record *in = engine_record(job);
     char *value = (char *)in->value;
@@ -60,12 +62,17 @@ static inline void emit_copy(struct engine_job *job, const char *topic, size_t l
         value = arena_alloc(engine_arena(job), len);
     }
     struct bus_header header = {"tag", tag, strlen(tag)};
-    struct bus_record out = {.topic = topic, .partition = -1, .key = in->key, .key_len = in->key_len};
+    struct bus_record out = {.topic = topic, .partition = partition, .key = in->key, .key_len = in->key_len};
     out.value = value;
     out.value_len = len > 0 ? len : in->value_len;
     out.headers = &header;
     out.header_count = 1;
     engine_emit(job, &out);
+}
+
+static inline void emit_copy(struct engine_job *job, const char *topic, size_t len, const char *tag)
+{
+    emit_to(job, topic, -1, len, tag);
 }
 
 static inline void toy_end(void *arg)
@@ -99,6 +106,9 @@ static inline void toy_end(void *arg)
         emit_copy(job, TOPIC_CLASSIFIED, 0, "skipped");
         engine_finish(job, ENGINE_SKIP, NULL);
     } else {
+        if (is(job, "astray")) {
+            emit_to(job, TOPIC_REPLIES, 99, 0, toy->tag);
+        }
         emit_copy(job, TOPIC_CLASSIFIED, 0, toy->tag);
         engine_finish(job, ENGINE_DONE, NULL);
     }
