@@ -13,12 +13,8 @@ static const char interactions_sql[] = "INSERT INTO interactions (tenant, event_
                                        "$4::text[], $5::text[], $6::text[], $7::text[], "
                                        "$8::timestamptz[], $9::jsonb[]) ON CONFLICT DO NOTHING";
 
-/* What an agent has corrected stands, and within a run what was known before. */
-#define CLASSIFIED(column)                                                                                   \
-    "CASE WHEN t.correlation_id = excluded.correlation_id AND (excluded." column " IS NULL OR '" column      \
-    "' = ANY(t.corrected)) THEN t." column " ELSE excluded." column " END"
-
-/* Of the newest run only; within a run only forward. A new run of a ticket opens it again. */
+/* Of the newest run only; within a run only forward: what an agent has corrected stands. A new run of a
+ * ticket opens it again. */
 static const char tickets_sql[] =
     "INSERT INTO tickets AS t (tenant, ticket_id, external_ticket_id, customer_external_id, subject, "
     "description, "
@@ -41,19 +37,23 @@ static const char tickets_sql[] =
     "description = excluded.description, channel = excluded.channel, locale = excluded.locale, "
     "metadata = excluded.metadata, state = excluded.state, "
     "status = CASE WHEN t.correlation_id = excluded.correlation_id THEN t.status ELSE 'open' END, "
-    "category = " CLASSIFIED("category") ", priority = " CLASSIFIED(
-        "priority") ", "
-                    "department = " CLASSIFIED("department") ", sentiment = " CLASSIFIED(
-                        "sentiment") ", "
-                                     "corrected = CASE WHEN t.correlation_id = excluded.correlation_id THEN "
-                                     "t.corrected ELSE '{}' END, "
-                                     "correlation_id = excluded.correlation_id, created_at = "
-                                     "excluded.created_at, received_at = "
-                                     "excluded.received_at, "
-                                     "updated_at = now() "
-                                     "WHERE CASE WHEN t.correlation_id = excluded.correlation_id "
-                                     "THEN state_rank(excluded.state) > state_rank(t.state) ELSE "
-                                     "excluded.received_at >= t.received_at END";
+    "category = CASE WHEN t.correlation_id = excluded.correlation_id AND (excluded.category IS NULL "
+    "OR 'category' = ANY(t.corrected)) THEN t.category ELSE excluded.category END, "
+    "priority = CASE WHEN t.correlation_id = excluded.correlation_id AND (excluded.priority IS NULL "
+    "OR 'priority' = ANY(t.corrected)) THEN t.priority ELSE excluded.priority END, "
+    "department = CASE WHEN t.correlation_id = excluded.correlation_id AND (excluded.department IS NULL "
+    "OR 'department' = ANY(t.corrected)) THEN t.department ELSE excluded.department END, "
+    "sentiment = CASE WHEN t.correlation_id = excluded.correlation_id AND (excluded.sentiment IS NULL "
+    "OR 'sentiment' = ANY(t.corrected)) THEN t.sentiment ELSE excluded.sentiment END, "
+    "corrected = CASE WHEN t.correlation_id = excluded.correlation_id THEN "
+    "t.corrected ELSE '{}' END, "
+    "correlation_id = excluded.correlation_id, created_at = "
+    "excluded.created_at, received_at = "
+    "excluded.received_at, "
+    "updated_at = now() "
+    "WHERE CASE WHEN t.correlation_id = excluded.correlation_id "
+    "THEN state_rank(excluded.state) > state_rank(t.state) ELSE "
+    "excluded.received_at >= t.received_at END";
 
 /* A run belongs to the ticket that it was first seen with: nobody takes it over by its id. */
 static const char runs_sql[] =
