@@ -1,4 +1,4 @@
-/* Whether passages that were found earlier are in the base still, word for word. */
+/* Whether passages and accepted answers that were found earlier may be quoted still, word for word. */
 #ifndef HELPDESK_KB_STANDING_H
 #define HELPDESK_KB_STANDING_H
 
@@ -10,6 +10,7 @@
 struct kb_found {          /* borrowed until `done` */
     const char *source_id; /* of kb_hit */
     const char *excerpt;   /* the passage's text, or a part of it */
+    bool answer;           /* to a past ticket, not a passage */
 };
 
 /* `stands[i]` tells of found[i], at `revision` of the base; both NULL and 0 with `err`. Loop thread, never

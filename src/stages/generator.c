@@ -40,8 +40,8 @@ struct asked {
     const struct draft_result *result;
     struct voice_frame frame;
     size_t injections; /* sentences of the context that give orders to the model */
-    int64_t revision;  /* of the base: the context is known to stand in it */
-    bool lost;         /* sources are no more: said so */
+    struct recheck_known known;
+    bool lost; /* sources are no more: said so */
     /* As they were before the first draft: */
     enum msg_state state;
     size_t degraded_count;
@@ -333,7 +333,7 @@ static void judge_done(void *arg)
     if (asked->job->event->state == MSG_STATE_FALLBACK_GUARDRAIL_FAILURE) {
         ticket_job_done(asked->job); /* the template says nothing of them */
     } else {
-        recheck_sources(asked->generator->recheck, asked->job, &asked->revision, on_checked_again, asked);
+        recheck_sources(asked->generator->recheck, asked->job, &asked->known, on_checked_again, asked);
     }
 }
 
@@ -389,15 +389,6 @@ static const struct msg_context *without_customer(struct arena *arena, const str
     return made;
 }
 
-static int64_t kb_revision(const struct msg_ticket_event *event)
-{
-    int64_t revision = 0;
-    for (size_t i = 0; i < event->steps_count; i++) {
-        revision = event->steps[i].has_kb_revision ? event->steps[i].kb_revision : revision;
-    }
-    return revision;
-}
-
 static void clean_work(void *arg)
 {
     struct asked *asked = arg;
@@ -421,7 +412,7 @@ static void clean_done(void *arg)
         .context = without_customer(job->arena, asked->quotable),
         .tone = voices_tone(asked->generator->voices, job->event->tenant),
         .personal = job->event->caller_context,
-        .kb_revision = kb_revision(job->event),
+        .kb_revision = recheck_found_at(job->event).revision,
         .vector = job->event->question_vector,
         .strong = job->event->use_sonnet || strong_for_fits(&asked->generator->policy.strong_for, job->event),
         .escalate_below = asked->generator->policy.escalate_below,
@@ -449,10 +440,10 @@ static void generator_process(struct ticket_job *job, void *state)
     struct asked *asked = ARENA_NEW(job->arena, struct asked);
     *asked = (struct asked){.job = job,
         .generator = state,
-        .revision = kb_revision(job->event),
+        .known = recheck_found_at(job->event),
         .state = job->event->state,
         .degraded_count = job->trace->degraded_count};
-    recheck_sources(asked->generator->recheck, job, &asked->revision, on_checked, asked);
+    recheck_sources(asked->generator->recheck, job, &asked->known, on_checked, asked);
 }
 
 const struct ticket_step generator_step = {.name = "generator",

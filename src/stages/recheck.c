@@ -1,4 +1,4 @@
-/* Compares revisions; only where the base has moved, passages. */
+/* Compares revisions; only where the base has moved, or time has passed, passages and answers. */
 #include "stages/recheck.h"
 
 #include <stdlib.h>
@@ -9,6 +9,8 @@
 #include "kb/revision.h"
 #include "kb/standing.h"
 
+/* A document expires, and an answer is taken back, without a new revision of the base. */
+#define FRESH_MS 10000
 #define WAIT_MS 2000 /* for the database, and at most a quarter of what is left until the deadline */
 
 struct recheck {
@@ -28,7 +30,7 @@ struct look {
     struct loop_timer *timer;
     size_t *items; /* of the context, that are looked up */
     size_t count;
-    int64_t *revision;
+    struct recheck_known *known;
     recheck_done *done;
     void *arg;
 };
@@ -65,6 +67,11 @@ static void look_free(struct look *look)
     }
 }
 
+static bool is_looked_up(const struct msg_context_item *item)
+{
+    return item->type == MSG_ITEM_TYPE_KB || item->type == MSG_ITEM_TYPE_TICKET;
+}
+
 /* Takes away what is no more. No context is surer than the best of what it still holds. */
 static size_t leave_out(struct msg_context *context, const struct look *look, const bool *stands)
 {
@@ -76,7 +83,7 @@ static size_t leave_out(struct msg_context *context, const struct look *look, co
         if (was_looked_up && !stands[looked++]) {
             continue;
         }
-        if ((item->type == MSG_ITEM_TYPE_KB || item->type == MSG_ITEM_TYPE_TICKET) && item->score > best) {
+        if (is_looked_up(item) && item->score > best) {
             best = item->score;
         }
         context->items[kept++] = *item;
@@ -96,7 +103,7 @@ static void on_stood(void *arg, const bool *stands, int64_t revision, const stru
     if (look->job && !recheck->closing) {
         size_t lost = err ? 0 : leave_out(look->job->event->context, look, stands);
         if (!err) {
-            *look->revision = revision;
+            *look->known = (struct recheck_known){.revision = revision, .at_ms = clock_wall_ms()};
         }
         if (lost > 0) {
             metric_add(recheck->gone, (double)lost);
@@ -130,45 +137,59 @@ static void look_up(struct look *look)
     struct kb_found *found = arena_array(look->arena, context->items_count + 1, sizeof(*found));
     look->items = arena_array(look->arena, context->items_count + 1, sizeof(*look->items));
     for (size_t i = 0; i < context->items_count; i++) {
-        if (context->items[i].type == MSG_ITEM_TYPE_KB) {
+        const struct msg_context_item *item = &context->items[i];
+        if (is_looked_up(item)) {
             look->items[look->count] = i;
-            found[look->count++] =
-                (struct kb_found){.source_id = arena_strdup(look->arena, context->items[i].source_id),
-                    .excerpt = arena_strdup(look->arena, context->items[i].excerpt)};
+            found[look->count++] = (struct kb_found){.source_id = arena_strdup(look->arena, item->source_id),
+                .excerpt = arena_strdup(look->arena, item->excerpt),
+                .answer = item->type == MSG_ITEM_TYPE_TICKET};
         }
     }
     kb_standing(look->recheck->db, look->arena, arena_strdup(look->arena, look->job->event->tenant), found,
         look->count, on_stood, look);
 }
 
-static bool has_passages(const struct msg_context *context)
+static bool has_sources(const struct msg_context *context)
 {
     bool found = false;
     for (size_t i = 0; context && i < context->items_count && !found; i++) {
-        found = context->items[i].type == MSG_ITEM_TYPE_KB;
+        found = is_looked_up(&context->items[i]);
     }
     return found;
 }
 
-static bool must_look(struct recheck *recheck, const struct msg_ticket_event *event, int64_t revision)
+static bool must_look(
+    struct recheck *recheck, const struct msg_ticket_event *event, const struct recheck_known *known)
 {
-    if (!recheck || revision <= 0 || event->caller_context || !has_passages(event->context)) {
+    if (!recheck || known->at_ms <= 0 || event->caller_context || !has_sources(event->context)) {
         return false;
     }
     int64_t now = kb_revisions_of(recheck->revisions, event->tenant);
-    return now < 0 || now > revision;
+    return now < 0 || now > known->revision || clock_wall_ms() - known->at_ms > FRESH_MS;
 }
 
-void recheck_sources(
-    struct recheck *recheck, struct ticket_job *job, int64_t *revision, recheck_done *done, void *arg)
+struct recheck_known recheck_found_at(const struct msg_ticket_event *event)
 {
-    if (!must_look(recheck, job->event, *revision)) {
+    struct recheck_known known = {0};
+    for (size_t i = 0; i < event->steps_count; i++) {
+        const struct msg_step_trace *step = &event->steps[i];
+        if (step->has_kb_revision) {
+            known = (struct recheck_known){.revision = step->kb_revision, .at_ms = step->started_at};
+        }
+    }
+    return known;
+}
+
+void recheck_sources(struct recheck *recheck, struct ticket_job *job, struct recheck_known *known,
+    recheck_done *done, void *arg)
+{
+    if (!must_look(recheck, job->event, known)) {
         done(arg, RECHECK_STANDS);
         return;
     }
     struct look *look = xcalloc(1, sizeof(*look));
     *look = (struct look){.recheck = recheck, .job = job, .arena = arena_new(0), .done = done, .arg = arg};
-    look->revision = revision;
+    look->known = known;
     recheck->under_way++;
     look->timer = loop_timer_new(recheck->loop, on_timer, look);
     loop_timer_arm(look->timer, wait_for(job));

@@ -1,5 +1,6 @@
-/* The sources of a ticket, looked at again: what was changed or deleted after it had been found is left out.
- * While a tenant's base has not changed that costs nothing. Private to the generator. Loop thread. */
+/* The sources of a ticket, looked at again: what was changed, deleted, taken back or expired after it had
+ * been found is left out. While a tenant's base has not changed, and they were looked at a moment ago, that
+ * costs nothing. Private to the generator. Loop thread. */
 #ifndef HELPDESK_STAGES_RECHECK_H
 #define HELPDESK_STAGES_RECHECK_H
 
@@ -19,10 +20,18 @@ enum recheck_found {
 /* May be called inside recheck_sources. The job lives until then, or until recheck_close. */
 typedef void recheck_done(void *arg, enum recheck_found found);
 
-/* `revision`: of the base, that the context of the job's event is known to stand in; 0: it was not found in a
- * base. Lives until `done`, and is newer then where it was looked up. `recheck` NULL: nothing is known of the
- * base; they stand. */
-void recheck_sources(
-    struct recheck *recheck, struct ticket_job *job, int64_t *revision, recheck_done *done, void *arg);
+/* When the context of an event was last known to stand. */
+struct recheck_known {
+    int64_t revision; /* of the base */
+    int64_t at_ms;    /* wall clock; 0: it was not found in a base */
+};
+
+/* As the retriever found it. */
+struct recheck_known recheck_found_at(const struct msg_ticket_event *event);
+
+/* `known` lives until `done`, and is newer then where it was looked up. `recheck` NULL: nothing is known of
+ * the base; they stand. */
+void recheck_sources(struct recheck *recheck, struct ticket_job *job, struct recheck_known *known,
+    recheck_done *done, void *arg);
 
 #endif

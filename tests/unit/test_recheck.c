@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/metrics.h"
 #include "kb/revision.h"
 #include "model/draft_driver.h"
@@ -185,6 +186,7 @@ static void found_now(struct fixture *f)
     f->event->steps[0].step = MSG_STEP_RETRIEVE;
     f->event->steps[0].has_kb_revision = true;
     f->event->steps[0].kb_revision = revision();
+    f->event->steps[0].started_at = clock_wall_ms();
     f->event->steps_count = 1;
 }
 
@@ -352,6 +354,50 @@ static void all_of_them_are_deleted(void **state)
     assert_int_equal(f->model->items[1], 0);
 }
 
+/* As after a long wait for the model: nothing but time has passed. */
+static void found_long_ago(struct fixture *f)
+{
+    f->event->steps[0].started_at -= 60 * 1000;
+}
+
+static void expired_before_the_draft(void **state)
+{
+    struct fixture *f = *state;
+    pg_testdb_script(&testdb,
+        "UPDATE kb_documents SET expires_at = now() - interval '1 s' WHERE object_key = 'a/refunds.md'");
+    found_long_ago(f);
+    generate(f);
+    assert_left_out(f, "docs/a/refunds.md#1");
+    pg_testdb_script(&testdb, "UPDATE kb_documents SET expires_at = NULL");
+}
+
+static void add_answers(struct fixture *f)
+{
+    static const char answer[] = "Cards take 3 to 5 working days, others 10.";
+    pg_testdb_script(&testdb,
+        "INSERT INTO resolutions (tenant, ticket_id, subject, problem, answer, category, locale, "
+        "accepted_at, "
+        "config, tsv) SELECT 'default', id, 's', 'p', 'Cards take 3 to 5 working days, others 10.', '', "
+        "'en', "
+        "now(), 'english', '' FROM unnest(ARRAY['T-1', 'T-2']) AS id ON CONFLICT DO NOTHING");
+    for (int i = 1; i <= 2; i++) {
+        add_item(f, arena_printf(f->arena, "ticket/T-%d", i), answer, 0.7);
+        f->event->context->items[f->event->context->items_count - 1].type = MSG_ITEM_TYPE_TICKET;
+    }
+}
+
+static void taken_back_before_the_draft(void **state)
+{
+    struct fixture *f = *state;
+    add_answers(f);
+    pg_testdb_script(&testdb, "DELETE FROM resolutions WHERE ticket_id = 'T-1'");
+    found_long_ago(f);
+    generate(f);
+    assert_left_out(f, "ticket/T-1");
+    assert_int_equal(f->event->context->items_count, 3);
+    assert_string_equal(f->event->context->items[2].source_id, "ticket/T-2");
+}
+
 /* What a caller brings is its own: never ready, never looked up. */
 static void what_a_caller_brings_is_not_looked_up(void **state)
 {
@@ -412,6 +458,8 @@ int main(void)
         TEST(deleted_while_the_model_drafts),
         TEST(changed_while_the_model_drafts),
         TEST(all_of_them_are_deleted),
+        TEST(expired_before_the_draft),
+        TEST(taken_back_before_the_draft),
         TEST(what_a_caller_brings_is_not_looked_up),
         TEST(a_database_that_is_away_is_said),
         TEST(revisions_survive_a_lost_connection),
