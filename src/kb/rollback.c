@@ -185,41 +185,58 @@ static void on_changed(void *arg, const struct error *err)
     }
 }
 
-static void on_content(void *arg, const struct db_result *result, const struct error *err)
+static void write_back(struct step *step, const char *hex)
 {
-    struct step *step = arg;
-    struct error gone;
-    size_t len = 0;
-    uint8_t *bytes = NULL;
-    if (result && db_rows(result) == 1) {
-        const char *hex = db_value(result, 0, 0);
-        len = strlen(hex) / 2;
-        bytes = arena_alloc(step->arena, len + 1);
-        if (!hex_bytes(hex, bytes, len)) {
-            bytes = NULL;
-        }
-    }
-    if (!err && !bytes) {
-        error_set(&gone, ERROR_REJECT, "kb_content_gone", "what it held is not kept any more");
-        err = &gone;
-    }
-    if (err) {
-        step_end(step, err);
-    } else {
+    size_t len = hex ? strlen(hex) / 2 : 0;
+    uint8_t *bytes = arena_alloc(step->arena, len + 1);
+    if (hex && hex_bytes(hex, bytes, len)) {
         blob_write(step->rollback->env->source, step->arena, step->plan->key, bytes, len, on_changed, step);
+    } else {
+        struct error gone;
+        error_set(&gone, ERROR_REJECT, "kb_content_gone", "what it held is not kept any more");
+        step_end(step, &gone);
     }
 }
 
-static void fetch_content(struct step *step)
+static void on_content(void *arg, const struct db_result *result, const struct error *err)
 {
+    struct step *step = arg;
+    struct error edited;
+    if (!err && db_bool(result, 0, 1)) {
+        error_set(&edited, ERROR_RETRY, "kb_conflict",
+            "it was changed after the rollback had begun, and is left as it is; it is in the history");
+        err = &edited;
+    }
+    if (err) {
+        step_end(step, err);
+    } else if (step->plan->action == KB_ROLLBACK_REMOVE) {
+        blob_remove(step->rollback->env->source, step->arena, step->plan->key, on_changed, step);
+    } else {
+        write_back(step, db_value(result, 0, 0));
+    }
+}
+
+/* What the source holds at this moment is in the history: whether that is what the plan knew, and what is to
+ * be there again. */
+static void on_current(void *arg, enum kb_synced what, const struct error *err)
+{
+    (void)what;
+    struct step *step = arg;
     const struct kb_sync_env *env = step->rollback->env;
+    if (err) {
+        step_end(step, err);
+        return;
+    }
     struct db_query query = {
-        .sql = "SELECT encode(c.bytes, 'hex') FROM kb_history h JOIN kb_contents c ON (c.tenant, c.hash) = "
-               "(h.tenant, h.content) WHERE (h.tenant, h.source, h.object_key, h.revision) = "
-               "($1, $2, $3, $4::bigint)",
-        .param_count = 4,
+        .sql = "SELECT (SELECT encode(c.bytes, 'hex') FROM kb_history h JOIN kb_contents c "
+               "ON (c.tenant, c.hash) = (h.tenant, h.content) "
+               "WHERE (h.tenant, h.source, h.object_key, h.revision) = ($1, $2, $3, $4::bigint)), "
+               "EXISTS (SELECT 1 FROM kb_history h WHERE (h.tenant, h.source, h.object_key) = ($1, $2, $3) "
+               "AND h.revision > $5::bigint)",
+        .param_count = 5,
         .params = {env->tenant, blob_name(env->source), step->plan->key,
-            arena_printf(step->arena, "%" PRId64, step->plan->revision)},
+            arena_printf(step->arena, "%" PRId64, step->plan->revision),
+            arena_printf(step->arena, "%" PRId64, step->rollback->plan->revision)},
     };
     db_query(env->db, &query, on_content, step);
 }
@@ -233,11 +250,7 @@ static void step_start(struct rollback *rollback, struct kb_rollback_step *plan)
     struct step *step = ARENA_NEW(arena, struct step);
     *step = (struct step){.rollback = rollback, .plan = plan, .arena = arena};
     rollback->under_way++;
-    if (plan->action == KB_ROLLBACK_REMOVE) {
-        blob_remove(rollback->env->source, arena, plan->key, on_changed, step);
-    } else {
-        fetch_content(step);
-    }
+    kb_sync_document(rollback->env, plan->key, on_current, step);
 }
 
 static void go_on(struct rollback *rollback)

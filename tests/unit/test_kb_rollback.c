@@ -448,6 +448,33 @@ static void a_step_that_fails_fails_alone(void **state)
     assert_string_equal(read_file("b.md"), "B, one.");
 }
 
+static void what_is_edited_meanwhile_is_left(void **state)
+{
+    (void)state;
+    write_file("a.md", "A, one.");
+    write_file("b.md", "B, one.");
+    int64_t then = synced();
+    write_file("a.md", "A, two.");
+    write_file("b.md", "B, two.");
+    write_file("c.md", "C.");
+    (void)synced();
+    (void)planned(NULL, then);
+    assert_int_equal(plan->count, 3);
+    write_file("a.md", "A, three.");
+    write_file("c.md", "C, two.");
+    take_plan();
+    assert_int_equal(error.disposition, ERROR_NONE);
+    assert_string_equal(read_file("a.md"), "A, three.");
+    assert_string_equal(read_file("b.md"), "B, one.");
+    assert_string_equal(read_file("c.md"), "C, two.");
+    assert_false(plan->steps[0].done || plan->steps[2].done);
+    assert_non_null(strstr(plan->steps[0].why, "changed after the rollback had begun"));
+    (void)planned(NULL, then); /* now it is known, and can be taken back */
+    take_plan();
+    assert_string_equal(read_file("a.md"), "A, one.");
+    assert_string_equal(read_file("c.md"), "(none)");
+}
+
 static void a_source_that_is_away_ends_it(void **state)
 {
     (void)state;
@@ -490,6 +517,7 @@ int main(int argc, char **argv)
         TEST(what_is_not_kept_is_known_before_anything_is_done),
         TEST(what_could_not_be_read_is_left),
         TEST(a_step_that_fails_fails_alone),
+        TEST(what_is_edited_meanwhile_is_left),
         TEST(a_source_that_is_away_ends_it),
     };
     return cmocka_run_group_tests_name("kb_rollback", tests, setup_all, teardown_all);
