@@ -35,10 +35,15 @@ static const struct submit_endpoint orchestrate = {.route = "POST /tickets/auto-
 
 /* ---- queries whose submission may be gone when they complete ---- */
 
-void submit_query(struct submission *s, const struct db_query *query, db_done *done)
+static void guard(struct submission *s)
 {
     s->guard = xcalloc(1, sizeof *s->guard);
-    s->guard->submission = s;
+    *s->guard = (struct submit_guard){.gateway = s->gateway, .submission = s};
+}
+
+void submit_query(struct submission *s, const struct db_query *query, db_done *done)
+{
+    guard(s);
     gateway_query(s->gateway, query, done, s->guard);
 }
 
@@ -80,6 +85,17 @@ static void give_back(struct gateway *gateway, const char *correlation_id, const
         .params = {gateway->tenant, correlation_id, lease},
     };
     gateway_query(gateway, &query, given_back, NULL);
+}
+
+struct submission *submit_guard_take_run(
+    void *arg, const struct db_result *result, int correlation_id, int lease)
+{
+    struct gateway *gateway = ((struct submit_guard *)arg)->gateway;
+    struct submission *s = submit_guard_take(arg);
+    if (s == NULL && result != NULL && db_rows(result) > 0 && db_value(result, 0, lease) != NULL) {
+        give_back(gateway, db_value(result, 0, correlation_id), db_value(result, 0, lease));
+    }
+    return s;
 }
 
 bool submit_leased(struct submission *s, const char *lease)
@@ -221,7 +237,7 @@ static void join_run(struct submission *s, const struct db_result *result)
 
 static void claim_done(void *arg, const struct db_result *result, const struct error *err)
 {
-    struct submission *s = submit_guard_take(arg);
+    struct submission *s = submit_guard_take_run(arg, result, CLAIM_CORRELATION_ID, CLAIM_LEASE);
     if (s == NULL) {
         return;
     }
@@ -417,8 +433,7 @@ static void submit(
     build_event(s);
     http_request_on_abort(request, client_gone, s);
     if (key != NULL) {
-        s->guard = xcalloc(1, sizeof *s->guard);
-        s->guard->submission = s;
+        guard(s);
         idempotency_claim(
             gateway, endpoint->route, key, body, len, s->event->ticket.ticket_id, key_claimed, s->guard);
     } else {

@@ -35,6 +35,7 @@ struct submission {
 };
 
 struct submit_guard {
+    struct gateway *gateway;
     struct submission *submission; /* NULL: it was answered meanwhile */
 };
 
@@ -42,6 +43,10 @@ struct submit_guard {
  * NULL. */
 void submit_query(struct submission *s, const struct db_query *query, db_done *done);
 struct submission *submit_guard_take(void *arg);
+/* The same of a query that may take a run: what nobody publishes any more is given back. The columns of the
+ * run's correlation id and of the lease; `result` may be NULL. */
+struct submission *submit_guard_take_run(
+    void *arg, const struct db_result *result, int correlation_id, int lease);
 
 /* Who takes a run may publish it for `kafka.delivery-timeout` and this: time enough to begin, and for the
  * broker's word to reach the database. Then another may (schemas/sql/0013_publish_lease.up.sql). */

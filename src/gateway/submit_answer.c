@@ -99,8 +99,11 @@ static void answer_failed(struct submission *s, const struct error *err)
 {
     struct http_request *request = s->request;
     bool weather = err->disposition == ERROR_RETRY;
+    bool too_large = strcmp(err->code, "record_too_large") == 0;
     submit_close(s);
-    if (weather) {
+    if (too_large) {
+        http_respond_problem(request, 413, "The ticket is too large, with all that was sent along.");
+    } else if (weather) {
         http_respond_retry(
             request, 503, "The ticket could not be taken for sure; send it again soon.", SUBMIT_MARGIN_S);
     } else {
@@ -146,7 +149,7 @@ void submit_wait(struct submission *s, bool acknowledged)
 
 /* ---- following a run in the log ---- */
 
-enum { LOOK_STATE, LOOK_RESULT, LOOK_PUBLISHED, LOOK_LEASE, LOOK_TOTAL_MS };
+enum { LOOK_STATE, LOOK_RESULT, LOOK_PUBLISHED, LOOK_LEASE, LOOK_TOTAL_MS, LOOK_CORRELATION_ID };
 
 /* The result as the log has it. False: not there, or not readable (logged). */
 static bool answer_from_log(struct submission *s, const struct db_result *result)
@@ -203,7 +206,7 @@ static void wait_for_publisher(struct submission *s)
 
 static void looked(void *arg, const struct db_result *result, const struct error *err)
 {
-    struct submission *s = submit_guard_take(arg);
+    struct submission *s = submit_guard_take_run(arg, result, LOOK_CORRELATION_ID, LOOK_LEASE);
     if (s == NULL) {
         return;
     }
@@ -241,7 +244,7 @@ static void look(void *arg)
         .sql = "SELECT state, result, published_at IS NOT NULL OR state <> 'accepted', "
                "CASE WHEN published_at IS NULL AND state = 'accepted' "
                "THEN run_take_over(tenant, correlation_id, $3::bigint * interval '1 ms') END, "
-               "extract(epoch FROM finished_at - received_at) * 1000 "
+               "extract(epoch FROM finished_at - received_at) * 1000, correlation_id "
                "FROM runs WHERE tenant = $1 AND correlation_id = $2",
         .param_count = 3,
         .params = {s->gateway->tenant, s->event->correlation_id, submit_lease_ms(s)},

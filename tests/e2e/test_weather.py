@@ -173,6 +173,22 @@ def test_a_claim_that_comes_late_is_not_published_and_is_given_back(own):
     assert stack.sql("SELECT count(*) FROM runs WHERE ticket_id = 'held-up'") == [(1,)]
 
 
+def test_a_run_whose_client_left_during_its_claim_is_given_back(own):
+    stack = own("embedded")
+    stack.start()
+    body = ticket(ticket_id="left")
+    holder = psycopg2.connect(stack.database_url)
+    holder.cursor().execute("SELECT pg_advisory_xact_lock(hashtextextended('default/left', 4517208815))")
+    with pytest.raises(OSError):
+        http("POST", stack.url() + "/tickets/auto-orchestrate", body, timeout=1)
+    wait_until("the gateway knows", 20, lambda: stack.metric("gateway-1", "helpdesk_gateway_unfinished_bytes") == 0)
+    holder.close()
+    wait_until("the run to be free", 10, lambda: stack.sql(
+        "SELECT 1 FROM runs WHERE published_at IS NULL AND publish_until <= now() AND ticket_id = 'left'"))
+    assert ask(stack, 1, body).status == 200
+    assert stack.sql("SELECT count(*) FROM runs WHERE ticket_id = 'left'") == [(1,)]
+
+
 def ready(stack, gateway):
     try:
         return http("GET", stack.admin(f"gateway-{gateway}") + "/health/ready").status == 200
