@@ -6,7 +6,8 @@
 
 #define NAME_BYTES 128
 #define ITEMS_MAX 200
-#define EXCERPTS_MAX (128 * 1024) /* bytes of all excerpts: the budget of a record's context */
+#define ITEM_BYTES 64            /* of an item in a record, besides its texts */
+#define CONTEXT_MAX (120 * 1024) /* a little less than the budget of a record's context */
 
 FIELD_NAME_OF(priority)
 FIELD_NAME_OF(sentiment)
@@ -100,11 +101,12 @@ static void read_items(struct field_errors *errors, const cJSON *array, struct m
             continue;
         }
         read_item(errors, object, field_pointer(errors->arena, parent, index), item);
-        bytes += strlen(item->excerpt);
+        bytes += ITEM_BYTES + strlen(item->source_id) + strlen(item->excerpt) + strlen(item->citation_uri) +
+                 strlen(item->title) + strlen(item->locale);
     }
-    if (bytes > EXCERPTS_MAX) {
-        field_error(
-            errors, "/context", "context_package", "must have at most %d bytes of excerpts", EXCERPTS_MAX);
+    if (bytes > CONTEXT_MAX) {
+        field_error(errors, "/context", "context_package",
+            "must have at most %d bytes of texts, and each item counts as %d more", CONTEXT_MAX, ITEM_BYTES);
     }
 }
 

@@ -293,6 +293,10 @@ bool ticket_in_read(struct arena *arena, const char *body, size_t len, const str
     }
     if (rules->needs_context) {
         in->context = context_read(errors, json);
+        if (in->ticket.auto_generated) {
+            field_error(
+                errors, r.parent, "auto_generated", "must not be true here: such a ticket is never drafted");
+        }
     }
     find_unknown(&r, rules, json);
     in->warning = field_warning(&r.unknown, arena);

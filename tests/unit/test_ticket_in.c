@@ -58,12 +58,17 @@ static const char *with(const char *member)
         arena, "{\"title\":\"T\",\"description\":\"D\",\"customer_external_id\":\"c1\",%s}", member);
 }
 
-static void check_refused(const char *member, const char *pointer)
+static void check_refused_by(const struct ticket_in_rules *rules, const char *member, const char *pointer)
 {
-    if (read_body(with(member), &no_rules) || errors.count != 1 || !has_error(pointer)) {
+    if (read_body(with(member), rules) || errors.count != 1 || !has_error(pointer)) {
         fail_msg("%s: expected one error at %s, got %zu, first at %s", member, pointer, errors.count,
             errors.count > 0 ? errors.list[0].pointer : "-");
     }
+}
+
+static void check_refused(const char *member, const char *pointer)
+{
+    check_refused_by(&no_rules, member, pointer);
 }
 
 static void test_smallest_ticket(void **state)
@@ -274,6 +279,29 @@ static void test_question_with_context(void **state)
     assert_null(in.warning);
 }
 
+/* A record that would be too large is refused here, where the field can be named. */
+static void test_context_is_bounded(void **state)
+{
+    (void)state;
+    struct buf body;
+    static char text[100 * 1024];
+    memset(text, 'x', sizeof text - 1);
+    for (int with_title = 0; with_title < 2; with_title++) {
+        buf_init(&body, 1024 * 1024);
+        buf_printf(&body,
+            CLASSIFICATION ",\"context\":{\"context_package\":[{\"source_id\":\"s\",\"excerpt\":\"%s\","
+                           "\"title\":\"%s\",\"score\":1,\"type\":\"kb\"}],\"aggregate_confidence\":0.9}",
+            text, with_title ? text + 70 * 1024 : "");
+        assert_int_equal(read_body(with(buf_text(&body)), &answer), !with_title);
+        assert_int_equal(has_error("/context/context_package"), with_title);
+        buf_fini(&body);
+    }
+    check_refused_by(&answer,
+        CLASSIFICATION ",\"auto_generated\":true,\"context\":{\"context_package\":[],"
+                       "\"aggregate_confidence\":0.9}",
+        "/auto_generated");
+}
+
 static void test_question_mistakes(void **state)
 {
     (void)state;
@@ -354,6 +382,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_warning_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_content_hash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_question_with_context, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_context_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_question_mistakes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_mistakes_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_feedback, setup, teardown),
