@@ -40,6 +40,11 @@ bool queue_convert_ticket(struct arena *arena, const struct conf *conf, const st
     struct field_errors *errors = ARENA_NEW(arena, struct field_errors);
     char id[UUID_TEXT_SIZE];
     field_errors_init(errors, arena);
+    int64_t most = conf_int(conf, CONF_GATEWAY_MAX_BODY);
+    if (strlen(message->body) > (size_t)most) {
+        return error_set(
+            err, ERROR_REJECT, "ticket_too_large", "the body has more than %lld bytes", (long long)most);
+    }
     if (!ticket_in_read(arena, message->body, strlen(message->body), &rules, &in, errors)) {
         return first_error(errors, err);
     }

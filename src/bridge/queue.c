@@ -204,6 +204,10 @@ static void on_received(void *arg, const struct http_call_result *result, const 
 static void receive(struct round *round)
 {
     struct queue *queue = round->queue;
+    if (!health_ok("broker")) { /* what is received in vain counts against the queue's redrive policy */
+        loop_timer_arm(round->pause, PAUSE_MS);
+        return;
+    }
     struct buf body;
     buf_init(&body, SQS_ANSWER_MAX);
     sqs_put_receive(&body, queue->options.url);

@@ -194,12 +194,11 @@ void handle_ticket_get(struct http_request *request, void *arg)
 {
     struct gateway *gateway = arg;
     struct ticket_get *get = ARENA_NEW(http_request_arena(request), struct ticket_get);
-    int64_t minted;
     get->gateway = gateway;
     get->request = request;
     get->ticket_id = http_request_param(request, "ticket_id");
     get->run = http_request_query(request, "run");
-    if (!ticket_id_valid(get->ticket_id) || (get->run != NULL && !uuid_v7_time(get->run, &minted))) {
+    if (!ticket_id_valid(get->ticket_id) || (get->run != NULL && !uuid_valid(get->run))) {
         http_respond_problem(request, 404, "There is no such ticket, or no such run of it.");
         return;
     }

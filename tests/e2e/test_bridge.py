@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
 import botocore.session
 import pytest
@@ -103,6 +104,9 @@ def test_tickets_and_events(folder, postgres, sqs, queues):
         http("GET", f"{stack.url()}/tickets/sqs-{number}").json.get("status", "") not in ("", "accepted", "classified", "enriched")
         for number in range(25)))
     wait_until("what cannot be read stays, the rest is gone", 30, lambda: (left(sqs, tickets), left(sqs, events)) == (1, 1))
+    runs = {number: http("GET", f"{stack.url()}/tickets/sqs-{number}").json["correlation_id"] for number in range(3)}
+    for number, run in runs.items():  # the id of a run that no gateway began
+        assert http("GET", f"{stack.url()}/tickets/sqs-{number}?run={run}").json["ticket_id"] == f"sqs-{number}"
     assert bridge_metric(stack.state / "bridge-1.admin", "tickets", "published") == 25
     assert bridge_metric(stack.state / "bridge-1.admin", "tickets", "refused") >= 1
     assert bridge_metric(stack.state / "bridge-1.admin", "kb", "published") == 1
@@ -112,6 +116,18 @@ def test_tickets_and_events(folder, postgres, sqs, queues):
     assert '"queue":"tickets"' in said and "/ticket_id" in said and "no description" not in said
     rows = stack.sql("SELECT ticket_id, count(DISTINCT correlation_id) FROM runs WHERE ticket_id LIKE 'sqs-%%' GROUP BY 1")
     assert sorted(rows) == sorted((f"sqs-{number}", 1) for number in range(25))
+
+
+def test_without_a_broker_nothing_is_received(embedded, sqs, queues, tmp_path):
+    """What is received in vain, again and again, goes the way of what cannot be read."""
+    sqs.send_message(QueueUrl=queues[0], MessageBody=ticket_text("kept"))
+    bridge = Bridge(embedded, sqs, tmp_path, HELPDESK_BRIDGE_TICKETS_QUEUE=queues[0], HELPDESK_KAFKA_BROKERS=f"127.0.0.1:{free_port()}")
+    address = wait_until("it runs", 30, lambda: (tmp_path / "bridge.admin").exists() and (tmp_path / "bridge.admin").read_text().strip())
+    wait_until("it says so", 30, lambda: b"no broker" in http("GET", f"http://{address}/health/ready").body)
+    time.sleep(2)  # of many tries
+    bridge.stop()
+    [kept] = sqs.receive_message(QueueUrl=queues[0], AttributeNames=["ApproximateReceiveCount"])["Messages"]
+    assert kept["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
 class Forgetful(http_server.BaseHTTPRequestHandler):
