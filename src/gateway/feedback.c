@@ -64,6 +64,8 @@ static void key_claimed(void *arg, const char *feedback_id, const struct error *
         request_fail_key(f->request);
     } else {
         f->record.feedback_id = arena_strdup(f->arena, feedback_id);
+        /* Sent again, it is what was said then: nothing that was said since is undone. */
+        uuid_v7_time(feedback_id, &f->record.received_at);
         publish_feedback(f);
     }
 }

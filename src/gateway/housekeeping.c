@@ -47,9 +47,9 @@ static void refresh(struct gateway *gateway)
     char kept[32];
     snprintf(kept, sizeof kept, "%lld ms", (long long)conf_int(gateway->conf, CONF_GATEWAY_IDEMPOTENCY_FOR));
     struct db_query keys = {
-        .sql = "DELETE FROM idempotency_keys WHERE created_at < now() - $1::interval",
-        .param_count = 1,
-        .params = {kept},
+        .sql = "DELETE FROM idempotency_keys WHERE tenant = $2 AND created_at < now() - $1::interval",
+        .param_count = 2,
+        .params = {kept, gateway->tenant},
     };
     gateway_query(gateway, &keys, keys_deleted, gateway);
 }

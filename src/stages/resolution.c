@@ -56,6 +56,8 @@ void resolution_store(
             "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
             "$8::timestamptz[]) AS x(tenant, ticket_id, subject, problem, answer, category, locale, "
             "accepted_at) "
+            "WHERE NOT EXISTS (SELECT 1 FROM feedback f WHERE f.tenant = x.tenant AND f.ticket_id = "
+            "x.ticket_id AND f.outcome IN ('rejected', 'escalated') AND f.received_at > x.accepted_at) "
             "ORDER BY x.tenant, x.ticket_id, x.accepted_at DESC "
             "ON CONFLICT (tenant, ticket_id) DO UPDATE SET subject = excluded.subject, problem = "
             "excluded.problem, "

@@ -26,7 +26,8 @@ struct resolution {
  * False: such an answer says nothing, it must not be stored. */
 bool resolution_clean(struct arena *arena, const struct voices *voices, struct resolution *resolution);
 
-/* The statement that stores redacted resolutions; of a ticket, the one accepted last stays. */
+/* The statement that stores redacted resolutions; of a ticket, the one accepted last stays, unless it was
+ * rejected since. */
 void resolution_store(
     struct arena *arena, const struct resolution *items, size_t count, struct db_query *query);
 

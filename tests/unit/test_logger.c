@@ -296,7 +296,8 @@ static void test_feedback(void **state)
     feedback->has_outcome = true;
     feedback->outcome = MSG_OUTCOME_EDITED;
     feedback->final_text = "Hold the button for ten seconds.";
-    write_row(feedback_row(feedback, 3));
+    struct logger_row third = feedback_row(feedback, 3);
+    write_row(third);
     check_value("SELECT answer FROM resolutions", "Hold the button for ten seconds.");
     write_row(first);
     check_value("SELECT answer FROM resolutions", "Hold the button for ten seconds.");
@@ -306,6 +307,9 @@ static void test_feedback(void **state)
     feedback->outcome = MSG_OUTCOME_REJECTED;
     write_row(feedback_row(feedback, 4));
     check_value("SELECT count(*) FROM resolutions", "0");
+    write_row(third); /* sent again by a client that had no answer */
+    check_value("SELECT count(*) FROM resolutions", "0");
+    check_value("SELECT count(*) FROM interactions WHERE kind = 'feedback'", "4");
 }
 
 static void test_resolutions_are_bare_answers(void **state)
