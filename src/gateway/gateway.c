@@ -95,6 +95,7 @@ static bool open_parts(struct gateway *gateway, struct error *err)
         .host = conf_text(conf, CONF_GATEWAY_HOST),
         .port = (int)conf_int(conf, CONF_GATEWAY_PORT),
         .max_body = (size_t)conf_int(conf, CONF_GATEWAY_MAX_BODY),
+        .max_arriving = (size_t)conf_int(conf, CONF_GATEWAY_MAX_WAITING_BYTES),
         .read_deadline_ms = conf_int(conf, CONF_GATEWAY_READ_DEADLINE),
         .routes = gateway_routes,
         .arg = gateway,

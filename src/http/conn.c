@@ -94,6 +94,19 @@ static void conn_settle(struct http_conn *conn)
     conn_arm(conn);
 }
 
+/* Whoever sends slowly holds memory that nobody has admitted yet. */
+static void conn_count_body(struct http_request *request)
+{
+    struct http_server *server = request->server;
+    struct http_reader *reader = &request->reader;
+    size_t held = reader->state == HTTP_READER_BODY ? reader->body.len : 0;
+    server->arriving += held - request->arriving;
+    request->arriving = held;
+    if (held > 0 && server->options.max_arriving > 0 && server->arriving > server->options.max_arriving) {
+        http_reader_full(reader);
+    }
+}
+
 /* Hands the bytes that are there to the request's reader. */
 static void conn_feed(struct http_conn *conn, struct evbuffer *input)
 {
@@ -103,6 +116,7 @@ static void conn_feed(struct http_conn *conn, struct evbuffer *input)
         size_t used = http_reader_feed(reader, piece.iov_base, piece.iov_len);
         evbuffer_drain(input, used);
     }
+    conn_count_body(conn->request);
     if (reader->state == HTTP_READER_BODY && reader->expect_continue && reader->body.len == 0) {
         reader->expect_continue = false;
         bufferevent_write(conn->bev, "HTTP/1.1 100 Continue\r\n\r\n", 25);

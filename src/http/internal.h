@@ -38,6 +38,7 @@ struct http_request {
     struct http_stats *stats;
     struct uri_pair *query;
     size_t query_count;
+    size_t arriving;    /* bytes counted in server->arriving */
     struct buf headers; /* of the answer */
     char correlation_id[HTTP_CORRELATION_MAX + 1];
     int64_t arrived_ms;
@@ -82,6 +83,7 @@ struct http_server {
     size_t conn_max;
     size_t request_count; /* begun and not yet answered */
     size_t unsent;        /* connections with answers not yet handed to the socket */
+    size_t arriving;      /* bytes of bodies that are not whole yet */
     struct http_conn_list conns;
     struct http_request_list requests;
     struct http_stats *stats; /* one per route, then HTTP_STATS_UNMATCHED, then HTTP_STATS_UNREADABLE */

@@ -341,6 +341,11 @@ void http_reader_late(struct http_reader *reader)
     refuse(reader, 408, "The request took too long to arrive.");
 }
 
+void http_reader_full(struct http_reader *reader)
+{
+    refuse(reader, 503, "Too much is being sent at once. Nothing was taken; try again soon.");
+}
+
 const char *http_reader_method(const struct http_reader *reader)
 {
     return reader->head.data + reader->method;

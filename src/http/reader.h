@@ -63,6 +63,8 @@ size_t http_reader_feed(struct http_reader *reader, const char *data, size_t len
 
 /* The deadline passed before the request was whole: refuses it with 408. */
 void http_reader_late(struct http_reader *reader);
+/* There is no room for more of its body: refuses it with 503. */
+void http_reader_full(struct http_reader *reader);
 
 /* Of a request that is done; borrowed from the reader. */
 const char *http_reader_method(const struct http_reader *reader);

@@ -24,6 +24,7 @@ void http_request_free(struct http_request *request)
 {
     TAILQ_REMOVE(&request->server->requests, request, link);
     request->server->request_count--;
+    request->server->arriving -= request->arriving;
     if (request->conn) {
         request->conn->request = NULL;
     }
@@ -60,7 +61,11 @@ void http_request_dispatch(struct http_request *request)
     uuid_v7(request->correlation_id);
     if (reader->state == HTTP_READER_REFUSED) {
         request->stats = &server->stats[server->route_count + 1];
-        http_respond_problem(request, reader->status, reader->why);
+        if (reader->status == 503) {
+            http_respond_retry(request, 503, reader->why, 1);
+        } else {
+            http_respond_problem(request, reader->status, reader->why);
+        }
         return;
     }
     request->stats = &server->stats[server->route_count];

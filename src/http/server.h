@@ -25,9 +25,10 @@ struct http_route {
 struct http_server_options {
     const char *name; /* "gateway", "admin": label of the metrics */
     const char *host;
-    int port;                        /* 0 picks a free one */
-    size_t max_body;                 /* over it: 413 */
-    int64_t read_deadline_ms;        /* for a whole request; over it: 408 and the connection is closed */
+    int port;                 /* 0 picks a free one */
+    size_t max_body;          /* over it: 413 */
+    size_t max_arriving;      /* bytes of all bodies that are not whole yet; over it: 503. 0: no bound */
+    int64_t read_deadline_ms; /* for a whole request; over it: 408 and the connection is closed */
     const struct http_route *routes; /* ends with a NULL method; borrowed */
     void *arg;                       /* for the handlers */
 };

@@ -26,6 +26,7 @@
 #include "http/server.h"
 
 #define MAX_BODY 4096
+#define MAX_ARRIVING 8000
 #define BIG_SIZE ((size_t)8 << 20)
 #define ANSWER_MAX ((size_t)64 << 20)
 #define WAITERS_MAX 1024
@@ -172,6 +173,7 @@ static inline struct http_server *listen_with(int64_t read_deadline_ms)
         .name = "test",
         .host = "127.0.0.1",
         .max_body = MAX_BODY,
+        .max_arriving = MAX_ARRIVING,
         .read_deadline_ms = read_deadline_ms,
         .routes = routes,
     };

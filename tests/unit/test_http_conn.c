@@ -128,6 +128,55 @@ static void refused_bodies_do_not_lose_the_answer(void **state)
     free(answer);
 }
 
+static int begin_body(void)
+{
+    static char part[3000];
+    memset(part, 'x', sizeof part);
+    int fd = client_to(patient);
+    send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3001\r\n\r\n");
+    send_bytes(fd, part, sizeof part, SIZE_MAX);
+    return fd;
+}
+
+static int end_of(int fd)
+{
+    char *answer = read_answer(fd, false);
+    int status = status_of(answer);
+    assert_int_equal(strstr(answer, "Retry-After: 1\r\n") != NULL, status == 503);
+    free(answer);
+    close(fd);
+    return status;
+}
+
+/* Each is small enough; all of them, while they are not whole, are not. */
+static void bodies_that_do_not_end_are_bounded(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        int fds[] = {begin_body(), begin_body()};
+        int hello = client_to(patient); /* answered: both are there */
+        send_text(hello, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        assert_int_equal(end_of(hello), 200);
+        assert_int_equal(end_of(begin_body()), 503);
+        if (round < 2) {
+            send_text(fds[0], "y");
+            send_text(fds[1], "y");
+            assert_int_equal(end_of(fds[0]), 200);
+            assert_int_equal(end_of(fds[1]), 200);
+        } else {
+            close(fds[0]);
+            close(fds[1]);
+        }
+    }
+    int status;
+    do { /* what was closed is forgotten at some time */
+        int again = begin_body();
+        send_text(again, "y");
+        status = end_of(again);
+    } while (status == 503);
+    assert_int_equal(status, 200);
+}
+
 static void late_requests_are_refused(void **state)
 {
     (void)state;
@@ -275,6 +324,7 @@ int main(void)
         TEST(feeds_slow_readers),
         TEST(continues_when_expected),
         TEST(refused_bodies_do_not_lose_the_answer),
+        TEST(bodies_that_do_not_end_are_bounded),
         TEST(late_requests_are_refused),
         TEST(aborts_are_told),
         TEST(holds_many_waiting_requests),
