@@ -69,15 +69,15 @@ static bool follows_number(const char *text, size_t at)
  * the rest of another one; a card's check digit and the groups of an SSN say more than a '#' before them. */
 static bool scan_number(const char *text, size_t len, size_t at, size_t *end, enum pii_kind *kind)
 {
+    bool rest = is_rest(text, at, text[at] == '+' ? "-#+" : "-#./+"); /* not of "Tel./+49 30 901820" */
     if (pii_scan_card(text, len, at, end)) {
         *kind = PII_CARD;
     } else if (!is_rest(text, at, "-.+") && pii_scan_ssn(text, len, at, end)) {
         *kind = PII_SSN;
-    } else if (is_rest(text, at, text[at] == '+' ? "-#+" : "-#./+")) { /* "Tel./+49 30 901820" */
-        return false;
-    } else if (pii_scan_ipv4(text, len, at, end) && !names_version(text, at)) {
+    } else if (!rest && pii_scan_ipv4(text, len, at, end) && !names_version(text, at)) {
         *kind = PII_IP;
-    } else if ((text[at] == '+' || !follows_number(text, at)) && pii_scan_phone(text, len, at, end)) {
+    } else if (!rest && (text[at] == '+' || !follows_number(text, at)) &&
+               pii_scan_phone(text, len, at, end)) {
         *kind = PII_PHONE;
     } else {
         return false;
