@@ -94,8 +94,8 @@ static void hold_over(void *arg)
 static void hold(struct engine *engine, struct bus_batch *batch, struct engine_job *job)
 {
     struct engine_partition *partition = job->partition;
+    remove_outputs(batch, job); /* first: it looks at their records */
     drop_delivered(batch, job);
-    remove_outputs(batch, job);
     window_set_done(&job->node, false);
     TAILQ_REMOVE(&engine->sealed, job, link);
     job->state = JOB_HELD;
