@@ -262,6 +262,8 @@ bool guard_triggered(const struct msg_draft *draft)
 
 /* ---- what may be used ---- */
 
+enum finding { FINDING_NONE, FINDING_INJECTION, FINDING_OTHER };
+
 /* What does not pass: orders to the model, and what else must not be said. */
 struct findings {
     struct span_list orders, others;
@@ -290,16 +292,6 @@ static struct findings findings_of(
     return found;
 }
 
-static bool touches(const struct span_list *list, size_t start, size_t end)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->spans[i].start < end && list->spans[i].end > start) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool guard_name_fits(const struct guard *guard, const char *name)
 {
     struct arena *scratch = arena_new(SCRATCH_MAX);
@@ -316,19 +308,43 @@ bool guard_name_fits(const struct guard *guard, const char *name)
     return fits;
 }
 
-/* Whether a sentence passes: by what the whole text has there, as an order may begin in one sentence and end
- * in the next, and by itself, as what is found in a whole has bounds. */
-static bool sentence_passes(const struct guard *guard, find_text *find, const struct findings *whole,
-    const char *text, const struct text_sentence *sentence, size_t *injections)
+/* Whether one thing is said from `start` to `end`: a full stop ends it, the end of a line alone does not. */
+static bool is_one(
+    const char *text, const struct text_sentence *sentences, size_t count, size_t start, size_t end)
 {
-    size_t start = sentence->start, end = sentence->end;
+    for (size_t i = 0; i < count; i++) {
+        size_t last = sentences[i].end;
+        if (last > start && last < end && strchr(".!?", text[last - 1]) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether an order that the whole text has, and that may begin in one sentence and end in the next, touches
+ * this one. */
+static bool is_ordered(const char *text, const struct text_sentence *sentences, size_t count, size_t index,
+    const struct span_list *orders)
+{
+    for (size_t i = 0; i < orders->count; i++) {
+        const struct span *span = &orders->spans[i];
+        if (span->start < sentences[index].end && span->end > sentences[index].start &&
+            strcmp(span->rule, INJECTION_LABEL) != 0 &&
+            is_one(text, sentences, count, span->start, span->end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum finding judge_alone(const struct guard *guard, find_text *find, const char *text, size_t len)
+{
     struct arena *scratch = arena_new(SCRATCH_MAX);
-    const struct findings own = findings_of(guard, scratch, find, text + start, end - start);
-    bool order = own.orders.count > 0 || touches(&whole->orders, start, end);
-    bool passes = !order && own.others.count == 0 && !touches(&whole->others, start, end);
-    *injections += order;
+    const struct findings found = findings_of(guard, scratch, find, text, len);
+    bool other = found.others.count > 0;
+    enum finding finding = found.orders.count > 0 ? FINDING_INJECTION : other ? FINDING_OTHER : FINDING_NONE;
     arena_free(scratch);
-    return passes;
+    return finding;
 }
 
 /* The text with only the sentences that pass, its lines kept. Counts the injections. Where nothing is found
@@ -343,11 +359,16 @@ static char *clean_text(
     const struct findings whole = findings_of(guard, scratch, find, text, len);
     bool passes = len <= READING_MAX_WORDS && whole.orders.count + whole.others.count == 0;
     for (size_t i = 0; i < count; i++) {
-        bool keeps = passes || sentence_passes(guard, find, &whole, text, &sentences[i], injections);
-        size_t keep_to = keeps ? sentences[i].end : sentences[i].start;
+        size_t start = sentences[i].start, end = sentences[i].end;
+        enum finding finding = passes ? FINDING_NONE : judge_alone(guard, find, text + start, end - start);
+        if (is_ordered(text, sentences, count, i, &whole.orders)) {
+            finding = FINDING_INJECTION;
+        }
+        size_t keep_to = finding == FINDING_NONE ? end : start;
+        *injections += finding == FINDING_INJECTION;
         memcpy(copy + out, text + from, keep_to - from);
         out += keep_to - from;
-        from = sentences[i].end;
+        from = end;
     }
     arena_free(scratch);
     return copy;

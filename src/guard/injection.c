@@ -272,23 +272,19 @@ static const char *visible_text(struct arena *arena, const char *text, size_t **
 /* "<|im_start|>", "[INST]", "### Instruction:", a line that begins with "system:". */
 static void find_marks(const char *text, struct span_list *out)
 {
+    static const char label[] = "\nsystem:";
     static const char *const marks[] = {"<|im_start|>", "<|im_end|>", "<|system|>", "<|endoftext|>", "[INST]",
-        "[/INST]", "<<SYS>>", "### Instruction", "### System",
-        "\nsystem:", "\nassistant:", "\nHuman:", "BEGIN SYSTEM", "<system>", "</system>"};
+        "[/INST]", "<<SYS>>", "### Instruction", "### System", label,
+        "\nassistant:", "\nHuman:", "BEGIN SYSTEM", "<system>", "</system>"};
     static const char starts[] = "<[#\nbB"; /* of every mark */
-    const char *first[sizeof marks / sizeof marks[0]] = {NULL};
     for (const char *p = text; (p = strpbrk(p, starts)) != NULL; p++) {
         for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-            if (first[i] == NULL && strncasecmp(p, marks[i], strlen(marks[i])) == 0) {
-                first[i] = p;
+            if (strncasecmp(p, marks[i], strlen(marks[i])) == 0) {
+                size_t start = (size_t)(p - text);
+                span_add(out, start, start + strlen(marks[i]),
+                    marks[i] == label ? INJECTION_LABEL : "injection.format",
+                    "imitates the format of a chat model");
             }
-        }
-    }
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        if (first[i] != NULL) {
-            size_t start = (size_t)(first[i] - text);
-            span_add(out, start, start + strlen(marks[i]), "injection.format",
-                "imitates the format of a chat model");
         }
     }
 }

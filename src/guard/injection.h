@@ -6,6 +6,9 @@
 
 #include "guard/span.h"
 
+/* The rule of a line that begins with "system:": it imitates a chat, or is an entry of a form. */
+#define INJECTION_LABEL "injection.label"
+
 /* The compiled rules; phrase_table_free. */
 struct phrase_table *injection_rules_new(void);
 

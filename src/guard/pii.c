@@ -70,9 +70,10 @@ static bool follows_number(const char *text, size_t at)
 static bool scan_number(const char *text, size_t len, size_t at, size_t *end, enum pii_kind *kind)
 {
     bool rest = is_rest(text, at, text[at] == '+' ? "-#+" : "-#./+"); /* not of "Tel./+49 30 901820" */
-    if (pii_scan_card(text, len, at, end)) {
+    bool joined = is_rest(text, at, "-.+");
+    if (!joined && pii_scan_card(text, len, at, end)) {
         *kind = PII_CARD;
-    } else if (!is_rest(text, at, "-.+") && pii_scan_ssn(text, len, at, end)) {
+    } else if (!joined && pii_scan_ssn(text, len, at, end)) {
         *kind = PII_SSN;
     } else if (!rest && pii_scan_ipv4(text, len, at, end) && !names_version(text, at)) {
         *kind = PII_IP;

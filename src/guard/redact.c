@@ -43,7 +43,8 @@ static size_t name_at(const char *text, const struct utf8_word *words, size_t co
     while (same < part_count && same < count && strcmp(words[same].text, parts[same].text) == 0) {
         same++;
     }
-    if (same == part_count && parts[same - 1].end - parts[0].start >= NAME_PART_BYTES) {
+    bool whole = same == part_count && (part_count > 1 || stands_alone(text, &words[0]));
+    if (whole && parts[same - 1].end - parts[0].start >= NAME_PART_BYTES) {
         return same;
     }
     for (size_t i = 0; i < part_count; i++) {

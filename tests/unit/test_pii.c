@@ -37,6 +37,7 @@ static void test_card(void **state)
     assert_redacted("5500-0000-0000-0004 and 378282246310005", "[card] and [card]");
     assert_redacted("4111\u00A01111\u00A01111\u00A01111", "[card]");
     assert_redacted("Card #4111 1111 1111 1111, Visa/4111111111111111", "Card #[card], Visa/[card]");
+    assert_untouched("PAY-4111111111111111");
     assert_untouched("card 4111 1111 1111 1112"); /* wrong check digit */
     assert_untouched("order 9911111111111115");   /* no issuer */
     assert_untouched("serial A4111111111111111"); /* part of a longer word */
@@ -109,6 +110,7 @@ static void test_name(void **state)
     assert_nameless(
         "J\u00F6rg M\u00FCller", "Lieber J\u00D6RG, Herr M\u00FCller", "Lieber [name], Herr [name]");
     assert_nameless("Bo", "Bo, Boat", "Bo, Boat");
+    assert_nameless("Mark", "Mark, then mark the box", "[name], then mark the box");
     assert_nameless(NULL, said, said);
     assert_nameless(" - ", said, said);
 }
