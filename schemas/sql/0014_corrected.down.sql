@@ -1,1 +1,1 @@
-ALTER TABLE tickets DROP COLUMN corrected;
+ALTER TABLE tickets DROP COLUMN corrected, DROP COLUMN corrected_run;

@@ -1,2 +1,3 @@
--- Which of category, priority, department and sentiment an agent has corrected: an answer that is logged later leaves them.
-ALTER TABLE tickets ADD COLUMN corrected text[] NOT NULL DEFAULT '{}';
+-- Which of category, priority, department and sentiment an agent has corrected, in which run of the ticket: an answer of it that
+-- is logged later leaves them.
+ALTER TABLE tickets ADD COLUMN corrected text[] NOT NULL DEFAULT '{}', ADD COLUMN corrected_run text;

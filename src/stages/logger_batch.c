@@ -220,14 +220,11 @@ static void turn_away(struct logger_item *item)
 }
 
 /* Patience is over: the feedback is kept, but changes no ticket. */
-static void tell_alone(
-    struct logger_batch *batch, const struct logger_item *item, const struct logger_known *known)
+static void tell_alone(struct logger_batch *batch, const struct logger_item *item)
 {
-    if (!known->ticket) {
-        metric_add(batch->alone, 1);
-        log_warn("feedback to a ticket that the log does not know: it is stored and changes nothing",
-            LOG_STR("feedback_id", item->row.feedback->feedback_id));
-    }
+    metric_add(batch->alone, 1);
+    log_warn("feedback to a ticket that the log does not know: it is stored and changes nothing",
+        LOG_STR("feedback_id", item->row.feedback->feedback_id));
 }
 
 /* Takes out of the set what must wait, and makes the resolutions of the rest. */
@@ -240,11 +237,14 @@ static size_t apply_known(
         struct logger_item *item = set->items[i];
         if (item->row.feedback != NULL) {
             const struct logger_known *ticket = &known[feedback++];
-            if (item->patient && logger_feedback_must_wait(item->row.feedback, ticket)) {
+            bool waits = logger_feedback_must_wait(item->row.feedback, ticket);
+            if (item->patient && waits) {
                 turn_away(item);
                 continue;
             }
-            tell_alone(batch, item, ticket);
+            if (waits && !ticket->ticket) {
+                tell_alone(batch, item);
+            }
             made += logger_feedback_resolution(
                 batch->arena, batch->voices, item->row.feedback, ticket, &resolutions[made]);
         }

@@ -400,7 +400,11 @@ static void test_correction_before_its_answer(void **state)
     add_answer(second, "Press it again.");
     write_row(event_row(TOPIC_ANSWERED, second));
     check_value(TICKET_STATE, "completed account negative open run-2");
-    check_value("SELECT cardinality(corrected) FROM tickets", "0");
+    feedback = new_feedback("f3", now_ms + 9);
+    feedback->corrected_priority = "low";
+    write_row(feedback_row(feedback, 3));
+    check_value(
+        "SELECT array_to_string(corrected, ' ') || right(corrected_run, 1) FROM tickets", "priority2");
 }
 
 static void test_many_batches(void **state)
