@@ -70,9 +70,8 @@ static void handle_event(struct bus_producer *producer, rd_kafka_event_t *event)
         }
         break;
     case RD_KAFKA_EVENT_ERROR:
-        if (kafka_client_error(&producer->client, event, &err)) {
-            log_warn("the producer is made anew", LOG_STR("text", err.text));
-            producer->renew = true;
+        if (kafka_client_error(&producer->client, event, &err)) { /* the next record makes it anew */
+            log_warn("the producer is beyond use", LOG_STR("text", err.text));
         }
         break;
     default:

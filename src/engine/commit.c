@@ -148,6 +148,10 @@ static void given_back(struct engine *engine, const struct error *err, struct bu
     struct engine_job *job = find_job(engine, output);
     if (err->disposition != ERROR_REJECT) {
         hold_all_away(engine, batch, err);
+    } else if (is_dead_letter(job) && output != job->first_output) {
+        log_error("what tells of a dead letter is refused: left out", LOG_STR("stage", engine->stage->name),
+            LOG_STR("text", err->text));
+        bus_batch_remove(batch, output);
     } else if (is_dead_letter(job)) { /* refused where it must be kept: never skipped */
         log_error("a dead letter is refused; its partition waits", LOG_STR("stage", engine->stage->name),
             LOG_STR("text", err->text));
