@@ -40,7 +40,7 @@ struct recheck *recheck_new(struct loop *loop, struct db *db)
     struct recheck *recheck = xcalloc(1, sizeof(*recheck));
     *recheck = (struct recheck){.loop = loop, .db = db, .revisions = kb_revisions_new(db)};
     recheck->gone = metrics_counter("helpdesk_sources_gone_total",
-        "Sources left out of an answer since they were changed or deleted after they had been found", NULL);
+        "Sources left out of an answer since they did not stand any more when it was made", NULL);
     return recheck;
 }
 
