@@ -65,14 +65,15 @@ const char *redact_name(struct arena *arena, const char *text, const char *name)
     }
     struct utf8_word *words = utf8_words(arena, text, SIZE_MAX, &count);
     char *copy = arena_alloc(arena, len + count * sizeof NAME + 1);
-    for (size_t i = 0, named; i<count; i += named> 0 ? named : 1) {
-        named = name_at(text, words + i, count - i, name, parts, part_count);
+    for (size_t i = 0; i < count; i++) {
+        size_t named = name_at(text, words + i, count - i, name, parts, part_count);
         if (named > 0) {
             memcpy(copy + out, text + from, words[i].start - from);
             out += words[i].start - from;
             memcpy(copy + out, NAME, strlen(NAME));
             out += strlen(NAME);
-            from = words[i + named - 1].end;
+            i += named - 1;
+            from = words[i].end;
         }
     }
     memcpy(copy + out, text + from, len - from + 1);
