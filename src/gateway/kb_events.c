@@ -155,7 +155,8 @@ void handle_kb_events(struct http_request *request, void *arg)
     }
     if (!is_allowed(gateway, request)) {
         kb_events_count("unauthorized", 1);
-        /* Amazon SNS shows the password of its address only to who asks for Basic. */
+        /* Those who receive from Amazon SNS say that it shows the password of its address only to who asks
+         * for Basic. */
         http_response_header(request, "WWW-Authenticate", "Basic realm=\"kb events\"");
         http_response_header(request, "WWW-Authenticate", "Bearer realm=\"kb events\"");
         http_respond_problem(request, 401,

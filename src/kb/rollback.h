@@ -48,9 +48,9 @@ void kb_rollback_plan(const struct kb_sync_env *env, struct arena *arena, const 
 
 /* Takes the steps of a plan, some at once, and says in each what came of it. A step that the source refuses,
  * or whose document was edited after the plan was made, fails alone; `err`: the database or the source is
- * away, and the rest was not begun. Taking the plan again, or a new one of the same revision, does what is
- * left. `progress` (may be NULL) after each step. The plan and `env` are borrowed until `done`, which may be
- * called inside when there is nothing to do. */
+ * away, and the rest was not begun. A new plan of the same revision does what is left. `progress` (may be
+ * NULL) after each step. The plan and `env` are borrowed until `done`, which may be called inside when there
+ * is nothing to do. */
 void kb_rollback_run(const struct kb_sync_env *env, struct kb_rollback_plan *plan,
     void (*progress)(void *arg), void (*done)(void *arg, const struct error *err), void *arg);
 

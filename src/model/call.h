@@ -11,7 +11,8 @@
 #define MODEL_HEADERS_MAX 8
 
 /* What a call needs besides its texts: credentials, for example. `err` NULL: `pass` is the provider's own,
- * borrowed until this returns. Else ERROR_RETRY: it cannot be had now; ERROR_FATAL: nor later. */
+ * borrowed until this returns. Else ERROR_RETRY: it cannot be had now ("aws_credentials_late": it did not
+ * come in time); ERROR_FATAL: nor later. */
 typedef void model_ready(void *arg, const void *pass, const struct error *err);
 
 /* How a provider's server is reached; `state` is the provider's. */
